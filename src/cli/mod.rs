@@ -1,0 +1,1 @@
+//! One verb a file, on the same engine and the same events.

@@ -1,0 +1,1 @@
+//! Finds settings, composes the rooms' settings, explains mistakes.

@@ -1,0 +1,296 @@
+//! The one vocabulary. The journal stores [`Event`], NDJSON prints it, the
+//! console's model folds it, a replay feeds it; [`Command`] is what front ends
+//! ask of the engine.
+
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use super::device::DeviceRow;
+use super::id::{DeviceId, UpdateId};
+use super::phase::Phase;
+use super::problem::Problem;
+use super::twin::Twin;
+use super::update::{Baseline, Evidence, OpenState, Outcome};
+use super::uri::PackageUri;
+
+/// The version of the events' shape.
+pub const SCHEMA: u8 = 1;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// [`SCHEMA`].
+    pub schema: u8,
+    /// When, by our clock, to the millisecond.
+    pub time: Timestamp,
+    /// The device that it is about.
+    #[serde(default)]
+    pub device_id: Option<DeviceId>,
+    /// The update that it is about.
+    #[serde(default)]
+    pub update_id: Option<UpdateId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+impl Event {
+    /// An event about a device.
+    #[must_use]
+    pub fn device(time: Timestamp, device: DeviceId, what: What) -> Self {
+        Self {
+            device_id: Some(device),
+            ..Self::general(time, what)
+        }
+    }
+
+    /// An event about an update of a device.
+    #[must_use]
+    pub fn update(time: Timestamp, device: DeviceId, update: UpdateId, what: What) -> Self {
+        Self {
+            device_id: Some(device),
+            update_id: Some(update),
+            ..Self::general(time, what)
+        }
+    }
+
+    /// An event about the hub as a whole.
+    #[must_use]
+    pub fn general(time: Timestamp, what: What) -> Self {
+        Self {
+            schema: SCHEMA,
+            time: super::time::to_millis(time),
+            device_id: None,
+            update_id: None,
+            what,
+        }
+    }
+}
+
+/// Ids come before what happened, so that a line reads from left to right.
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let what = serde_json::to_value(&self.what).map_err(serde::ser::Error::custom)?;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("schema", &self.schema)?;
+        map.serialize_entry("time", &self.time)?;
+        map.serialize_entry("event", &what["event"])?;
+        if let Some(id) = &self.device_id {
+            map.serialize_entry("deviceId", id)?;
+        }
+        if let Some(id) = &self.update_id {
+            map.serialize_entry("updateId", id)?;
+        }
+        for (key, value) in what.as_object().into_iter().flatten() {
+            if key != "event" {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// What happened. The names are part of the contract with scripts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all_fields = "camelCase")]
+pub enum What {
+    /// A row of the inventory.
+    #[serde(rename = "device")]
+    Device {
+        /// The row.
+        device: Box<DeviceRow>,
+    },
+    /// How far the listing is.
+    #[serde(rename = "inventory")]
+    Inventory {
+        /// Listing, complete or broken off.
+        state: InventoryState,
+        /// Devices listed so far.
+        count: usize,
+        /// Why it broke off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
+    },
+    /// A twin was read for its own sake: a device was opened.
+    #[serde(rename = "device.twin")]
+    Twin {
+        /// The twin.
+        twin: Box<Twin>,
+    },
+    /// A device that somebody looks at could not be read.
+    #[serde(rename = "device.problem")]
+    DeviceProblem {
+        /// Why.
+        problem: Problem,
+    },
+    /// The way to the hub changed its state.
+    #[serde(rename = "link")]
+    Link {
+        /// How it is now.
+        state: Link,
+        /// Why, when it is not well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
+    },
+    /// An update was decided on and written down; nothing was sent yet.
+    #[serde(rename = "update.intended")]
+    Intended(Box<Intent>),
+    /// The order goes out now. After this only the twin can tell what the
+    /// device has got.
+    #[serde(rename = "update.invoked")]
+    Invoked {
+        /// 1 for the first try; more only when nothing was delivered before.
+        attempt: u32,
+    },
+    /// The order was not delivered and will be tried again.
+    #[serde(rename = "update.retrying")]
+    Retrying {
+        /// Why it was not delivered.
+        problem: Problem,
+        /// When it is tried again.
+        at: Timestamp,
+    },
+    /// The device took the order.
+    #[serde(rename = "update.accepted")]
+    Accepted {
+        /// The device's own status.
+        status: i64,
+        /// The device's own words.
+        payload: Value,
+    },
+    /// The device reports a phase, a percentage or a value that it did not
+    /// report before.
+    #[serde(rename = "update.phase")]
+    Phase {
+        /// The common phase.
+        phase: Phase,
+        /// The dialect's own properties.
+        reported: Value,
+        /// 0 to 100, if the device reports one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percent: Option<f64>,
+        /// Where it stands in the twin.
+        evidence: Evidence,
+    },
+    /// An open update became doubtful, or is no longer.
+    #[serde(rename = "update.state")]
+    State {
+        /// The state.
+        state: OpenState,
+        /// Why.
+        reason: String,
+        /// What it rests on, if on a property.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Evidence>,
+    },
+    /// The update has ended.
+    #[serde(rename = "update.verdict")]
+    Verdict {
+        /// How.
+        outcome: Outcome,
+        /// Why, in a sentence.
+        reason: String,
+        /// What it rests on; absent when nothing was delivered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Evidence>,
+        /// The dialect's own properties at that time.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        reported: Value,
+        /// The same as a problem, when the hub or the device refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
+    },
+    /// A start was refused before anything was sent.
+    #[serde(rename = "update.refused")]
+    Refused {
+        /// Why, and what to do.
+        problem: Problem,
+    },
+}
+
+/// What was decided: everything that a later process needs to judge the device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// The hub's host name.
+    pub hub: String,
+    /// The redacted URI; absent when the device is only watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// SHA-256 of the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_sha256: Option<String>,
+    /// The direct method; absent when the device is only watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The version that the device must report in the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+    /// The dialect's name.
+    pub dialect: String,
+    /// What the twin held before.
+    pub baseline: Baseline,
+    /// Who decided, as far as the system tells: `user@host`.
+    pub by: String,
+}
+
+/// How far the listing of the hub's devices is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InventoryState {
+    /// Pages are still coming.
+    Listing,
+    /// All pages are there.
+    Complete,
+    /// It broke off; what was listed stays.
+    Failed,
+}
+
+/// How the way to the hub is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Link {
+    /// Nothing was tried yet.
+    Connecting,
+    /// The last request was answered.
+    Online,
+    /// The last request was not answered; it will be tried again.
+    Retrying,
+    /// The hub does not let us.
+    Unauthorized,
+}
+
+/// What a front end asks of the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// List the hub's devices anew.
+    List,
+    /// The device that somebody looks at; `None` when none.
+    Look(Option<DeviceId>),
+    /// Put a package on a device.
+    Start(Start),
+    /// Watch a device without starting anything.
+    Watch(DeviceId),
+    /// Carry on with every open update of the journal.
+    Resume,
+    /// The update in focus, which is read most often; `None` when none.
+    Focus(Option<UpdateId>),
+    /// Give an update up: end its watching with the outcome `givenUp`.
+    GiveUp(UpdateId),
+    /// Confirm writes to a production hub by its name, for some minutes.
+    Arm(String),
+}
+
+/// The order to put a package on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// Which device.
+    pub device: DeviceId,
+    /// Which package.
+    pub uri: PackageUri,
+    /// The version that the device must report in the end.
+    pub expect: Option<String>,
+}

@@ -1,0 +1,38 @@
+//! What is true, without I/O. Nothing here reads a clock, a socket or a file:
+//! time, twins and answers come in as values, events go out as values.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`id`] | device and update ids |
+//! | [`twin`] | a device twin as the hub tells it, with its stamps |
+//! | [`device`] | one row of the inventory |
+//! | [`phase`] | the common phases of an update |
+//! | [`dialect`] | the words in which devices report progress, and how they are started |
+//! | [`update`] | the life of one update: evidence in, events out |
+//! | [`gauge`] | how far an update is, and how sure that is |
+//! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
+//! | [`uri`] | the package URI: checked, redacted |
+//! | [`method`] | a direct method call and its answer |
+//! | [`problem`] | what went wrong, in words an operator can act on |
+//! | [`profile`] | which hub this is, and what may be done to it |
+//! | [`backoff`] | waits between tries |
+//! | [`pace`] | when to read which twin |
+//! | [`clean`] | hostile text made harmless |
+//! | [`time`] | the hub's time formats |
+
+pub mod backoff;
+pub mod clean;
+pub mod device;
+pub mod dialect;
+pub mod event;
+pub mod gauge;
+pub mod id;
+pub mod method;
+pub mod pace;
+pub mod phase;
+pub mod problem;
+pub mod profile;
+pub mod time;
+pub mod twin;
+pub mod update;
+pub mod uri;

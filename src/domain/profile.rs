@@ -1,0 +1,84 @@
+//! Which hub this is, and what may be done to it.
+
+use serde::{Deserialize, Serialize};
+
+/// A hub's tier, which sets its rates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Tier {
+    /// Free: 8,000 messages a day of 0.5 KB.
+    F1,
+    /// Standard 1: 400,000 messages a day and unit.
+    #[default]
+    S1,
+    /// Standard 2: 6,000,000 messages a day and unit.
+    S2,
+    /// Standard 3: 300,000,000 messages a day and unit.
+    S3,
+}
+
+impl Tier {
+    /// The name as the contract writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F1 => "F1",
+            Self::S1 => "S1",
+            Self::S2 => "S2",
+            Self::S3 => "S3",
+        }
+    }
+}
+
+impl std::str::FromStr for Tier {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_uppercase().as_str() {
+            "F1" => Ok(Self::F1),
+            "S1" => Ok(Self::S1),
+            "S2" => Ok(Self::S2),
+            "S3" => Ok(Self::S3),
+            _ => Err(format!(
+                "no tier {text:?}; the tiers with twins are F1, S1, S2 and S3"
+            )),
+        }
+    }
+}
+
+/// What otadeck knows of a hub besides its address and its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The name that the operator gave it, or the first label of its host name.
+    pub name: String,
+    /// The host name as in the connection string, without a port.
+    pub host: String,
+    /// `production`, `staging`, … as the operator calls it; shown, and
+    /// `production` guards writes.
+    pub environment: Option<String>,
+    /// Refuses every write.
+    pub read_only: bool,
+    /// The tier, when the operator named it.
+    pub tier: Option<Tier>,
+    /// Units of the tier, at least 1.
+    pub units: u32,
+}
+
+impl Profile {
+    /// Does a write need the hub's name typed first?
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.environment
+            .as_deref()
+            .is_some_and(|e| e.eq_ignore_ascii_case("production") || e.eq_ignore_ascii_case("prod"))
+    }
+
+    /// The tier as shown: `S2`, or `S1?` when nobody said which it is.
+    #[must_use]
+    pub fn tier_label(&self) -> String {
+        match self.tier {
+            Some(tier) if self.units > 1 => format!("{}×{}", tier.name(), self.units),
+            Some(tier) => tier.name().to_owned(),
+            None => "S1?".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The hub's time formats.
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+
+/// Reads a time as IoT Hub writes it: RFC 3339 with up to seven digits of a
+/// second, in UTC; the answer to a create leaves the zone out. The hub's word
+/// for "never", the year 1, is `None`, and so is a text that is no time.
+#[must_use]
+pub fn hub_time(text: &str) -> Option<Timestamp> {
+    let time = text.parse::<Timestamp>().ok().or_else(|| {
+        let civil = text.parse::<DateTime>().ok()?;
+        Offset::UTC.to_timestamp(civil).ok()
+    })?;
+    let year = Offset::UTC.to_datetime(time).year();
+    (year > 1).then_some(time)
+}
+
+/// Cuts a time to whole milliseconds, which is all that our own clock is worth.
+#[must_use]
+pub fn to_millis(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+/// A duration in the largest unit that fits, as people say it: `8 s`, `15 min`,
+/// `2 h`.
+#[must_use]
+pub fn spoken(duration: SignedDuration) -> String {
+    match duration.as_secs().max(0) {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..3_600 if s % 60 == 0 || s >= 600 => format!("{} min", s / 60),
+        s @ 60..3_600 => format!("{} min {} s", s / 60, s % 60),
+        s if s % 3_600 < 60 => format!("{} h", s / 3_600),
+        s => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("2021-07-07T20:45:24.0029022Z", Some("2021-07-07T20:45:24.0029022Z"))]
+    #[case("2021-07-07T20:45:24", Some("2021-07-07T20:45:24Z"))]
+    #[case("0001-01-01T00:00:00Z", None)]
+    #[case("0001-01-01T00:00:00", None)]
+    #[case("current_time", None)]
+    #[case("", None)]
+    fn hub_times(#[case] text: &str, #[case] want: Option<&str>) {
+        assert_eq!(hub_time(text).map(|t| t.to_string()).as_deref(), want);
+    }
+}

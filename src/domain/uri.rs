@@ -1,0 +1,280 @@
+//! The package URI: checked before it is sent, redacted wherever it is shown.
+
+use std::fmt;
+
+use url::Url;
+
+use super::clean;
+
+/// The longest URI that is taken, in characters.
+const MAX_URI: usize = 4_096;
+
+/// Query parameters of signed URLs that tell nothing secret: times, versions,
+/// permissions. The values of all others are hidden.
+const HARMLESS: [&str; 16] = [
+    "se",
+    "st",
+    "sp",
+    "sv",
+    "sr",
+    "spr",
+    "version",
+    "v",
+    "api-version",
+    "x-amz-expires",
+    "x-amz-date",
+    "x-amz-algorithm",
+    "x-amz-signedheaders",
+    "expires",
+    "versionid",
+    "id",
+];
+
+/// An `http` or `https` URI with a host. `Debug` and `Display` are redacted;
+/// only [`PackageUri::expose`] gives the whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PackageUri {
+    text: String,
+    redacted: String,
+    file_name: String,
+}
+
+/// Why a text is no package URI. The text of each says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUri {
+    /// Nothing was given.
+    #[error("enter the URI of a package, for example https://example.com/fw-1.5.0.bin")]
+    Empty,
+    /// A control character, an invisible or a reordering one.
+    #[error("the URI holds {0:?}, which no URI may hold")]
+    Character(char),
+    /// White space.
+    #[error("the URI holds a space; write it as %20")]
+    Space,
+    /// No `http:` or `https:` in front.
+    #[error("the URI has no scheme; did you mean {suggestion} ?")]
+    NoScheme {
+        /// The same with `https://` in front.
+        suggestion: String,
+    },
+    /// Another scheme.
+    #[error("a package URI begins with https:// or http://, not with {0}:")]
+    Scheme(String),
+    /// Nothing after the slashes.
+    #[error("the URI names no host")]
+    NoHost,
+    /// Longer than 4,096 characters.
+    #[error("the URI has {0} characters; at most 4096 are sent")]
+    TooLong(usize),
+    /// Anything else.
+    #[error("not a URI: {0}")]
+    Malformed(String),
+}
+
+impl PackageUri {
+    /// Checks `text`, ignoring white space around it.
+    ///
+    /// # Errors
+    /// [`InvalidUri`] says what is wrong and what would be right.
+    pub fn parse(text: &str) -> Result<Self, InvalidUri> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(InvalidUri::Empty);
+        }
+        if let Some(bad) = text.chars().find(|c| clean::is_dangerous(*c)) {
+            return Err(InvalidUri::Character(bad));
+        }
+        if text.chars().any(char::is_whitespace) {
+            return Err(InvalidUri::Space);
+        }
+        match text.chars().count() {
+            n if n > MAX_URI => return Err(InvalidUri::TooLong(n)),
+            _ => {}
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(without_slashes(text));
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => {}
+            other => return Err(InvalidUri::Scheme(clean::line(other, 20))),
+        }
+        if rest.is_empty() || rest.starts_with(['/', '?', '#']) {
+            return Err(InvalidUri::NoHost);
+        }
+        let url = Url::parse(text).map_err(|e| match e {
+            url::ParseError::EmptyHost => InvalidUri::NoHost,
+            e => InvalidUri::Malformed(e.to_string()),
+        })?;
+        Ok(Self {
+            redacted: redact(&url),
+            file_name: file_name(&url),
+            text: text.to_owned(),
+        })
+    }
+
+    /// The whole URI, secrets included: for the device only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// The URI without credentials and signatures.
+    #[must_use]
+    pub fn redacted(&self) -> &str {
+        &self.redacted
+    }
+
+    /// The last part of the path, or the host: a short name for the package.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        &self.file_name
+    }
+
+    /// Does the URI hold anything that is not shown?
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        self.redacted.contains(HIDDEN)
+    }
+}
+
+const HIDDEN: &str = "***";
+
+/// A URI that somebody else wrote, a device for example, as it may be shown.
+#[must_use]
+pub fn redacted_text(text: &str) -> String {
+    PackageUri::parse(text).map_or_else(|_| clean::line(text, 200), |uri| uri.redacted)
+}
+
+/// A text without `://`: a host name, a local path, or another scheme?
+fn without_slashes(text: &str) -> InvalidUri {
+    let lower = text.to_ascii_lowercase();
+    if let Some(rest) = lower
+        .strip_prefix("https:")
+        .or_else(|| lower.strip_prefix("http:"))
+    {
+        return InvalidUri::NoScheme {
+            suggestion: format!("https://{}", clean::line(rest.trim_start_matches('/'), 60)),
+        };
+    }
+    match text.split_once(':') {
+        Some((scheme, rest))
+            if !scheme.contains('.')
+                && scheme.chars().all(|c| c.is_ascii_alphanumeric())
+                && !rest.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            InvalidUri::Scheme(clean::line(scheme, 20))
+        }
+        _ => InvalidUri::NoScheme {
+            suggestion: format!("https://{}", clean::line(text.trim_start_matches('/'), 60)),
+        },
+    }
+}
+
+fn redact(url: &Url) -> String {
+    let mut shown = url.clone();
+    if !url.username().is_empty() || url.password().is_some() {
+        // Both setters fail only on URLs without a host, which `parse` refused.
+        let _ = shown.set_username(HIDDEN);
+        let _ = shown.set_password(None);
+    }
+    shown.set_fragment(None);
+    let query = url.query().map(|query| {
+        let parts: Vec<String> = query.split('&').map(redact_parameter).collect();
+        parts.join("&")
+    });
+    shown.set_query(query.as_deref());
+    shown.to_string()
+}
+
+fn redact_parameter(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((key, value))
+            if value.is_empty() || HARMLESS.contains(&key.to_ascii_lowercase().as_str()) =>
+        {
+            parameter.to_owned()
+        }
+        Some((key, _)) => format!("{key}={HIDDEN}"),
+        None => HIDDEN.to_owned(),
+    }
+}
+
+fn file_name(url: &Url) -> String {
+    url.path_segments()
+        .and_then(|mut segments| segments.rfind(|s| !s.is_empty()))
+        .or(url.host_str())
+        .map_or_else(String::new, |name| clean::line(name, 60))
+}
+
+impl fmt::Display for PackageUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted)
+    }
+}
+
+impl fmt::Debug for PackageUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PackageUri({:?})", self.redacted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        PackageUri::parse(text).unwrap_err().to_string()
+    }
+
+    #[rstest::rstest]
+    #[case("test.com", "https://test.com")]
+    #[case("test.com/fw.bin", "https://test.com/fw.bin")]
+    #[case("test.com:8080/fw.bin", "https://test.com:8080/fw.bin")]
+    #[case("localhost:8443/fw.bin", "https://localhost:8443/fw.bin")]
+    #[case("https:test.com", "https://test.com")]
+    #[case("//test.com/a", "https://test.com/a")]
+    fn a_missing_scheme_is_answered_with_the_likely_one(#[case] text: &str, #[case] want: &str) {
+        assert_eq!(
+            PackageUri::parse(text),
+            Err(InvalidUri::NoScheme {
+                suggestion: want.to_owned()
+            })
+        );
+    }
+
+    #[rstest::rstest]
+    #[case("", "enter the URI")]
+    #[case("   ", "enter the URI")]
+    #[case("ftp://x.test/a", "not with ftp:")]
+    #[case("file:///etc/passwd", "not with file:")]
+    #[case("mailto:me", "not with mailto:")]
+    #[case("https://", "no host")]
+    #[case("https:///a", "no host")]
+    #[case("https://x.test/a b", "%20")]
+    #[case("https://x.test/\u{1b}[2J", "no URI may hold")]
+    #[case("https://x.test/\u{202e}", "no URI may hold")]
+    #[case("https://[::1/a", "not a URI")]
+    fn bad_uris_say_why(#[case] text: &str, #[case] why: &str) {
+        assert!(refused(text).contains(why), "{}", refused(text));
+    }
+
+    #[rstest::rstest]
+    #[case("https://x.test/fw.bin", "https://x.test/fw.bin", "fw.bin")]
+    #[case(
+        "https://u:p@x.test/a?sig=abc&se=2026",
+        "https://***@x.test/a?sig=***&se=2026",
+        "a"
+    )]
+    #[case("https://x.test/?token", "https://x.test/?***", "x.test")]
+    #[case(
+        "https://x.test/a?X-Amz-Signature=1#frag",
+        "https://x.test/a?X-Amz-Signature=***",
+        "a"
+    )]
+    fn secrets_are_not_shown(#[case] text: &str, #[case] shown: &str, #[case] name: &str) {
+        let uri = PackageUri::parse(&format!(" {text} ")).unwrap();
+        assert_eq!(uri.expose(), text);
+        assert_eq!(uri.redacted(), shown);
+        assert_eq!(uri.file_name(), name);
+        assert_eq!(format!("{uri:?}"), format!("PackageUri({shown:?})"));
+    }
+}

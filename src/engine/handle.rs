@@ -1,0 +1,122 @@
+//! What front ends hold of the engine, and what the engine holds of them.
+
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::domain::device::DeviceRow;
+use crate::domain::event::{Command, Event, InventoryState, Link};
+use crate::domain::problem::Problem;
+use crate::domain::update::Update;
+
+/// Commands that wait for the engine; front ends wait when there are more.
+const COMMANDS: usize = 64;
+/// Batches of events that a front end may lag behind before it is told so.
+const BATCHES: usize = 1_024;
+
+/// A front end's end: send commands, subscribe to events.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    requests: mpsc::Sender<Request>,
+    events: broadcast::Sender<Arc<[Event]>>,
+}
+
+/// The engine's own end of an [`Engine`].
+#[derive(Debug)]
+pub struct Backend {
+    /// What front ends ask.
+    pub requests: mpsc::Receiver<Request>,
+    /// Where events go.
+    pub events: broadcast::Sender<Arc<[Event]>>,
+}
+
+/// What a front end asks.
+#[derive(Debug)]
+pub enum Request {
+    /// Do something.
+    Command(Command),
+    /// Tell how all stands.
+    Snapshot(oneshot::Sender<Snapshot>),
+}
+
+/// How all stands: what a front end needs that comes late or has lagged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The devices listed or read so far, in the order of their ids.
+    pub rows: Vec<DeviceRow>,
+    /// How far the listing is, and why it broke off.
+    pub inventory: Option<(InventoryState, Option<Problem>)>,
+    /// The way to the hub.
+    pub link: (Link, Option<Problem>),
+    /// Every update of this process, open or ended, oldest first.
+    pub updates: Vec<Update>,
+}
+
+/// The engine has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has ended")]
+pub struct Stopped;
+
+/// A pair of connected ends.
+#[must_use]
+pub fn channel() -> (Engine, Backend) {
+    let (requests, inbox) = mpsc::channel(COMMANDS);
+    let (events, _) = broadcast::channel(BATCHES);
+    let backend = Backend {
+        requests: inbox,
+        events: events.clone(),
+    };
+    (Engine { requests, events }, backend)
+}
+
+impl Engine {
+    /// Sends a command, waiting while the engine has many.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the engine has ended.
+    pub async fn send(&self, command: Command) -> Result<(), Stopped> {
+        let request = Request::Command(command);
+        self.requests.send(request).await.map_err(|_| Stopped)
+    }
+
+    /// How all stands now.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the engine has ended.
+    pub async fn snapshot(&self) -> Result<Snapshot, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Snapshot(reply);
+        self.requests.send(request).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// All events from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        Subscription(self.events.subscribe())
+    }
+}
+
+/// A front end's place among the listeners.
+#[derive(Debug)]
+pub struct Subscription(broadcast::Receiver<Arc<[Event]>>);
+
+/// What a listener gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Batch {
+    /// Events in the order in which they happened.
+    Events(Arc<[Event]>),
+    /// Some were missed: take a [`Snapshot`].
+    Lagged,
+}
+
+impl Subscription {
+    /// The next batch; `None` when the engine has ended. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Batch> {
+        match self.0.recv().await {
+            Ok(events) => Some(Batch::Events(events)),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Batch::Lagged),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

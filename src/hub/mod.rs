@@ -1,0 +1,1 @@
+//! Speaks the IoT Hub service API as a client.

@@ -1,0 +1,1 @@
+//! What was intended, done and seen, in SQLite.

@@ -1,0 +1,1 @@
+//! One guarded MQTT 3.1.1 link that serves both ends.
