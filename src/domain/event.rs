@@ -103,6 +103,9 @@ pub enum What {
         /// The row.
         device: Box<DeviceRow>,
     },
+    /// A device that was listed before is not any more.
+    #[serde(rename = "device.gone")]
+    Gone {},
     /// How far the listing is.
     #[serde(rename = "inventory")]
     Inventory {
@@ -202,6 +205,18 @@ pub enum What {
         /// The same as a problem, when the hub or the device refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<Problem>,
+    },
+    /// The journal's open updates were taken up.
+    #[serde(rename = "resumed")]
+    Resumed {
+        /// How many there were.
+        count: usize,
+    },
+    /// Something that was seen could not be written down.
+    #[serde(rename = "journal.problem")]
+    JournalProblem {
+        /// Why.
+        problem: Problem,
     },
     /// A start was refused before anything was sent.
     #[serde(rename = "update.refused")]

@@ -36,3 +36,6 @@ pub mod time;
 pub mod twin;
 pub mod update;
 pub mod uri;
+
+#[cfg(test)]
+pub(crate) mod fake;

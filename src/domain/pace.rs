@@ -23,6 +23,8 @@ pub struct Pace {
     gap: Duration,
     /// When the next read of any device may start.
     free_at: Duration,
+    /// The device in focus, which goes first when several are due.
+    focus: Option<DeviceId>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +42,13 @@ impl Pace {
             entries: HashMap::new(),
             gap: Duration::from_secs(1) / per_second.max(1),
             free_at: Duration::ZERO,
+            focus: None,
         }
+    }
+
+    /// The device in focus goes first when several are due.
+    pub fn focus(&mut self, device: Option<DeviceId>) {
+        self.focus = device;
     }
 
     /// Reads `device` at once and then at `interval`. A device that is read
@@ -71,7 +79,7 @@ impl Pace {
             .filter(|(_, entry)| !entry.reading && entry.due <= now)
             .map(|(id, entry)| (entry.due, id.clone()))
             .collect();
-        due.sort();
+        due.sort_by_key(|(at, id)| (self.focus.as_ref() != Some(id), *at, id.clone()));
         let mut out = Vec::new();
         for (_, id) in due {
             if self.free_at > now {
@@ -106,6 +114,47 @@ impl Pace {
     pub fn next(&self) -> Option<Duration> {
         let due = self.entries.values().filter(|e| !e.reading).map(|e| e.due);
         due.min().map(|due| due.max(self.free_at))
+    }
+}
+
+/// A bucket of tokens that fills at a steady rate: what may be done now, and
+/// when next.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    capacity: f64,
+    per_second: f64,
+    level: f64,
+    filled_at: Duration,
+}
+
+impl Bucket {
+    /// A full bucket of `per_minute` tokens that fills in a minute.
+    #[must_use]
+    pub fn per_minute(per_minute: u32) -> Self {
+        let capacity = f64::from(per_minute.max(1));
+        Self {
+            capacity,
+            per_second: capacity / 60.0,
+            level: capacity,
+            filled_at: Duration::ZERO,
+        }
+    }
+
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// When there will be one again.
+    pub fn take(&mut self, now: Duration) -> Result<(), Duration> {
+        let gained = now.saturating_sub(self.filled_at).as_secs_f64() * self.per_second;
+        self.level = (self.level + gained).min(self.capacity);
+        self.filled_at = self.filled_at.max(now);
+        if self.level >= 1.0 {
+            self.level -= 1.0;
+            return Ok(());
+        }
+        // A millisecond more than needed, so that rounding never makes it early.
+        let missing = (1.0 - self.level) / self.per_second + 0.001;
+        Err(now + Duration::from_secs_f64(missing))
     }
 }
 
@@ -170,5 +219,29 @@ mod tests {
         assert_eq!(pace.next(), Some(5_000 * MS));
         pace.forget(&id("a"));
         assert_eq!(pace.next(), None);
+    }
+
+    #[test]
+    fn the_device_in_focus_goes_first() {
+        let mut pace = Pace::new(10);
+        for name in ["a", "b", "c"] {
+            pace.watch(&id(name), WATCH, Duration::ZERO);
+        }
+        pace.focus(Some(id("c")));
+        assert_eq!(pace.due(Duration::ZERO), [id("c")]);
+    }
+
+    #[test]
+    fn a_bucket_gives_its_capacity_at_once_and_then_its_rate() {
+        let mut bucket = Bucket::per_minute(10);
+        let mut now = Duration::ZERO;
+        let mut taken = 0;
+        while now < Duration::from_secs(120) {
+            match bucket.take(now) {
+                Ok(()) => taken += 1,
+                Err(at) => now = at,
+            }
+        }
+        assert_eq!(taken, 10 + 19);
     }
 }

@@ -18,6 +18,29 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// Twin reads that the hub takes in a second, for all its clients together.
+    ///
+    /// Source: Azure IoT Hub documentation, "IoT Hub quotas and throttling"
+    /// (`articles/iot-hub/iot-hub-devguide-quotas-throttling.md`).
+    #[must_use]
+    pub fn twin_reads_per_second(self, units: u32) -> u32 {
+        match self {
+            Self::F1 | Self::S1 => 100,
+            Self::S2 => units.saturating_mul(10).max(100),
+            Self::S3 => units.saturating_mul(500),
+        }
+    }
+
+    /// Queries that the hub takes in a minute; a page is a query. Source as of
+    /// [`Tier::twin_reads_per_second`].
+    #[must_use]
+    pub fn queries_per_minute(self, units: u32) -> u32 {
+        match self {
+            Self::F1 | Self::S1 | Self::S2 => units.saturating_mul(20),
+            Self::S3 => units.saturating_mul(1_000),
+        }
+    }
+
     /// The name as the contract writes it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -50,7 +73,8 @@ impl std::str::FromStr for Tier {
 pub struct Profile {
     /// The name that the operator gave it, or the first label of its host name.
     pub name: String,
-    /// The host name as in the connection string, without a port.
+    /// The host name as in the connection string, with its port when that is
+    /// not 443.
     pub host: String,
     /// `production`, `staging`, … as the operator calls it; shown, and
     /// `production` guards writes.

@@ -579,13 +579,14 @@ impl Update {
         )
     }
 
-    /// What is to be said when nothing has changed for `deadline`.
+    /// What is to be said when nothing has changed for `deadline`; nothing when
+    /// there is a doubt already, or a retry.
     #[must_use]
-    pub fn overdue(&self, now: Timestamp, deadline: SignedDuration) -> Option<What> {
+    pub fn overdue(&self, deadline: SignedDuration) -> Option<What> {
         if self.verdict.is_some() || self.doubt.is_some() || self.retry.is_some() {
             return None;
         }
-        (now.duration_since(self.changed) >= deadline).then(|| What::State {
+        Some(What::State {
             state: OpenState::Stalled,
             reason: format!(
                 "nothing changed for {} since {:?}",

@@ -18,7 +18,8 @@ const BATCHES: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Engine {
     requests: mpsc::Sender<Request>,
-    events: broadcast::Sender<Arc<[Event]>>,
+    /// Weak, so that listeners learn of the engine's end while they hold this.
+    events: broadcast::WeakSender<Arc<[Event]>>,
 }
 
 /// The engine's own end of an [`Engine`].
@@ -62,11 +63,15 @@ pub struct Stopped;
 pub fn channel() -> (Engine, Backend) {
     let (requests, inbox) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(BATCHES);
+    let engine = Engine {
+        requests,
+        events: events.downgrade(),
+    };
     let backend = Backend {
         requests: inbox,
-        events: events.clone(),
+        events,
     };
-    (Engine { requests, events }, backend)
+    (engine, backend)
 }
 
 impl Engine {
@@ -93,7 +98,10 @@ impl Engine {
     /// All events from now on.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
-        Subscription(self.events.subscribe())
+        match self.events.upgrade() {
+            Some(events) => Subscription(events.subscribe()),
+            None => Subscription(broadcast::channel(1).1),
+        }
     }
 }
 
@@ -118,5 +126,21 @@ impl Subscription {
             Err(broadcast::error::RecvError::Lagged(_)) => Some(Batch::Lagged),
             Err(broadcast::error::RecvError::Closed) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_the_engine_is_heard_by_whoever_holds_it() {
+        let (engine, backend) = channel();
+        let mut early = engine.subscribe();
+        drop(backend);
+        assert_eq!(early.next().await, None);
+        assert_eq!(engine.subscribe().next().await, None);
+        assert_eq!(engine.snapshot().await, Err(Stopped));
+        assert_eq!(engine.send(Command::List).await, Err(Stopped));
     }
 }

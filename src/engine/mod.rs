@@ -4,7 +4,18 @@
 //! and subscribe to [`Event`](crate::domain::event::Event)s. The engine never waits
 //! for a front end: one that lags gets a single [`Batch::Lagged`] and asks for a
 //! [`Snapshot`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`core`] | decides: (state, input, now) → outputs, pure |
+//! | [`shell`] | does what the core decides, as tasks |
+//! | [`gate`] | gives leave to write to a hub, to nobody else |
 
+pub mod core;
+pub mod gate;
 mod handle;
+pub mod shell;
 
+pub use core::Settings;
 pub use handle::{Backend, Batch, Engine, Request, Snapshot, Stopped, Subscription, channel};
+pub use shell::{Running, spawn};

@@ -1,1 +1,222 @@
-//! What was intended, done and seen, in SQLite.
+//! What was intended, done and seen, in SQLite, so that it survives anything.
+//!
+//! One append-only table of [`Event`](crate::domain::event::Event)s, written by a
+//! thread of its own, and a table of leases: who works on which device. An intent
+//! is committed to the disk before anything is sent; only that commit makes a
+//! [`Receipt`], and only with a receipt does the engine's gate give leave to
+//! write to a hub.
+//!
+//! ```sql
+//! event(id, time, hub, device_id, update_id, kind, body)    -- body: the event as JSON
+//! lease(hub, device_id, update_id, holder…, since)          -- one a device
+//! ```
+//!
+//! The file is readable with any SQLite tool and only by its owner (0600).
+
+mod holder;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::event::Event;
+use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::problem::{Kind, Problem};
+
+pub use holder::Holder;
+
+/// Jobs that wait for the writer; more make their senders wait.
+const JOBS: usize = 1_024;
+
+/// What can go wrong with the journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The file or its folder cannot be made or read.
+    #[error("cannot open the journal {path}: {cause}")]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// A newer otadeck wrote it.
+    #[error(
+        "the journal {path} was written by a newer otadeck (schema {found}, this one knows {known})"
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// A write or a read failed: a full or broken disk.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+    /// Another update holds the device.
+    #[error("{device} is being updated: {holder}")]
+    Busy {
+        /// Which device.
+        device: DeviceId,
+        /// Who, since when.
+        holder: Box<Holder>,
+    },
+}
+
+impl JournalError {
+    /// The same in words an operator can act on.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Busy { device, holder } => {
+                let title = format!("{device} is busy");
+                Problem::new(Kind::Busy, title, format!("updated by {holder}")).hint(
+                    "Nothing was sent. Wait until that update has ended, or watch the device.",
+                )
+            }
+            Self::Newer { .. } => Problem::new(Kind::Journal, self.to_string(), "")
+                .hint("Nothing was done. Use that otadeck, or another state_dir."),
+            Self::Open { .. } | Self::Failed(_) => {
+                Problem::new(Kind::Journal, self.to_string(), "").hint(
+                    "What is not written down is not done: nothing was sent. \
+                     Mend the disk, or say --no-journal to go without.",
+                )
+            }
+        }
+    }
+}
+
+/// The proof that an intent is on the disk. Made by [`Journal::intend`] alone.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Receipt {
+    device: DeviceId,
+    update: UpdateId,
+    payload_sha256: String,
+}
+
+impl Receipt {
+    /// The device that the intent is about.
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
+    /// The update that the intent begins.
+    #[must_use]
+    pub fn update(&self) -> &UpdateId {
+        &self.update
+    }
+
+    /// The hash of the payload that was intended.
+    #[must_use]
+    pub fn payload_sha256(&self) -> &str {
+        &self.payload_sha256
+    }
+}
+
+#[cfg(test)]
+impl Receipt {
+    /// The receipt that the journal would give for that intent.
+    pub(crate) fn for_test(intended: &Event) -> Self {
+        let crate::domain::event::What::Intended(intent) = &intended.what else {
+            panic!("not an intent");
+        };
+        Self {
+            device: intended.device_id.clone().unwrap(),
+            update: intended.update_id.clone().unwrap(),
+            payload_sha256: intent.payload_sha256.clone().unwrap(),
+        }
+    }
+}
+
+/// A handle on the journal. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    jobs: mpsc::Sender<Job>,
+}
+
+enum Job {
+    Intend(Event, oneshot::Sender<Result<Receipt, JournalError>>),
+    Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
+    Adopt(UpdateId, oneshot::Sender<Result<(), JournalError>>),
+    Open(
+        String,
+        oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,
+    ),
+}
+
+impl Journal {
+    /// Opens the journal at `path`, making it and its folder when they are not
+    /// there yet, readable by the owner alone. `by` says who writes.
+    ///
+    /// # Errors
+    /// [`JournalError::Open`] or [`JournalError::Newer`].
+    pub fn open(path: &Path, by: &str) -> Result<Self, JournalError> {
+        let connection = schema::open(path)?;
+        Ok(Self::start(connection, by))
+    }
+
+    /// A journal that ends with the process, for `--no-journal` and tests.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`] when there is no memory for it.
+    pub fn in_memory(by: &str) -> Result<Self, JournalError> {
+        let connection = schema::in_memory()?;
+        Ok(Self::start(connection, by))
+    }
+
+    fn start(connection: rusqlite::Connection, by: &str) -> Self {
+        let (jobs, inbox) = mpsc::channel(JOBS);
+        let holder = Holder::this_process(by);
+        std::thread::spawn(move || writer::run(connection, &holder, inbox));
+        Self { jobs }
+    }
+
+    /// Commits an `update.intended` event to the disk and takes the device's
+    /// lease, both or neither.
+    ///
+    /// # Errors
+    /// [`JournalError::Busy`] when a living process holds the device.
+    pub async fn intend(&self, intended: Event) -> Result<Receipt, JournalError> {
+        self.ask(|reply| Job::Intend(intended, reply)).await
+    }
+
+    /// Appends events. A verdict is on the disk when this returns, and its
+    /// device's lease is given back.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn record(&self, events: Vec<Event>) -> Result<(), JournalError> {
+        self.ask(|reply| Job::Record(events, reply)).await
+    }
+
+    /// Takes over the lease of an open update whose process is gone.
+    ///
+    /// # Errors
+    /// [`JournalError::Busy`] when its process lives.
+    pub async fn adopt(&self, update: UpdateId) -> Result<(), JournalError> {
+        self.ask(|reply| Job::Adopt(update, reply)).await
+    }
+
+    /// The events of every update of `hub` that has no verdict, oldest update
+    /// first.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn open_updates(&self, hub: &str) -> Result<Vec<Vec<Event>>, JournalError> {
+        self.ask(|reply| Job::Open(hub.to_owned(), reply)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, JournalError>>) -> Job,
+    ) -> Result<T, JournalError> {
+        let gone = || JournalError::Failed("its thread has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}

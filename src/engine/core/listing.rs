@@ -1,0 +1,161 @@
+//! The inventory: pages of a projected query, at half the hub's query rate.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::domain::backoff::Backoff;
+use crate::domain::event::{Event, InventoryState, What};
+use crate::domain::id::DeviceId;
+use crate::domain::problem::Problem;
+use crate::hub::{HubError, Page};
+
+use super::{Core, Now, Output};
+
+/// How often a page is tried in all.
+const TRIES: u32 = 4;
+
+/// Where the listing stands.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Counts listings, so that a late page of an old one is dropped.
+    ticket: u64,
+    state: Option<(InventoryState, Option<Problem>)>,
+    /// The page to ask for, when it may be asked for.
+    next: Option<(Duration, Option<String>)>,
+    /// The page being read, to ask again when it fails.
+    asked: Option<String>,
+    tries: u32,
+    seen: HashSet<DeviceId>,
+}
+
+impl Listing {
+    pub(super) fn state(&self) -> Option<(InventoryState, Option<Problem>)> {
+        self.state.clone()
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Duration> {
+        self.next.as_ref().map(|(at, _)| *at)
+    }
+}
+
+impl Core {
+    /// Begins a listing; one that runs is begun anew.
+    pub(super) fn list(&mut self, now: Now) {
+        self.listing = Listing {
+            ticket: self.listing.ticket + 1,
+            next: Some((now.at, None)),
+            ..Listing::default()
+        };
+        self.listing_is(InventoryState::Listing, None, now);
+    }
+
+    /// Asks for the next page when its time has come.
+    pub(super) fn list_due(&mut self, now: Now) {
+        match &self.listing.next {
+            Some((at, _)) if *at <= now.at => {}
+            _ => return,
+        }
+        if let Err(at) = self.pages.take(now.at) {
+            if let Some((wait, _)) = &mut self.listing.next {
+                *wait = at;
+            }
+            return;
+        }
+        let continuation = self.listing.next.take().and_then(|(_, page)| page);
+        self.listing.asked.clone_from(&continuation);
+        self.out.push(Output::List {
+            ticket: self.listing.ticket,
+            continuation,
+        });
+    }
+
+    pub(super) fn page_read(&mut self, ticket: u64, result: Result<Page, HubError>, now: Now) {
+        if ticket != self.listing.ticket {
+            return;
+        }
+        self.link(result.as_ref().map(|_| ()), now);
+        match result {
+            Ok(page) => self.page(page, now),
+            Err(error) => self.page_failed(&error, now),
+        }
+    }
+
+    fn page(&mut self, page: Page, now: Now) {
+        self.listing.tries = 0;
+        for row in page.rows {
+            self.listing.seen.insert(row.device_id.clone());
+            self.show_row(row, now);
+        }
+        match page.continuation {
+            Some(token) => {
+                self.listing.next = Some((now.at, Some(token)));
+                self.listing_is(InventoryState::Listing, None, now);
+            }
+            None => {
+                self.forget_the_gone(now);
+                self.listing_is(InventoryState::Complete, None, now);
+            }
+        }
+    }
+
+    /// Takes a row in and tells of it, unless a newer one is there.
+    pub(super) fn show_row(&mut self, row: crate::domain::device::DeviceRow, now: Now) {
+        let device = row.device_id.clone();
+        if self
+            .rows
+            .get(&device)
+            .is_some_and(|old| old.seen > row.seen)
+        {
+            return;
+        }
+        self.rows.insert(device.clone(), row.clone());
+        let row = Box::new(row);
+        self.publish(Event::device(
+            now.wall,
+            device,
+            What::Device { device: row },
+        ));
+    }
+
+    fn forget_the_gone(&mut self, now: Now) {
+        let gone: Vec<DeviceId> = self
+            .rows
+            .keys()
+            .filter(|id| !self.listing.seen.contains(id))
+            .filter(|id| self.open_flight_of(id).is_none() && self.looking.as_ref() != Some(id))
+            .cloned()
+            .collect();
+        for device in gone {
+            self.rows.remove(&device);
+            self.publish(Event::device(now.wall, device, What::Gone {}));
+        }
+        self.listing.seen.clear();
+    }
+
+    fn page_failed(&mut self, error: &HubError, now: Now) {
+        self.listing.tries += 1;
+        if error.is_passing() && self.listing.tries < TRIES {
+            let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
+            for _ in 1..self.listing.tries {
+                backoff.next_bound();
+            }
+            let wait = backoff
+                .next_wait(now.chance)
+                .max(error.wait().unwrap_or_default());
+            self.listing.next = Some((now.at + wait, self.listing.asked.clone()));
+            return;
+        }
+        let problem = error.problem("the devices cannot be listed");
+        self.listing_is(InventoryState::Failed, Some(problem), now);
+    }
+
+    fn listing_is(&mut self, state: InventoryState, problem: Option<Problem>, now: Now) {
+        self.listing.state = Some((state, problem.clone()));
+        let what = What::Inventory {
+            state,
+            count: self.rows.len(),
+            problem,
+        };
+        self.publish(Event::general(now.wall, what));
+    }
+}

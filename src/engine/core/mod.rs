@@ -1,0 +1,341 @@
+//! The pure core: (state, input, now) → outputs.
+//!
+//! The core decides, the [shell](super::shell) does. Nothing here waits, reads a
+//! clock or speaks to anybody; whatever happened comes in as an [`Input`],
+//! whatever is to be done goes out as an [`Output`]. So every story can be told
+//! in a test, in any order, without a socket and without waiting.
+//!
+//! ```text
+//!  Start ─► Read (baseline) ─► Intend ─► Intended ─► Invoke ─► Answered
+//!                                            └─► reads each 500 ms ─► events ─► verdict
+//! ```
+
+mod flights;
+mod listing;
+mod reads;
+mod starts;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::device::DeviceRow;
+use crate::domain::dialect::Dialects;
+use crate::domain::event::{Command, Event, Link, What};
+use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::method::MethodAnswer;
+use crate::domain::pace::{Bucket, Pace};
+use crate::domain::problem::{Kind, Problem};
+use crate::domain::profile::{Profile, Tier};
+use crate::domain::twin::Twin;
+use crate::hub::{HubError, Page, Permit, Query};
+use crate::journal::{JournalError, Receipt};
+
+use super::gate::Gate;
+use super::handle::Snapshot;
+
+use flights::Flight;
+use listing::Listing;
+use starts::Starting;
+
+/// How the engine works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which hub, and what may be done to it.
+    pub profile: Profile,
+    /// Which devices the inventory lists.
+    pub query: Query,
+    /// The words that devices use.
+    pub dialects: Dialects,
+    /// An update in which nothing changes for so long is stalled.
+    pub phase_deadline: SignedDuration,
+    /// An update that is open for so long is given up.
+    pub overall_deadline: SignedDuration,
+    /// How long a device may take to answer the method: 5 to 300 s.
+    pub response_timeout: u32,
+    /// How long the hub may wait for a device to connect: 0 to 300 s.
+    pub connect_timeout: u32,
+    /// How often an order that was not delivered is tried in all.
+    pub tries: u32,
+    /// Who works here: `user@host`.
+    pub by: String,
+}
+
+impl Settings {
+    /// The defaults for that hub.
+    #[must_use]
+    pub fn new(profile: Profile, dialects: Dialects) -> Self {
+        Self {
+            profile,
+            query: Query::all(&dialects),
+            dialects,
+            phase_deadline: SignedDuration::from_mins(15),
+            overall_deadline: SignedDuration::from_hours(24),
+            response_timeout: 30,
+            connect_timeout: 0,
+            tries: 5,
+            by: String::new(),
+        }
+    }
+
+    /// Twin reads a second: 60 % of what the hub takes from everybody.
+    fn reads_per_second(&self) -> u32 {
+        let tier = self.profile.tier.unwrap_or(Tier::S1);
+        tier.twin_reads_per_second(self.profile.units) * 6 / 10
+    }
+
+    /// Inventory pages a minute: half of what the hub takes from everybody.
+    fn pages_per_minute(&self) -> u32 {
+        let tier = self.profile.tier.unwrap_or(Tier::S1);
+        tier.queries_per_minute(self.profile.units) / 2
+    }
+}
+
+/// When it is: since the engine's start, for waits, and by the wall clock, for
+/// events.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Now {
+    /// Since the engine's start.
+    pub at: Duration,
+    /// By the wall clock.
+    pub wall: Timestamp,
+    /// Uniformly distributed in 0..1: the jitter of whatever is put off now.
+    pub chance: f64,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A front end asks for something.
+    Command(Command),
+    /// A read of a twin has ended.
+    Twin {
+        /// The device that was read.
+        device: DeviceId,
+        /// Its twin.
+        result: Result<Box<Twin>, HubError>,
+    },
+    /// A page of the inventory came.
+    Page {
+        /// Which listing it belongs to.
+        ticket: u64,
+        /// The page.
+        result: Result<Page, HubError>,
+    },
+    /// An intent is on the disk, or is not.
+    Intended {
+        /// Which update.
+        update: UpdateId,
+        /// The proof.
+        result: Result<Receipt, JournalError>,
+    },
+    /// A method call has ended.
+    Answered {
+        /// Which update it belongs to.
+        update: UpdateId,
+        /// The device's answer.
+        result: Result<MethodAnswer, HubError>,
+    },
+    /// The journal's open updates.
+    Opened(Result<Vec<Vec<Event>>, JournalError>),
+    /// The lease of an open update was taken over, or was not.
+    Adopted {
+        /// Which update.
+        update: UpdateId,
+        /// Whether it was.
+        result: Result<(), JournalError>,
+    },
+    /// Events were written down, or were not.
+    Recorded(Result<(), JournalError>),
+    /// The time that [`Core::wake_at`] named has come.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Read a twin; [`Input::Twin`] answers.
+    Read(DeviceId),
+    /// Read a page; [`Input::Page`] answers.
+    List {
+        /// Which listing it belongs to.
+        ticket: u64,
+        /// The page's token; absent for the first.
+        continuation: Option<String>,
+    },
+    /// Commit an intent; [`Input::Intended`] answers.
+    Intend(Event),
+    /// Write events down; [`Input::Recorded`] answers.
+    Record(Vec<Event>),
+    /// Call a method; [`Input::Answered`] answers.
+    Invoke {
+        /// Which update it belongs to.
+        update: UpdateId,
+        /// The leave to do it.
+        permit: Permit,
+    },
+    /// Find the open updates; [`Input::Opened`] answers.
+    OpenUpdates,
+    /// Take an open update over; [`Input::Adopted`] answers.
+    Adopt(UpdateId),
+    /// Tell front ends.
+    Publish(Vec<Event>),
+}
+
+/// The engine's whole state.
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    gate: Gate,
+    pace: Pace,
+    pages: Bucket,
+    rows: BTreeMap<DeviceId, DeviceRow>,
+    listing: Listing,
+    link: (Link, Option<Problem>),
+    looking: Option<DeviceId>,
+    starting: HashMap<DeviceId, Starting>,
+    flights: BTreeMap<UpdateId, Flight>,
+    /// Failed reads in a row, for the wait before the next.
+    failures: HashMap<DeviceId, u32>,
+    out: Vec<Output>,
+}
+
+impl Core {
+    /// An engine that has done nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            gate: Gate::new(settings.profile.clone()),
+            pace: Pace::new(settings.reads_per_second()),
+            pages: Bucket::per_minute(settings.pages_per_minute()),
+            rows: BTreeMap::new(),
+            listing: Listing::default(),
+            link: (Link::Connecting, None),
+            looking: None,
+            starting: HashMap::new(),
+            flights: BTreeMap::new(),
+            failures: HashMap::new(),
+            out: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Takes in what happened; gives what is to be done, in this order.
+    pub fn handle(&mut self, input: Input, now: Now) -> Vec<Output> {
+        match input {
+            Input::Command(command) => self.command(command, now),
+            Input::Twin { device, result } => self.twin_read(&device, result, now),
+            Input::Page { ticket, result } => self.page_read(ticket, result, now),
+            Input::Intended { update, result } => self.intended(&update, result, now),
+            Input::Answered { update, result } => self.answered(&update, result, now),
+            Input::Opened(result) => self.opened(result, now),
+            Input::Adopted { update, result } => self.adopted(&update, result, now),
+            Input::Recorded(result) => self.recorded(result, now),
+            Input::Tick => {}
+        }
+        self.tick(now);
+        std::mem::take(&mut self.out)
+    }
+
+    fn command(&mut self, command: Command, now: Now) {
+        match command {
+            Command::List => self.list(now),
+            Command::Look(device) => self.look(device, now),
+            Command::Start(start) => self.start(start, now),
+            Command::Watch(device) => self.watch(device, now),
+            Command::Resume => self.out.push(Output::OpenUpdates),
+            Command::Focus(update) => {
+                let flight = update.and_then(|id| self.flights.get(&id));
+                self.pace.focus(flight.map(|f| f.update.device.clone()));
+            }
+            Command::GiveUp(update) => self.give_up(&update, "by the operator", now),
+            Command::Arm(name) => {
+                if !self.gate.arm(&name, now.at) {
+                    let right = &self.settings.profile.name;
+                    let title = "the hub's name was not confirmed";
+                    let problem = Problem::new(Kind::Unconfirmed, title, "another name was given")
+                        .hint(format!("Nothing was sent. The hub's name is {right}."));
+                    self.publish(Event::general(now.wall, What::Refused { problem }));
+                }
+            }
+        }
+    }
+
+    /// What is due by time alone.
+    fn tick(&mut self, now: Now) {
+        self.list_due(now);
+        self.flights_due(now);
+        self.reads_due(now);
+    }
+
+    /// When [`Input::Tick`] is wanted; `None` when nothing waits for time.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        [
+            self.pace.next(),
+            self.listing.wake_at(),
+            self.flights_wake_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// How all stands.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            rows: self.rows.values().cloned().collect(),
+            inventory: self.listing.state(),
+            link: self.link.clone(),
+            updates: self.flights.values().map(|f| f.update.clone()).collect(),
+        }
+    }
+
+    fn recorded(&mut self, result: Result<(), JournalError>, now: Now) {
+        if let Err(error) = result {
+            let problem = error.problem();
+            self.publish(Event::general(now.wall, What::JournalProblem { problem }));
+        }
+    }
+
+    fn publish(&mut self, event: Event) {
+        match self.out.last_mut() {
+            Some(Output::Publish(events)) => events.push(event),
+            _ => self.out.push(Output::Publish(vec![event])),
+        }
+    }
+
+    /// Tells of a refusal that happened before anything was sent.
+    fn refuse(&mut self, device: &DeviceId, problem: Problem, now: Now) {
+        let what = What::Refused { problem };
+        self.publish(Event::device(now.wall, device.clone(), what));
+    }
+
+    /// Takes note of how the way to the hub is; tells when that changes.
+    fn link(&mut self, result: Result<(), &HubError>, now: Now) {
+        let next = match result {
+            Ok(()) => (Link::Online, None),
+            Err(error) => match error.kind() {
+                Kind::Unauthorized => {
+                    let problem = error.problem("the hub refuses");
+                    (Link::Unauthorized, Some(problem))
+                }
+                Kind::NoSuchDevice | Kind::DeviceOffline | Kind::BadRequest => (Link::Online, None),
+                _ => {
+                    let problem = error.problem("the hub does not answer");
+                    (Link::Retrying, Some(problem))
+                }
+            },
+        };
+        if next != self.link {
+            self.link = next.clone();
+            let (state, problem) = next;
+            self.publish(Event::general(now.wall, What::Link { state, problem }));
+        }
+    }
+}

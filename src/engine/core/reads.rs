@@ -1,0 +1,104 @@
+//! Reads of twins: when, and what they tell.
+
+use std::time::Duration;
+
+use crate::domain::backoff::Backoff;
+use crate::domain::device::DeviceRow;
+use crate::domain::event::{Event, What};
+use crate::domain::id::DeviceId;
+use crate::domain::pace;
+use crate::domain::twin::Twin;
+use crate::hub::HubError;
+
+use super::{Core, Now, Output};
+
+impl Core {
+    /// Somebody looks at a device, or at none.
+    pub(super) fn look(&mut self, device: Option<DeviceId>, now: Now) {
+        let before = std::mem::replace(&mut self.looking, device.clone());
+        if before == device {
+            return;
+        }
+        if let Some(before) = before {
+            self.reread(&before, now);
+        }
+        if let Some(device) = device {
+            // Opening a device reads it at once, whoever else reads it.
+            if self.open_flight_of(&device).is_none() && !self.starting.contains_key(&device) {
+                self.pace.forget(&device);
+            }
+            self.reread(&device, now);
+        }
+    }
+
+    /// Sets how often a device is read, by why it is.
+    pub(super) fn reread(&mut self, device: &DeviceId, now: Now) {
+        if self.open_flight_of(device).is_some() || self.starting.contains_key(device) {
+            self.pace.watch(device, pace::WATCH, now.at);
+        } else if self.looking.as_ref() == Some(device) {
+            self.pace.watch(device, pace::LOOK, now.at);
+        } else {
+            self.pace.forget(device);
+            self.failures.remove(device);
+        }
+    }
+
+    pub(super) fn reads_due(&mut self, now: Now) {
+        for device in self.pace.due(now.at) {
+            self.out.push(Output::Read(device));
+        }
+    }
+
+    pub(super) fn twin_read(
+        &mut self,
+        device: &DeviceId,
+        result: Result<Box<Twin>, HubError>,
+        now: Now,
+    ) {
+        self.pace.done(device);
+        self.link(result.as_ref().map(|_| ()), now);
+        match result {
+            Ok(twin) => {
+                self.failures.remove(device);
+                self.twin(device, &twin, now);
+            }
+            Err(error) => self.read_failed(device, &error, now),
+        }
+    }
+
+    fn twin(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
+        let row = DeviceRow::from_twin(twin, &self.settings.dialects, now.wall);
+        self.show_row(row, now);
+        if self.looking.as_ref() == Some(device) {
+            let twin = Box::new(twin.clone());
+            self.publish(Event::device(now.wall, device.clone(), What::Twin { twin }));
+        }
+        if self.starting.contains_key(device) {
+            self.baseline(device, twin, now);
+        } else if let Some(update) = self.open_flight_of(device) {
+            self.observe(&update, twin, now);
+        }
+    }
+
+    fn read_failed(&mut self, device: &DeviceId, error: &HubError, now: Now) {
+        let failures = self.failures.entry(device.clone()).or_default();
+        *failures += 1;
+        let failures = *failures;
+        if self.starting.contains_key(device) && self.start_failed(device, error, failures, now) {
+            return;
+        }
+        if self.looking.as_ref() == Some(device) {
+            let problem = error.problem(format!("{device} cannot be read"));
+            let what = What::DeviceProblem { problem };
+            self.publish(Event::device(now.wall, device.clone(), what));
+        }
+        let mut backoff = Backoff::new(pace::WATCH, Duration::from_secs(30));
+        for _ in 1..failures.min(16) {
+            backoff.next_bound();
+        }
+        let wait = backoff
+            .next_wait(now.chance)
+            .max(error.wait().unwrap_or_default());
+        self.pace.put_off(device, now.at + wait);
+    }
+}

@@ -1,0 +1,249 @@
+//! From the order to the invocation: baseline, intent, permit.
+
+use jiff::SignedDuration;
+
+use crate::domain::dialect::Dialect;
+use crate::domain::event::{Event, Intent, Start, What};
+use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::method::MethodCall;
+use crate::domain::problem::{Kind, Problem};
+use crate::domain::time::spoken;
+use crate::domain::twin::Twin;
+use crate::domain::update::{Baseline, Update};
+use crate::hub::HubError;
+use crate::journal::{JournalError, Receipt};
+
+use super::flights::Flight;
+use super::{Core, Now, Output};
+
+/// How often the baseline is tried to be read in all.
+const TRIES: u32 = 4;
+
+/// An order that waits for its baseline or for its intent to be committed.
+#[derive(Debug)]
+pub(super) enum Starting {
+    /// Put a package on the device: the twin is being read.
+    Baseline(Start),
+    /// Watch the device: the twin is being read.
+    Watch,
+    /// The intent is being committed.
+    Intent {
+        update: Box<Update>,
+        call: MethodCall,
+    },
+}
+
+impl Core {
+    pub(super) fn start(&mut self, start: Start, now: Now) {
+        let device = start.device.clone();
+        if let Err(problem) = self.gate.check(now.at) {
+            return self.refuse(&device, problem, now);
+        }
+        if self.is_busy(&device, now) {
+            return;
+        }
+        self.starting
+            .insert(device.clone(), Starting::Baseline(start));
+        self.read_at_once(&device, now);
+    }
+
+    pub(super) fn watch(&mut self, device: DeviceId, now: Now) {
+        if self.is_busy(&device, now) {
+            return;
+        }
+        self.starting.insert(device.clone(), Starting::Watch);
+        self.read_at_once(&device, now);
+    }
+
+    fn read_at_once(&mut self, device: &DeviceId, now: Now) {
+        self.failures.remove(device);
+        self.pace.forget(device);
+        self.reread(device, now);
+    }
+
+    /// Refuses when this process works on the device already.
+    fn is_busy(&mut self, device: &DeviceId, now: Now) -> bool {
+        if self.open_flight_of(device).is_none() && !self.starting.contains_key(device) {
+            return false;
+        }
+        let title = format!("{device} is busy");
+        let problem = Problem::new(Kind::Busy, title, "its update is under way here")
+            .hint("Nothing was sent. Watch that update, or give it up first.");
+        self.refuse(device, problem, now);
+        true
+    }
+
+    /// A read before the start has failed. True when the start has failed with
+    /// it, false when it is tried again.
+    pub(super) fn start_failed(
+        &mut self,
+        device: &DeviceId,
+        error: &HubError,
+        failures: u32,
+        now: Now,
+    ) -> bool {
+        let waits_for_the_twin = matches!(
+            self.starting.get(device),
+            Some(Starting::Baseline(_) | Starting::Watch)
+        );
+        if !waits_for_the_twin || (error.is_passing() && failures < TRIES) {
+            return false;
+        }
+        self.starting.remove(device);
+        let mut problem = error.problem(format!("{device} cannot be read"));
+        if problem.hint.is_empty() {
+            problem = problem.hint("Nothing was sent to the device.");
+        }
+        self.refuse(device, problem, now);
+        self.reread(device, now);
+        true
+    }
+
+    /// The twin before the order: judge it and go on.
+    pub(super) fn baseline(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
+        match self.starting.remove(device) {
+            Some(Starting::Baseline(start)) => self.intend(start, twin, now),
+            Some(Starting::Watch) => self.watch_from(device, twin, now),
+            Some(waiting @ Starting::Intent { .. }) => {
+                self.starting.insert(device.clone(), waiting);
+            }
+            None => {}
+        }
+    }
+
+    fn intend(&mut self, start: Start, twin: &Twin, now: Now) {
+        let dialect = self.settings.dialects.recognise(twin).clone();
+        if let Some(problem) = self.under_way(&dialect, twin, now) {
+            self.refuse(&start.device, problem, now);
+            return self.reread(&start.device, now);
+        }
+        let call = MethodCall {
+            device: start.device.clone(),
+            method: dialect.method.to_owned(),
+            payload: dialect.payload_for(&start.uri),
+            response_timeout: self.settings.response_timeout,
+            connect_timeout: self.settings.connect_timeout,
+        };
+        let intent = Intent {
+            uri: Some(start.uri.redacted().to_owned()),
+            payload_sha256: Some(call.payload_sha256()),
+            method: Some(call.method.clone()),
+            expect: start.expect,
+            baseline: Baseline::of(twin, &dialect),
+            ..self.intent_of(&dialect)
+        };
+        let Some((event, update)) = intended(start.device, intent, now) else {
+            return;
+        };
+        let waiting = Starting::Intent {
+            update: Box::new(update),
+            call,
+        };
+        if let Some(device) = event.device_id.clone() {
+            self.starting.insert(device, waiting);
+        }
+        self.out.push(Output::Intend(event));
+    }
+
+    fn intent_of(&self, dialect: &Dialect) -> Intent {
+        Intent {
+            hub: self.settings.profile.host.clone(),
+            uri: None,
+            payload_sha256: None,
+            method: None,
+            expect: None,
+            dialect: dialect.name.to_owned(),
+            baseline: Baseline::default(),
+            by: self.settings.by.clone(),
+        }
+    }
+
+    /// Is somebody else's update under way on the device? An active phase
+    /// younger than its deadline says so.
+    fn under_way(&self, dialect: &Dialect, twin: &Twin, now: Now) -> Option<Problem> {
+        let reading = dialect.read(&twin.reported);
+        let age = now.wall.duration_since(reading.stamp?);
+        if !reading.phase.is_active() || age >= self.settings.phase_deadline {
+            return None;
+        }
+        let device = &twin.device_id;
+        let age = spoken(age.max(SignedDuration::ZERO));
+        let cause = format!("it reports {} since {age}", reading.phase);
+        let problem = Problem::new(Kind::Busy, format!("{device} is busy"), cause);
+        Some(problem.hint(format!(
+            "Nothing was sent. Wait until it has ended: otadeck watch -- {device}"
+        )))
+    }
+
+    /// Watches without an order: whatever the device does from now on counts,
+    /// and what it is doing now.
+    fn watch_from(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
+        let dialect = self.settings.dialects.recognise(twin).clone();
+        let mut baseline = Baseline::of(twin, &dialect);
+        let reading = dialect.read(&twin.reported);
+        if reading.phase.is_active()
+            && let Some(stamp) = reading.stamp
+        {
+            // The run under way is the one to watch: it is news.
+            baseline.last_updated = stamp.checked_sub(SignedDuration::from_nanos(1)).ok();
+            baseline.value = None;
+        }
+        let intent = Intent {
+            baseline,
+            ..self.intent_of(&dialect)
+        };
+        let Some((event, update)) = intended(device.clone(), intent, now) else {
+            return;
+        };
+        let id = update.id.clone();
+        self.flights
+            .insert(id.clone(), Flight::watched(update, now.at));
+        self.publish(event);
+        self.reread(device, now);
+        self.observe(&id, twin, now);
+    }
+
+    /// The intent is on the disk, so the order may go out.
+    pub(super) fn intended(
+        &mut self,
+        id: &UpdateId,
+        result: Result<Receipt, JournalError>,
+        now: Now,
+    ) {
+        let waiting =
+            |s: &Starting| matches!(s, Starting::Intent { update, .. } if update.id == *id);
+        let Some(device) = self
+            .starting
+            .iter()
+            .find(|(_, s)| waiting(s))
+            .map(|(device, _)| device.clone())
+        else {
+            return;
+        };
+        let Some(Starting::Intent { update, call }) = self.starting.remove(&device) else {
+            return;
+        };
+        match result {
+            Ok(receipt) => {
+                let intent = What::Intended(Box::new(update.intent.clone()));
+                let event = Event::update(update.intended, device.clone(), id.clone(), intent);
+                let flight = Flight::ordered(*update, receipt, call, now.at);
+                self.flights.insert(id.clone(), flight);
+                self.publish(event);
+                self.reread(&device, now);
+                self.invoke(id, now);
+            }
+            Err(error) => {
+                self.refuse(&device, error.problem(), now);
+                self.reread(&device, now);
+            }
+        }
+    }
+}
+
+fn intended(device: DeviceId, intent: Intent, now: Now) -> Option<(Event, Update)> {
+    let what = What::Intended(Box::new(intent));
+    let event = Event::update(now.wall, device, UpdateId::fresh(), what);
+    let update = Update::intended(&event)?;
+    Some((event, update))
+}

@@ -1,0 +1,662 @@
+//! Stories told to the core, input by input, without a clock or a socket.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::event::{InventoryState, Start};
+use crate::domain::fake::FakeTwin;
+use crate::domain::update::{Evidence, Outcome};
+use crate::domain::uri::PackageUri;
+use crate::hub::error::Refusal;
+use crate::journal::Receipt;
+
+/// A core, a clock, and whatever it has said so far.
+struct Story {
+    core: Core,
+    at: Duration,
+    twin: FakeTwin,
+    said: Vec<Event>,
+    invoked: Vec<UpdateId>,
+    listed: Vec<Option<String>>,
+    read: usize,
+}
+
+const ID: &str = "press-7";
+
+impl Story {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let profile = Profile {
+            name: "plant".into(),
+            host: "plant.test".into(),
+            environment: None,
+            read_only: false,
+            tier: None,
+            units: 1,
+        };
+        let mut settings = Settings::new(profile, Dialects::built_in());
+        change(&mut settings);
+        Self {
+            core: Core::new(settings),
+            at: Duration::ZERO,
+            twin: FakeTwin::new(ID),
+            said: Vec::new(),
+            invoked: Vec::new(),
+            listed: Vec::new(),
+            read: 0,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let began: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        Now {
+            at: self.at,
+            wall: began + self.at,
+            chance: 0.5,
+        }
+    }
+
+    /// Feeds an input; commits intents at once, reads and calls wait for the test.
+    fn feed(&mut self, input: Input) -> &mut Self {
+        for output in self.core.handle(input, self.now()) {
+            match output {
+                Output::Publish(events) => self.said.extend(events),
+                Output::Intend(event) => {
+                    let update = event.update_id.clone().unwrap();
+                    let result = Ok(Receipt::for_test(&event));
+                    self.feed(Input::Intended { update, result });
+                }
+                Output::Invoke { update, .. } => self.invoked.push(update),
+                Output::List { continuation, .. } => self.listed.push(continuation),
+                Output::Read(_) => self.read += 1,
+                Output::Adopt(update) => {
+                    let result = Ok(());
+                    self.feed(Input::Adopted { update, result });
+                }
+                Output::Record(_) | Output::OpenUpdates => {}
+            }
+        }
+        self
+    }
+
+    fn verdict(&self) -> (Outcome, &str, Option<&Evidence>) {
+        let verdict = self.said.iter().find_map(|event| match &event.what {
+            What::Verdict {
+                outcome,
+                reason,
+                evidence,
+                ..
+            } => Some((*outcome, reason.as_str(), evidence.as_ref())),
+            _ => None,
+        });
+        verdict.expect("there is a verdict")
+    }
+
+    fn start(&mut self) -> &mut Self {
+        let start = Start {
+            device: id(ID),
+            uri: PackageUri::parse("https://x.test/fw-1.5.0.bin?sig=secret").unwrap(),
+            expect: None,
+        };
+        self.feed(Input::Command(Command::Start(start)))
+    }
+
+    /// The twin is read as it is.
+    fn twin(&mut self) -> &mut Self {
+        let result = Ok(Box::new(self.twin.twin.clone()));
+        let device = id(ID);
+        self.feed(Input::Twin { device, result })
+    }
+
+    /// The device reports, and the twin is read.
+    fn report(&mut self, patch: Value) -> &mut Self {
+        self.twin.report(patch);
+        self.twin()
+    }
+
+    fn status(&mut self, status: &str) -> &mut Self {
+        self.report(json!({ "firmwareStatus": status }))
+    }
+
+    fn answer(&mut self, result: Result<MethodAnswer, HubError>) -> &mut Self {
+        let update = self.invoked.last().cloned().expect("something was invoked");
+        self.feed(Input::Answered { update, result })
+    }
+
+    fn accepted(&mut self) -> &mut Self {
+        self.answer(Ok(MethodAnswer {
+            status: 200,
+            payload: json!({"Response": "Firmware update started"}),
+        }))
+    }
+
+    /// Time passes; what is due is done.
+    fn pass(&mut self, time: Duration) -> &mut Self {
+        self.at += time;
+        self.feed(Input::Tick)
+    }
+
+    /// The story in words: events and what matters in them.
+    fn words(&self) -> Vec<String> {
+        self.said
+            .iter()
+            .filter_map(|event| match &event.what {
+                What::Intended(_) => Some("intended".to_owned()),
+                What::Invoked { attempt } => Some(format!("invoked {attempt}")),
+                What::Retrying { .. } => Some("retrying".to_owned()),
+                What::Accepted { status, .. } => Some(format!("accepted {status}")),
+                What::Phase { phase, .. } => Some(phase.name().to_owned()),
+                What::State { state, .. } => Some(state.name().to_owned()),
+                What::Verdict { outcome, .. } => Some(format!("= {outcome}")),
+                What::Refused { problem } => Some(format!("refused {:?}", problem.kind)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn id(text: &str) -> DeviceId {
+    DeviceId::parse(text).unwrap()
+}
+
+fn refusal(status: u16, name: &str) -> HubError {
+    let body = format!("{{\"Message\":\"ErrorCode:{name};no\",\"ExceptionMessage\":\"\"}}");
+    HubError::Answered(Box::new(Refusal::read(status, None, body.as_bytes())))
+}
+
+fn refused_connection() -> HubError {
+    HubError::Connect {
+        host: "plant.test".into(),
+        cause: "connection refused".into(),
+        kind: Kind::Unreachable,
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_main_job() {
+    let mut story = Story::new();
+    story.twin.report(json!({"firmwareStatus": "standBy"}));
+    story.start().twin().twin().accepted();
+    story.status("downloading").twin().status("applying");
+    story.status("completed").twin();
+    assert_eq!(
+        story.words(),
+        [
+            "intended",
+            "invoked 1",
+            "accepted 200",
+            "downloading",
+            "applying",
+            "done",
+            "= completed"
+        ]
+    );
+    let evidence = story
+        .verdict()
+        .2
+        .expect("a verdict rests on evidence")
+        .clone();
+    assert_eq!(evidence.property, "firmwareStatus");
+    assert_eq!(evidence.value, "completed");
+    assert_eq!(evidence.hub_time, Some(story.twin.now()));
+    let text = serde_json::to_string(&story.said).unwrap();
+    assert!(!text.contains("secret"), "the signature is nowhere: {text}");
+    assert!(!format!("{:?}", story.core).contains("sig=secret"));
+}
+
+#[test]
+fn the_second_run_does_not_take_the_first_ones_completed_for_its_own() {
+    let mut story = Story::new();
+    story
+        .twin
+        .report(json!({"firmwareStatus": "completed", "lastFirmwareUpdate": "then"}));
+    story.start().twin().accepted().twin();
+    // The device reconnects and re-sends all that it had.
+    story.report(json!({"firmwareStatus": "completed", "lastFirmwareUpdate": "then"}));
+    story.twin();
+    assert_eq!(
+        story.words(),
+        ["intended", "invoked 1", "accepted 200", "unconfirmed"]
+    );
+    story.status("downloading").status("completed");
+    assert_eq!(
+        story.words()[4..],
+        ["back", "downloading", "done", "= completed"]
+    );
+}
+
+#[test]
+fn a_changed_end_time_confirms_a_run_whose_phases_nobody_saw() {
+    let mut story = Story::new();
+    story
+        .twin
+        .report(json!({"firmwareStatus": "completed", "lastFirmwareUpdate": "then"}));
+    story.start().twin().accepted();
+    story.report(json!({"firmwareStatus": "completed", "lastFirmwareUpdate": "now"}));
+    assert_eq!(story.words()[3..], ["done", "= completed"]);
+}
+
+#[test]
+fn the_expected_version_is_waited_for() {
+    let mut story = Story::new();
+    let start = Start {
+        device: id(ID),
+        uri: PackageUri::parse("https://x.test/fw").unwrap(),
+        expect: Some("1.5.0".into()),
+    };
+    story
+        .feed(Input::Command(Command::Start(start)))
+        .twin()
+        .accepted();
+    story.status("downloading");
+    story.report(json!({"firmwareStatus": "completed", "firmwareVersion": "1.4.2"}));
+    assert_eq!(story.words()[3..], ["downloading", "unconfirmed"]);
+    story.report(json!({"firmwareVersion": "1.5.0"}));
+    assert_eq!(story.words()[5..], ["done", "= completed"]);
+}
+
+#[test]
+fn a_failure_tells_its_phase_and_its_reason() {
+    let mut story = Story::new();
+    story.start().twin().accepted().status("downloading");
+    story.report(json!({"firmwareStatus": "downloadfailed", "firmwareError": "403 Forbidden"}));
+    assert_eq!(story.words()[3..], ["downloading", "failed", "= failed"]);
+    let reason = story.verdict().1;
+    assert_eq!(
+        reason,
+        "press-7 reports \"downloadfailed\" while downloading: 403 Forbidden"
+    );
+}
+
+#[test]
+fn a_device_that_refuses_is_rejected() {
+    for (status, words) in [(400, "status 400"), (501, "no such method")] {
+        let mut story = Story::new();
+        story.start().twin().answer(Ok(MethodAnswer {
+            status,
+            payload: json!({"reason": "busy"}),
+        }));
+        assert_eq!(story.words(), ["intended", "invoked 1", "= rejected"]);
+        let reason = story.verdict().1;
+        assert!(
+            reason.contains(words) && reason.contains("busy"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn an_offline_device_is_not_delivered_and_not_tried_again() {
+    let mut story = Story::new();
+    story
+        .start()
+        .twin()
+        .answer(Err(refusal(404, "DeviceNotOnline")));
+    story.pass(60 * SECOND);
+    assert_eq!(story.words(), ["intended", "invoked 1", "= notDelivered"]);
+}
+
+#[test]
+fn throttling_and_refused_connections_are_retried_until_the_tries_are_spent() {
+    let mut story = Story::new();
+    story
+        .start()
+        .twin()
+        .answer(Err(refusal(429, "ThrottlingException")));
+    assert_eq!(story.words()[2..], ["retrying"]);
+    story.pass(SECOND).answer(Err(refused_connection()));
+    for _ in 0..3 {
+        story.pass(60 * SECOND).answer(Err(refused_connection()));
+    }
+    story.pass(60 * SECOND);
+    assert_eq!(story.invoked.len(), 5);
+    assert_eq!(story.words().last().unwrap(), "= notDelivered");
+}
+
+#[rstest::rstest]
+#[case(refusal(504, "GatewayTimeout"))]
+#[case(refusal(500, "ServerError"))]
+#[case(refusal(503, "ServiceUnavailable"))]
+#[case(refusal(408, "RequestTimeout"))]
+#[case(refusal(404, "DeviceConnectionClosedRemotely"))]
+#[case(HubError::NoAnswer { host: "h".into(), cause: "cut".into() })]
+#[case(HubError::Unreadable("html".into()))]
+fn an_ambiguous_answer_is_settled_from_the_twin_and_never_invoked_again(#[case] error: HubError) {
+    let mut story = Story::new();
+    story.start().twin().answer(Err(error));
+    assert_eq!(story.words(), ["intended", "invoked 1", "unknown"]);
+    story.pass(3_600 * SECOND).twin();
+    assert_eq!(story.invoked.len(), 1);
+    story.status("downloading").status("completed");
+    assert_eq!(
+        story.words()[3..],
+        ["back", "downloading", "done", "= completed"]
+    );
+}
+
+#[test]
+fn a_device_at_work_is_known_to_have_got_the_order() {
+    let mut story = Story::new();
+    story.start().twin().status("downloading");
+    story.answer(Err(refusal(504, "GatewayTimeout")));
+    story.status("completed");
+    assert_eq!(
+        story.words(),
+        [
+            "intended",
+            "invoked 1",
+            "downloading",
+            "done",
+            "= completed"
+        ]
+    );
+}
+
+#[test]
+fn an_active_phase_younger_than_its_deadline_is_busy() {
+    let mut story = Story::new();
+    story.twin.report(json!({"firmwareStatus": "applying"}));
+    story.start().twin();
+    assert_eq!(story.words(), ["refused Busy"]);
+    story.pass(16 * 60 * SECOND).start().twin();
+    assert_eq!(story.words()[1..], ["intended", "invoked 1"]);
+    story.start();
+    assert_eq!(
+        story.words().last().unwrap(),
+        "refused Busy",
+        "one at a time"
+    );
+}
+
+#[test]
+fn a_read_only_hub_gets_nothing() {
+    let mut story = Story::with(|s| s.profile.read_only = true);
+    story.start();
+    assert_eq!(story.words(), ["refused ReadOnly"]);
+    assert_eq!(story.read, 0);
+}
+
+#[test]
+fn a_production_hub_is_armed_by_its_name_and_for_a_while() {
+    let mut story = Story::with(|s| s.profile.environment = Some("production".into()));
+    story.start();
+    story
+        .feed(Input::Command(Command::Arm("plnt".into())))
+        .start();
+    assert_eq!(story.words(), ["refused Unconfirmed"; 3]);
+    story
+        .feed(Input::Command(Command::Arm("plant".into())))
+        .start()
+        .twin();
+    assert_eq!(story.words()[3..], ["intended", "invoked 1"]);
+    // A retry after the arming has run out is not sent.
+    story.at += 299 * SECOND;
+    story
+        .answer(Err(refusal(429, "ThrottlingException")))
+        .pass(2 * SECOND);
+    assert_eq!(story.words()[5..], ["retrying", "= notDelivered"]);
+    assert_eq!(story.invoked.len(), 1);
+}
+
+#[rstest::rstest]
+#[case(refusal(404, "DeviceNotFound"), "refused NoSuchDevice", 1)]
+#[case(refusal(401, "IotHubUnauthorizedAccess"), "refused Unauthorized", 1)]
+#[case(refused_connection(), "refused Unreachable", 4)]
+fn without_a_baseline_nothing_is_sent(
+    #[case] error: HubError,
+    #[case] want: &str,
+    #[case] reads: usize,
+) {
+    let mut story = Story::new();
+    story.start();
+    for _ in 0..reads {
+        assert!(story.words().is_empty());
+        let result = Err(error.clone());
+        let device = id(ID);
+        story.feed(Input::Twin { device, result }).pass(60 * SECOND);
+    }
+    assert_eq!(story.words(), [want]);
+    assert!(story.invoked.is_empty());
+}
+
+#[test]
+fn the_twin_is_read_each_500_ms_while_an_update_is_open() {
+    let mut story = Story::new();
+    story.start().twin().accepted();
+    let before = story.read;
+    for _ in 0..100 {
+        story.pass(Duration::from_millis(100)).twin();
+    }
+    assert_eq!(story.read - before, 20, "in ten seconds");
+    story.status("completed");
+    let before = story.read;
+    story.pass(60 * SECOND);
+    assert_eq!(story.read, before, "and no more when it has ended");
+    assert_eq!(story.core.wake_at(), None, "nothing waits");
+}
+
+#[test]
+fn silence_is_stalled_then_back_then_given_up() {
+    let mut story = Story::new();
+    story.start().twin().accepted().status("downloading");
+    story.pass(15 * 60 * SECOND);
+    assert_eq!(story.words()[4..], ["stalled"]);
+    story.status("applying").pass(25 * 3_600 * SECOND);
+    assert_eq!(story.words()[5..], ["back", "applying", "= givenUp"]);
+}
+
+#[test]
+fn watching_takes_the_run_under_way_for_its_own() {
+    let mut story = Story::new();
+    story.twin.report(json!({"firmwareStatus": "downloading"}));
+    story.feed(Input::Command(Command::Watch(id(ID)))).twin();
+    story.status("completed");
+    assert_eq!(
+        story.words(),
+        ["intended", "downloading", "done", "= completed"]
+    );
+    assert!(story.invoked.is_empty());
+}
+
+#[test]
+fn watching_does_not_take_the_last_run_for_the_next() {
+    let mut story = Story::new();
+    story.twin.report(json!({"firmwareStatus": "completed"}));
+    story
+        .feed(Input::Command(Command::Watch(id(ID))))
+        .twin()
+        .twin();
+    assert_eq!(story.words(), ["intended"]);
+}
+
+#[test]
+fn an_intent_without_an_invocation_is_unknown_and_never_invoked() {
+    let mut story = Story::new();
+    let mut first = Story::new();
+    first.start().twin();
+    let open: Vec<Event> = first
+        .said
+        .into_iter()
+        .filter(|e| e.update_id.is_some())
+        .collect();
+    story.feed(Input::Opened(Ok(vec![open[..1].to_vec()])));
+    story.pass(600 * SECOND).twin();
+    assert_eq!(story.words(), ["intended", "unknown"]);
+    story.status("downloading").status("completed");
+    assert_eq!(
+        story.words()[2..],
+        ["back", "downloading", "done", "= completed"]
+    );
+    assert!(story.invoked.is_empty());
+}
+
+#[test]
+fn pages_are_listed_at_half_the_hubs_rate_and_the_gone_are_forgotten() {
+    let mut story = Story::new();
+    let row = |name: &str, now: Now| DeviceRow {
+        device_id: id(name),
+        connection: crate::domain::device::Connection::Connected,
+        status: crate::domain::device::Enablement::Enabled,
+        last_activity: None,
+        firmware: None,
+        reported_status: None,
+        phase: None,
+        last_update: None,
+        seen: now.wall,
+    };
+    let page = |story: &mut Story, ticket, name: &str, next: Option<&str>| {
+        let result = Ok(Page {
+            rows: vec![row(name, story.now())],
+            skipped: 0,
+            continuation: next.map(str::to_owned),
+        });
+        story.feed(Input::Page { ticket, result });
+    };
+    story.feed(Input::Command(Command::List));
+    for n in 0..12 {
+        page(&mut story, 1, &format!("d{n}"), Some("next"));
+    }
+    assert_eq!(story.listed.len(), 10, "ten pages a minute");
+    story.pass(6 * SECOND + Duration::from_millis(2));
+    assert_eq!(story.listed.len(), 11);
+    page(&mut story, 1, "last", None);
+    story.pass(60 * SECOND).feed(Input::Command(Command::List));
+    page(&mut story, 1, "late-page-of-the-first", None);
+    page(&mut story, 2, "last", None);
+    let gone = story
+        .said
+        .iter()
+        .filter(|e| matches!(e.what, What::Gone {}))
+        .count();
+    assert_eq!(gone, 12);
+    assert_eq!(story.core.snapshot().rows.len(), 1);
+    assert_eq!(
+        story.core.snapshot().inventory,
+        Some((InventoryState::Complete, None))
+    );
+}
+
+#[test]
+fn a_page_is_retried_a_few_times_and_then_said_to_have_failed() {
+    let mut story = Story::new();
+    story.feed(Input::Command(Command::List));
+    for _ in 0..4 {
+        let result = Err(refused_connection());
+        story
+            .feed(Input::Page { ticket: 1, result })
+            .pass(10 * SECOND);
+    }
+    assert_eq!(story.listed.len(), 4);
+    let Some((InventoryState::Failed, Some(problem))) = story.core.snapshot().inventory else {
+        panic!("not failed");
+    };
+    assert_eq!(problem.kind, Kind::Unreachable);
+}
+
+/// What may happen to an update, in any order.
+#[derive(Clone, Debug)]
+enum Happening {
+    Answer(u8),
+    Report(&'static str),
+    Pass(u64),
+    Start,
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let words = prop::sample::select(vec![
+        "standBy",
+        "downloading",
+        "applying",
+        "completed",
+        "failed",
+        "odd",
+    ]);
+    let one = prop_oneof![
+        (0u8..6).prop_map(Happening::Answer),
+        words.prop_map(Happening::Report),
+        (0u64..100_000).prop_map(Happening::Pass),
+        Just(Happening::Start),
+    ];
+    prop::collection::vec(one, 0..40)
+}
+
+proptest! {
+    /// Whatever happens: once the order may have reached the device it is not
+    /// sent again for the same update, and an outcome never changes.
+    #[test]
+    fn no_order_is_sent_twice(happenings in happenings()) {
+        let mut story = Story::new();
+        story.start().twin();
+        let mut perhaps_delivered = std::collections::HashSet::new();
+        let mut invoked = story.invoked.len();
+        let mut calling = true;
+        for happening in happenings {
+            match happening {
+                Happening::Answer(n) if !story.invoked.is_empty() => {
+                    let result = match n {
+                        0 => Ok(MethodAnswer { status: 200, payload: Value::Null }),
+                        1 => Ok(MethodAnswer { status: 400, payload: Value::Null }),
+                        2 => Err(refusal(504, "GatewayTimeout")),
+                        3 => Err(refusal(429, "ThrottlingException")),
+                        4 => Err(refusal(404, "DeviceNotOnline")),
+                        _ => Err(refused_connection()),
+                    };
+                    // Each call has one answer; a second one is nobody's.
+                    if matches!(n, 0..=2) && calling {
+                        perhaps_delivered.insert(story.invoked.last().cloned().unwrap());
+                    }
+                    calling = false;
+                    story.answer(result);
+                }
+                Happening::Answer(_) => {}
+                Happening::Report(word) => { story.status(word); }
+                Happening::Pass(ms) => { story.pass(Duration::from_millis(ms)).twin(); }
+                Happening::Start => { story.start().twin(); }
+            }
+            for update in &story.invoked[invoked..] {
+                prop_assert!(!perhaps_delivered.contains(update), "{:?}", story.words());
+            }
+            calling |= story.invoked.len() > invoked;
+            invoked = story.invoked.len();
+        }
+        let mut ended = std::collections::HashSet::new();
+        for event in &story.said {
+            if let Some(update) = &event.update_id {
+                prop_assert!(!ended.contains(update), "after the verdict: {event:?}");
+                if matches!(event.what, What::Verdict { .. }) {
+                    ended.insert(update.clone());
+                }
+            }
+        }
+    }
+
+    /// No replay makes the core claim success: the device answers 200 and then
+    /// re-sends, in any order, only what its twin already held.
+    #[test]
+    fn no_replay_is_taken_for_success(order in prop::collection::vec(0usize..4, 1..20), status in prop::sample::select(vec!["completed", "standBy", "failed"])) {
+        let held = [
+            json!({"firmwareStatus": status}),
+            json!({"lastFirmwareUpdate": "2018-02-22 14:03:07.123456"}),
+            json!({"firmwareVersion": "1.4.2"}),
+            json!({"fwPackageUri": "https://x.test/fw-1.5.0.bin?sig=secret"}),
+        ];
+        let mut story = Story::new();
+        for patch in &held {
+            story.twin.report(patch.clone());
+        }
+        story.start().twin().accepted();
+        for n in order {
+            story.report(held[n].clone());
+        }
+        prop_assert!(!story.words().iter().any(|w| w.starts_with('=')), "{:?}", story.words());
+    }
+}

@@ -1,0 +1,242 @@
+//! Does what the [core](super::core) decides: reads, calls and writes as tasks,
+//! their answers back as inputs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::hub::{Query, Service};
+use crate::journal::Journal;
+
+use super::core::{Core, Input, Now, Output, Settings};
+use super::handle::{Backend, Engine, Request, channel};
+
+/// Answers that wait for the core.
+const INBOX: usize = 1_024;
+/// How long the end waits for a method call that is under way.
+const LAST_CALLS: Duration = Duration::from_millis(500);
+/// How long the end waits for the journal.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// An engine at work.
+#[derive(Debug)]
+pub struct Running {
+    engine: Engine,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// What front ends hold.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine.clone()
+    }
+
+    /// Ends the engine: reads are dropped, a method call under way gets half a
+    /// second to be answered, the journal is written to the end.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A panic of the engine was reported by the panic hook.
+        let _ = self.task.await;
+    }
+}
+
+/// Starts an engine on a hub and a journal.
+#[must_use]
+pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Running {
+    let (engine, backend) = channel();
+    let stop = CancellationToken::new();
+    let (answers, inbox) = mpsc::channel(INBOX);
+    let (scribe, work) = mpsc::unbounded_channel();
+    let hub = settings.profile.host.clone();
+    let shell = Shell {
+        query: Arc::new(settings.query.clone()),
+        core: Core::new(settings),
+        service: Arc::new(service),
+        start: Instant::now(),
+        answers: answers.clone(),
+        scribe,
+        calls: TaskTracker::new(),
+        stop: stop.clone(),
+    };
+    let scribe = tokio::spawn(scribe_task(journal, hub, work, answers));
+    let task = tokio::spawn(shell.run(backend, inbox, scribe));
+    Running { engine, stop, task }
+}
+
+struct Shell<S> {
+    core: Core,
+    query: Arc<Query>,
+    service: Arc<S>,
+    start: Instant,
+    answers: mpsc::Sender<Input>,
+    scribe: mpsc::UnboundedSender<Output>,
+    calls: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<S: Service> Shell<S> {
+    async fn run(
+        mut self,
+        mut backend: Backend,
+        mut inbox: mpsc::Receiver<Input>,
+        scribe: JoinHandle<()>,
+    ) {
+        loop {
+            let wake = self.core.wake_at().map(|at| self.start + at);
+            tokio::select! {
+                // The end first; then what has happened, before what is asked,
+                // so that a front end never outruns the truth; then time.
+                biased;
+                () = self.stop.cancelled() => break,
+                Some(input) = inbox.recv() => self.handle(input, &backend),
+                request = backend.requests.recv() => match request {
+                    Some(Request::Command(command)) => {
+                        self.handle(Input::Command(command), &backend);
+                    }
+                    Some(Request::Snapshot(reply)) => {
+                        // A front end that is gone needs no snapshot.
+                        let _ = reply.send(self.core.snapshot());
+                    }
+                    None => break,
+                },
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                    self.handle(Input::Tick, &backend);
+                }
+            }
+        }
+        self.stop.cancel();
+        self.end(&backend, inbox, scribe).await;
+    }
+
+    /// Takes in the answers of calls that are under way, then lets the journal
+    /// finish.
+    async fn end(
+        mut self,
+        backend: &Backend,
+        mut inbox: mpsc::Receiver<Input>,
+        scribe: JoinHandle<()>,
+    ) {
+        self.calls.close();
+        let calls = self.calls.clone();
+        let _ = timeout(LAST_CALLS, async {
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(input) = inbox.recv() => self.handle(input, backend),
+                    () = calls.wait() => break,
+                }
+            }
+        })
+        .await;
+        while let Ok(input) = inbox.try_recv() {
+            self.handle(input, backend);
+        }
+        drop(self);
+        drop(inbox);
+        if timeout(LAST_WORDS, scribe).await.is_err() {
+            tracing::error!("the journal did not finish in time");
+        }
+    }
+
+    fn handle(&mut self, input: Input, backend: &Backend) {
+        let now = Now {
+            at: self.start.elapsed(),
+            wall: Timestamp::now(),
+            chance: rand::random(),
+        };
+        for output in self.core.handle(input, now) {
+            self.perform(output, backend);
+        }
+    }
+
+    fn perform(&self, output: Output, backend: &Backend) {
+        let service = Arc::clone(&self.service);
+        match output {
+            Output::Publish(events) => {
+                // Nobody may be listening.
+                let _ = backend.events.send(events.into());
+            }
+            Output::Record(_) | Output::Intend(_) | Output::OpenUpdates | Output::Adopt(_) => {
+                if self.scribe.send(output).is_err() {
+                    tracing::error!("the journal's task has ended");
+                }
+            }
+            // What is not yet begun at the end is not begun.
+            _ if self.stop.is_cancelled() => {}
+            Output::Read(device) => self.task(async move {
+                let result = service.twin(&device).await.map(Box::new);
+                Input::Twin { device, result }
+            }),
+            Output::List {
+                ticket,
+                continuation,
+            } => {
+                let query = Arc::clone(&self.query);
+                self.task(async move {
+                    let result = service.page(&query, continuation.as_deref()).await;
+                    Input::Page { ticket, result }
+                });
+            }
+            Output::Invoke { update, permit } => {
+                let answers = self.answers.clone();
+                self.calls.spawn(async move {
+                    let result = service.invoke(permit).await;
+                    // The engine has ended.
+                    let _ = answers.send(Input::Answered { update, result }).await;
+                });
+            }
+        }
+    }
+
+    /// Runs a read whose answer nobody misses when the engine ends.
+    fn task(&self, read: impl Future<Output = Input> + Send + 'static) {
+        let (answers, stop) = (self.answers.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            if let Some(input) = stop.run_until_cancelled(read).await {
+                // The engine has ended.
+                let _ = answers.send(input).await;
+            }
+        });
+    }
+}
+
+/// Writes to the journal in the order in which it was decided. Unbounded: the
+/// core must not wait for a disk, and an event is small and rare.
+async fn scribe_task(
+    journal: Journal,
+    hub: String,
+    mut work: mpsc::UnboundedReceiver<Output>,
+    answers: mpsc::Sender<Input>,
+) {
+    while let Some(output) = work.recv().await {
+        let answer = match output {
+            Output::Intend(event) => {
+                let Some(update) = event.update_id.clone() else {
+                    continue;
+                };
+                let result = journal.intend(event).await;
+                Input::Intended { update, result }
+            }
+            Output::Record(events) => match journal.record(events).await {
+                Ok(()) => continue,
+                failed => Input::Recorded(failed),
+            },
+            Output::OpenUpdates => Input::Opened(journal.open_updates(&hub).await),
+            Output::Adopt(update) => {
+                let result = journal.adopt(update.clone()).await;
+                Input::Adopted { update, result }
+            }
+            _ => continue,
+        };
+        // At the end nobody listens any more, and the rest is still written.
+        let _ = answers.send(answer).await;
+    }
+}

@@ -1,0 +1,469 @@
+//! What can go wrong with a call, and whether anything was done then.
+//!
+//! IoT Hub has three error envelopes (observed bodies in public issue threads of
+//! the Azure IoT SDKs, and Microsoft's published test recordings):
+//!
+//! ```text
+//! (a) {"Message":"ErrorCode:DeviceNotFound;<text>","ExceptionMessage":"Tracking ID:…"}
+//! (b) {"Message":"{\"errorCode\":404103,\"message\":\"…\",…}","ExceptionMessage":""}
+//! (c) {"errorCode":409301,"trackingId":"…","message":"…","timestampUtc":"…"}
+//! ```
+//!
+//! The header `iothub-errorcode` carries the symbolic name and is the most
+//! reliable of all, so the name is preferred over the number.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::domain::clean;
+use crate::domain::problem::{Kind, Problem};
+
+/// Did the order reach the device?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It surely did not.
+    No,
+    /// Nobody knows: it may have run.
+    Unknown,
+}
+
+/// What came instead of an answer to a call.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum HubError {
+    /// No connection was made, so nothing was sent.
+    #[error("no connection to {host}: {cause}")]
+    Connect {
+        /// Where to.
+        host: String,
+        /// Why not.
+        cause: String,
+        /// DNS and TCP, TLS, or a proxy.
+        kind: Kind,
+    },
+    /// The request went out, at least in part, and no whole answer came back.
+    #[error("no answer from {host}: {cause}")]
+    NoAnswer {
+        /// Where from.
+        host: String,
+        /// What happened instead.
+        cause: String,
+    },
+    /// The hub, or something on the way to it, answered with an error.
+    #[error("{0}")]
+    Answered(Box<Refusal>),
+    /// The answer is a success, but not one of IoT Hub's.
+    #[error("an answer that is not IoT Hub's: {0}")]
+    Unreadable(String),
+    /// The client could not be made ready: a CA file for example.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// An answer with an error status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// IoT Hub's number, 404103 for example; absent when the answer is not
+    /// in any of its envelopes.
+    pub code: Option<u32>,
+    /// IoT Hub's name for it, `DeviceNotOnline` for example.
+    pub name: Option<String>,
+    /// The hub's words, harmless and bounded.
+    pub message: String,
+    /// What Microsoft's support asks for.
+    pub tracking_id: Option<String>,
+    /// The wait that a 429 names in its text; IoT Hub sends no `Retry-After`.
+    pub wait: Option<Duration>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.status)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        if let Some(code) = self.code {
+            write!(f, " ({code})")?;
+        }
+        if self.message.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Refusal {
+    /// Reads an error answer: its status, the header `iothub-errorcode` and
+    /// the body in any of the three envelopes, or in none.
+    #[must_use]
+    pub fn read(status: u16, header: Option<&str>, body: &[u8]) -> Self {
+        let json: Option<Value> = serde_json::from_slice(body).ok();
+        let outer = json.as_ref().and_then(Value::as_object);
+        let text = |key: &str| outer.and_then(|o| o.get(key)).and_then(Value::as_str);
+        let nested: Option<Value> = text("Message").and_then(|m| serde_json::from_str(m).ok());
+        let inner = nested.as_ref().or(json.as_ref());
+        let inner_text = |key: &str| inner.and_then(|v| v.get(key)).and_then(Value::as_str);
+
+        let mut code = inner
+            .and_then(|v| v.get("errorCode"))
+            .and_then(Value::as_u64)
+            .and_then(|n| u32::try_from(n).ok());
+        let mut name = header.map(str::trim).filter(|h| !h.is_empty());
+        let mut message = inner_text("message").unwrap_or_default();
+        if code.is_none()
+            && let Some(rest) = text("Message").and_then(|m| m.strip_prefix("ErrorCode:"))
+        {
+            let (symbol, words) = rest.split_once(';').unwrap_or((rest, ""));
+            name = name.or(Some(symbol.trim()));
+            message = words;
+        } else if code.is_none() && message.is_empty() {
+            message = text("Message").unwrap_or_default();
+        }
+        match name.and_then(code_of) {
+            Some(by_name) => code = Some(by_name),
+            None => name = name.or_else(|| code.and_then(name_of)),
+        }
+        Self {
+            status,
+            code,
+            name: name.map(|n| clean::line(n, 60)),
+            message: match outer {
+                Some(_) => clean::line(message.trim(), 300),
+                None => clean::line(String::from_utf8_lossy(body).trim(), 120),
+            },
+            tracking_id: inner_text("trackingId")
+                .or_else(|| text("ExceptionMessage"))
+                .filter(|t| !t.is_empty())
+                .map(|t| clean::line(t.trim_start_matches("Tracking ID:"), 120)),
+            wait: (status == 429).then(|| wait_in(message)).flatten(),
+        }
+    }
+
+    /// Is this one of IoT Hub's own answers, by envelope or header?
+    fn is_the_hubs(&self) -> bool {
+        self.code.is_some() || self.name.is_some()
+    }
+
+    /// Whether a method call that got this answer reached the device.
+    fn delivery(&self) -> Delivery {
+        match (self.status, self.code) {
+            (_, Some(404_104)) => Delivery::Unknown,
+            (300..=399 | 400 | 401 | 403 | 405 | 407 | 412 | 413 | 429, _) => Delivery::No,
+            (404, Some(_)) => Delivery::No,
+            (409 | 415, _) if self.is_the_hubs() => Delivery::No,
+            _ => Delivery::Unknown,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match (self.status, self.code) {
+            (_, Some(404_001 | 404_010)) => Kind::NoSuchDevice,
+            (_, Some(404_103 | 404_104)) => Kind::DeviceOffline,
+            (_, Some(403_002)) | (429, _) => Kind::Throttled,
+            (407, _) => Kind::Proxy,
+            (401 | 403, _) => Kind::Unauthorized,
+            (408, _) | (500.., _) => Kind::Server,
+            (300..=399, _) => Kind::Protocol,
+            _ if self.is_the_hubs() => Kind::BadRequest,
+            _ => Kind::Protocol,
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match (self.kind(), self.code) {
+            (Kind::NoSuchDevice, _) => {
+                "Check the spelling: device ids are case-sensitive. A disabled device looks the same."
+            }
+            (Kind::DeviceOffline, Some(404_104)) => {
+                "The device dropped the connection during the call; it may have got the order."
+            }
+            (Kind::DeviceOffline, _) => {
+                "The device must be connected and listening for methods. Nothing was delivered."
+            }
+            (Kind::Throttled, Some(403_002)) => {
+                "The hub's messages for today are spent; it serves nobody until midnight UTC."
+            }
+            (Kind::Throttled, _) => "The hub is busy with too many requests; slow down.",
+            (Kind::Unauthorized, _) => {
+                "Check the key and the policy's rights: reading devices and calling methods \
+                 needs ServiceConnect ('service' has it). A clock that is off by more than \
+                 five minutes looks the same."
+            }
+            (Kind::Proxy, _) => "The proxy wants a sign-in; see HTTPS_PROXY and NO_PROXY.",
+            (Kind::Protocol, _) => {
+                "Something between here and the hub answered in its place; is this the hub's address?"
+            }
+            _ => "",
+        }
+    }
+}
+
+/// The wait that a throttling text names: `Wait 10 seconds and try again`.
+fn wait_in(message: &str) -> Option<Duration> {
+    let rest = &message[message.find("Wait ")? + 5..];
+    let digits: &str = rest.split(' ').next()?;
+    let seconds: u64 = digits.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(3_600)))
+}
+
+impl HubError {
+    /// Whether a method call that ended so reached the device.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        match self {
+            Self::Connect { .. } | Self::Setup(_) => Delivery::No,
+            Self::NoAnswer { .. } | Self::Unreadable(_) => Delivery::Unknown,
+            Self::Answered(refusal) => refusal.delivery(),
+        }
+    }
+
+    /// What kind of problem it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Connect { kind, .. } => *kind,
+            Self::NoAnswer { .. } => Kind::Server,
+            Self::Unreadable(_) => Kind::Protocol,
+            Self::Setup(_) => Kind::Tls,
+            Self::Answered(refusal) => refusal.kind(),
+        }
+    }
+
+    /// May the call be made again without harm and with some hope? Throttling
+    /// and refused connections pass; a wrong key does not.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self.kind(),
+            Kind::Throttled | Kind::Unreachable | Kind::Server
+        ) && !matches!(self, Self::Answered(refusal) if refusal.code == Some(403_002))
+    }
+
+    /// The wait that the hub asked for, if it did.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Answered(refusal) => refusal.wait,
+            _ => None,
+        }
+    }
+
+    /// The same in words: `title` says what did not work.
+    #[must_use]
+    pub fn problem(&self, title: impl Into<String>) -> Problem {
+        let hint = match self {
+            Self::Connect {
+                kind: Kind::Tls, ..
+            } => {
+                "The certificate is not trusted. For a hub with a CA of its own set ca_file \
+                 or OTADECK_CA_FILE; otherwise something is intercepting the connection."
+            }
+            Self::Connect { .. } => {
+                "Nothing was sent. Check the hub's name, the network, and HTTPS_PROXY."
+            }
+            Self::NoAnswer { .. } => "",
+            Self::Unreadable(_) => "Is this the hub's address?",
+            Self::Setup(_) => "Nothing was sent.",
+            Self::Answered(refusal) => refusal.hint(),
+        };
+        let mut problem = Problem::new(self.kind(), title, self.to_string()).hint(hint);
+        if let Self::Answered(refusal) = self {
+            problem.code = refusal.code;
+        }
+        problem
+    }
+}
+
+/// Numbers and names of IoT Hub's errors.
+///
+/// Source: `MicrosoftDocs/azure-docs` `articles/iot-hub/troubleshoot-error-codes.md`
+/// (2026-01) and the error enumeration of the Azure IoT C# service SDK.
+const CODES: [(u32, &str); 49] = [
+    (400_000, "GenericBadRequest"),
+    (400_001, "InvalidProtocolVersion"),
+    (400_003, "InvalidOperation"),
+    (400_004, "ArgumentInvalid"),
+    (400_005, "ArgumentNull"),
+    (400_006, "IotHubFormatError"),
+    (400_011, "DeviceDefinedMultipleTimes"),
+    (400_012, "DeserializationError"),
+    (400_013, "BulkRegistryOperationFailure"),
+    (400_023, "EtagDoesNotMatch"),
+    (400_027, "ConnectionForcefullyClosedOnNewConnection"),
+    (401_000, "GenericUnauthorized"),
+    (401_001, "IotHubNotFound"),
+    (401_002, "IotHubUnauthorizedAccess"),
+    (401_003, "IotHubUnauthorized"),
+    (403_001, "IotHubSuspended"),
+    (403_002, "IotHubQuotaExceeded"),
+    (403_003, "JobQuotaExceeded"),
+    (403_004, "DeviceMaximumQueueDepthExceeded"),
+    (403_010, "OperationNotAvailableInCurrentTier"),
+    (403_012, "DeviceDisabled"),
+    (403_800, "DeviceMaximumInflightMethodExceeded"),
+    (404_001, "DeviceNotFound"),
+    (404_002, "JobNotFound"),
+    (404_010, "ModuleNotFound"),
+    (404_103, "DeviceNotOnline"),
+    (404_104, "DeviceConnectionClosedRemotely"),
+    (404_301, "ConfigurationNotFound"),
+    (405_102, "OperationNotAllowedInCurrentState"),
+    (409_001, "DeviceAlreadyExists"),
+    (409_002, "LinkCreationConflict"),
+    (409_104, "JobAlreadyExists"),
+    (409_301, "ModuleAlreadyExistsOnDevice"),
+    (412_001, "PreconditionFailed"),
+    (412_002, "DeviceMessageLockLost"),
+    (413_001, "MessageTooLarge"),
+    (429_000, "GenericTooManyRequests"),
+    (429_001, "ThrottlingException"),
+    (429_002, "ThrottleBacklogLimitExceeded"),
+    (429_003, "ThrottlingBacklogTimeout"),
+    (429_004, "ThrottlingMaxActiveJobCountExceeded"),
+    (429_005, "DeviceThrottlingLimitExceeded"),
+    (500_001, "ServerError"),
+    (500_008, "GenericTimeout"),
+    (502_000, "GenericBadGateway"),
+    (503_001, "ServiceUnavailable"),
+    (503_005, "ServerBusy"),
+    (503_102, "DeviceUnavailable"),
+    (504_101, "GatewayTimeout"),
+];
+
+fn code_of(name: &str) -> Option<u32> {
+    CODES
+        .iter()
+        .find(|(_, n)| *n == name)
+        .map(|(code, _)| *code)
+}
+
+fn name_of(code: u32) -> Option<&'static str> {
+    CODES
+        .iter()
+        .find(|(c, _)| *c == code)
+        .map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: u16, header: Option<&str>, body: &str) -> Refusal {
+        Refusal::read(status, header, body.as_bytes())
+    }
+
+    #[rstest::rstest]
+    // (a), with and without the header
+    #[case(
+        404,
+        None,
+        r#"{"Message":"ErrorCode:DeviceNotFound;d1","ExceptionMessage":"Tracking ID:06-G:0"}"#,
+        Some(404_001),
+        "d1",
+        Kind::NoSuchDevice,
+        Delivery::No
+    )]
+    #[case(
+        401,
+        Some("IotHubUnauthorizedAccess"),
+        r#"{"Message":"ErrorCode:IotHubUnauthorizedAccess;Unauthorized","ExceptionMessage":""}"#,
+        Some(401_002),
+        "Unauthorized",
+        Kind::Unauthorized,
+        Delivery::No
+    )]
+    #[case(429, Some("ThrottlingBacklogTimeout"), r#"{"Message":"ErrorCode:ThrottlingBacklogTimeout;The request has been throttled. Wait 10 seconds and try again.","ExceptionMessage":""}"#, Some(429_003), "The request has been throttled. Wait 10 seconds and try again.", Kind::Throttled, Delivery::No)]
+    // (b), also with its keys in another order
+    #[case(404, Some("DeviceNotOnline"), r#"{"Message":"{\"errorCode\":404103,\"message\":\"not online\",\"trackingId\":\"t\",\"info\":null}","ExceptionMessage":""}"#, Some(404_103), "not online", Kind::DeviceOffline, Delivery::No)]
+    #[case(504, None, r#"{"ExceptionMessage":"","Message":"{\"trackingId\":\"t\",\"errorCode\":504101,\"message\":\"Timed out\"}"}"#, Some(504_101), "Timed out", Kind::Server, Delivery::Unknown)]
+    #[case(
+        404,
+        None,
+        r#"{"Message":"{\"errorCode\":404104,\"message\":\"closed\"}","ExceptionMessage":""}"#,
+        Some(404_104),
+        "closed",
+        Kind::DeviceOffline,
+        Delivery::Unknown
+    )]
+    // (c)
+    #[case(
+        404,
+        None,
+        r#"{"errorCode":404103,"trackingId":"9-G:22","message":"Device not online.","info":{}}"#,
+        Some(404_103),
+        "Device not online.",
+        Kind::DeviceOffline,
+        Delivery::No
+    )]
+    // the name wins over the number
+    #[case(
+        403,
+        Some("IotHubQuotaExceeded"),
+        r#"{"errorCode":403001,"message":"spent"}"#,
+        Some(403_002),
+        "spent",
+        Kind::Throttled,
+        Delivery::No
+    )]
+    // not the hub's
+    #[case(
+        503,
+        None,
+        "<html>upstream</html>",
+        None,
+        "<html>upstream</html>",
+        Kind::Server,
+        Delivery::Unknown
+    )]
+    #[case(
+        404,
+        None,
+        "not found",
+        None,
+        "not found",
+        Kind::Protocol,
+        Delivery::Unknown
+    )]
+    #[case(307, None, "", None, "", Kind::Protocol, Delivery::No)]
+    #[case(408, None, "", None, "", Kind::Server, Delivery::Unknown)]
+    #[case(407, None, "", None, "", Kind::Proxy, Delivery::No)]
+    #[case(418, None, "", None, "", Kind::Protocol, Delivery::Unknown)]
+    fn envelopes(
+        #[case] status: u16,
+        #[case] header: Option<&str>,
+        #[case] body: &str,
+        #[case] code: Option<u32>,
+        #[case] message: &str,
+        #[case] kind: Kind,
+        #[case] delivery: Delivery,
+    ) {
+        let refusal = read(status, header, body);
+        assert_eq!(refusal.code, code);
+        assert_eq!(refusal.message, message);
+        assert_eq!((refusal.kind(), refusal.delivery()), (kind, delivery));
+    }
+
+    #[test]
+    fn the_wait_of_a_429_is_in_its_text() {
+        let body = r#"{"Message":"ErrorCode:ThrottlingBacklogTimeout;Wait 10 seconds and try again.","ExceptionMessage":""}"#;
+        let error = HubError::Answered(Box::new(read(429, None, body)));
+        assert_eq!(error.wait(), Some(Duration::from_secs(10)));
+        assert!(error.is_passing());
+    }
+
+    #[test]
+    fn the_hubs_words_are_made_harmless() {
+        let body = "{\"errorCode\":404103,\"message\":\"\\u001b[2J\\u202e\"}";
+        assert_eq!(read(404, None, body).message, "\\u{1b}[2J\\u{202e}");
+    }
+
+    #[test]
+    fn names_and_numbers_are_each_there_once() {
+        for (code, name) in CODES {
+            assert_eq!(code_of(name), Some(code));
+            assert_eq!(name_of(code), Some(name));
+        }
+    }
+}

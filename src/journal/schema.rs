@@ -1,0 +1,100 @@
+//! The journal's file: its place, its rights, its tables.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::JournalError;
+
+/// The schema that this program writes, in `user_version`.
+const VERSION: u32 = 1;
+
+const TABLES: &str = "
+CREATE TABLE event (
+    id        INTEGER PRIMARY KEY,
+    time      TEXT NOT NULL,
+    hub       TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    update_id TEXT NOT NULL,
+    kind      TEXT NOT NULL,
+    body      TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_by_update ON event (update_id, kind);
+CREATE INDEX event_by_kind ON event (kind, hub);
+CREATE TRIGGER event_is_not_changed BEFORE UPDATE ON event
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER event_is_not_deleted BEFORE DELETE ON event
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TABLE lease (
+    hub       TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    update_id TEXT NOT NULL,
+    by        TEXT NOT NULL,
+    host      TEXT NOT NULL,
+    pid       INTEGER NOT NULL,
+    started   TEXT NOT NULL,
+    since     TEXT NOT NULL,
+    PRIMARY KEY (hub, device_id)
+) STRICT;
+PRAGMA user_version = 1;
+";
+
+pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
+    let failed = |cause: &dyn std::fmt::Display| JournalError::Open {
+        path: path.to_owned(),
+        cause: cause.to_string(),
+    };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|e| failed(&e))?;
+    }
+    // SQLite gives its other files the rights of this one.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| failed(&e))?;
+    let mut connection = Connection::open(path).map_err(|e| failed(&e))?;
+    let found = prepare(&mut connection).map_err(|e| failed(&e))?;
+    if found > VERSION {
+        return Err(JournalError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        });
+    }
+    Ok(connection)
+}
+
+pub(super) fn in_memory() -> Result<Connection, JournalError> {
+    let failed = |e: rusqlite::Error| JournalError::Failed(e.to_string());
+    let mut connection = Connection::open_in_memory().map_err(failed)?;
+    prepare(&mut connection).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Makes the tables in a new file; tells the schema that is there.
+fn prepare(connection: &mut Connection) -> rusqlite::Result<u32> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let found: u32 = version(connection)?;
+    if found > VERSION {
+        return Ok(found);
+    }
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // Another process may have been first.
+    if version(&transaction)? == 0 {
+        transaction.execute_batch(TABLES)?;
+    }
+    transaction.commit()?;
+    version(connection)
+}
