@@ -1,1 +1,14 @@
-//! Finds settings, composes the rooms' settings, explains mistakes.
+//! Finds settings and explains mistakes: file < environment < flags.
+//!
+//! The file is `config.toml` in the user's configuration folder, or what
+//! `--config` names; never one in the current folder. `config.example.toml` shows
+//! every key with its default, and a test holds it to this code. Secrets do not
+//! stand in the file: a hub names the *source* of its connection string.
+
+mod file;
+mod paths;
+mod secret;
+
+pub use file::{Config, ConfigError, HubConfig, UpdateConfig, load};
+pub use paths::{Paths, PathsError};
+pub use secret::{SecretError, SecretSource};

@@ -36,6 +36,43 @@ pub fn spoken(duration: SignedDuration) -> String {
     }
 }
 
+/// Reads a duration as people write it on a command line: `8s`, `15m`, `2h`,
+/// `1d`, `500ms`, or several of these: `1h30m`.
+///
+/// # Errors
+/// A sentence that says what was wrong and what would be right.
+pub fn duration(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || format!("{text:?} is no duration; write 8s, 15m or 2h");
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    let mut total = SignedDuration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, after) = rest.split_at(digits);
+        let number: i64 = number.parse().map_err(|_| wrong())?;
+        let letters = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, next) = after.split_at(letters);
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wrong()),
+        };
+        let part = number.checked_mul(millis).ok_or_else(wrong)?;
+        total = total
+            .checked_add(SignedDuration::from_millis(part))
+            .ok_or_else(wrong)?;
+        rest = next;
+    }
+    Ok(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +86,23 @@ mod tests {
     #[case("", None)]
     fn hub_times(#[case] text: &str, #[case] want: Option<&str>) {
         assert_eq!(hub_time(text).map(|t| t.to_string()).as_deref(), want);
+    }
+
+    #[rstest::rstest]
+    #[case("8s", Some(8_000))]
+    #[case("15m", Some(900_000))]
+    #[case("2h", Some(7_200_000))]
+    #[case("1h30m", Some(5_400_000))]
+    #[case("500ms", Some(500))]
+    #[case("0s", Some(0))]
+    #[case("", None)]
+    #[case("8", None)]
+    #[case("-8s", None)]
+    #[case("s", None)]
+    #[case("8 s", None)]
+    #[case("99999999999999999999s", None)]
+    #[case("9223372036854775807h", None)]
+    fn durations(#[case] text: &str, #[case] millis: Option<i128>) {
+        assert_eq!(duration(text).ok().map(|d| d.as_millis()), millis);
     }
 }

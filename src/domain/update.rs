@@ -597,6 +597,25 @@ impl Update {
         })
     }
 
+    /// The verdict as the event that brought it.
+    #[must_use]
+    pub fn verdict_event(&self) -> Option<Event> {
+        let verdict = self.verdict.clone()?;
+        let what = What::Verdict {
+            outcome: verdict.outcome,
+            reason: verdict.reason,
+            evidence: verdict.evidence,
+            reported: verdict.reported,
+            problem: verdict.problem,
+        };
+        Some(Event::update(
+            verdict.time,
+            self.device.clone(),
+            self.id.clone(),
+            what,
+        ))
+    }
+
     /// The first line about an ended update: its outcome and a colon, then why.
     #[must_use]
     pub fn verdict_line(&self) -> Option<String> {

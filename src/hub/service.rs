@@ -75,3 +75,18 @@ pub trait Grant: Send + 'static {
     /// The one call that it allows; the permit is spent.
     fn into_call(self) -> MethodCall;
 }
+
+/// A shared hub is a hub.
+impl<S: Service> Service for std::sync::Arc<S> {
+    async fn twin(&self, device: &DeviceId) -> Result<Twin, HubError> {
+        (**self).twin(device).await
+    }
+
+    async fn page(&self, query: &Query, continuation: Option<&str>) -> Result<Page, HubError> {
+        (**self).page(query, continuation).await
+    }
+
+    async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {
+        (**self).invoke(permit).await
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line's shape.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use jiff::SignedDuration;
+
+use crate::domain::id::DeviceId;
+use crate::domain::profile::Tier;
+use crate::domain::time;
+
+/// Put firmware on devices behind an Azure IoT Hub, and see what becomes of it.
+///
+/// Without a verb the console starts on the configured hub. To look around with
+/// no hub at all: otadeck demo
+#[derive(Debug, Parser)]
+#[command(name = "otadeck", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 completed · 1 network, server, journal · 2 usage · 3 failed, rejected, not delivered
+4 unauthorized · 5 no such device · 6 still open, unconfirmed, given up · 8 refused · 128+n signal n
+
+Environment: OTADECK_CONNECTION_STRING, OTADECK_CA_FILE, OTADECK_PACKAGE_URI,
+OTADECK_DEVICE_CONNECTION_STRING, OTADECK_LOG (error, warn, info, debug)";
+
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(super) struct Global {
+    /// The hub of the configuration to work on; else OTADECK_CONNECTION_STRING
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) hub: Option<String>,
+    /// Another configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Refuse every write
+    #[arg(long, global = true)]
+    pub(super) read_only: bool,
+    /// Plain lines; the verbs print nothing else
+    #[arg(long, global = true)]
+    pub(super) plain: bool,
+    /// Keep nothing: no journal, so nothing can be resumed
+    #[arg(long, global = true)]
+    pub(super) no_journal: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Start the console on a hub and devices of its own, with nothing configured
+    Demo(Demo),
+    /// Run a local IoT Hub
+    Emulator(Emulator),
+    /// Run one simulated device; OTADECK_DEVICE_CONNECTION_STRING says which
+    Device(Device),
+    /// List the hub's devices
+    Devices(Devices),
+    /// Put a package on devices and watch until it is done
+    Update(Update),
+    /// Watch what devices report, without starting anything
+    Watch(Watch),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Demo {
+    /// How many devices
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) devices: u32,
+    /// What the devices do: a built-in scenario or a file
+    #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
+    pub(super) scenario: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Emulator {
+    /// Where to serve HTTPS; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDR")]
+    pub(super) https: SocketAddr,
+    /// Where to serve MQTT; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8883", value_name = "ADDR")]
+    pub(super) mqtt: SocketAddr,
+    /// The host name that clients use
+    #[arg(long, default_value = "localhost", value_name = "NAME")]
+    pub(super) host_name: String,
+    /// Keep identities, keys and twins in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// Simulated devices to run: sim-0001 and so on
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(super) devices: u32,
+    /// Identities to make with nobody connected: idle-0001 and so on
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(super) identities: u32,
+    /// What the simulated devices do: a built-in scenario or a file
+    #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
+    pub(super) scenario: String,
+    /// Enforce this tier's rates: F1, S1, S2 or S3
+    #[arg(long, value_name = "TIER")]
+    pub(super) tier: Option<Tier>,
+    /// Units of the tier
+    #[arg(long, default_value_t = 1, requires = "tier", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(super) units: u32,
+    /// Also write what stdout gets to this file, when all is ready
+    #[arg(long, value_name = "FILE")]
+    pub(super) ready_file: Option<PathBuf>,
+    /// Serve on addresses that other machines reach
+    #[arg(long)]
+    pub(super) listen_anywhere: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Device {
+    /// What the device does: a built-in scenario or a file
+    #[arg(long, default_value = "tutorial", value_name = "NAME|FILE")]
+    pub(super) scenario: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Devices {
+    /// A condition (tags.site = 'lab') or a whole query (SELECT * FROM devices WHERE …)
+    #[arg(long, value_name = "Q")]
+    pub(super) query: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Update {
+    /// The devices
+    #[arg(required = true, value_name = "DEVICE")]
+    pub(super) devices: Vec<DeviceId>,
+    /// The package; - reads it from stdin; else OTADECK_PACKAGE_URI
+    #[arg(long, value_name = "URI|-")]
+    pub(super) uri: Option<String>,
+    /// Done only when the device reports this version
+    #[arg(long, value_name = "VERSION")]
+    pub(super) expect: Option<String>,
+    /// End when the devices have taken the order
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// End the watching after this time (8s, 15m, 2h); the update goes on
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(super) timeout: Option<SignedDuration>,
+    /// The hub's name, for production
+    #[arg(long, value_name = "HUB")]
+    pub(super) confirm: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// One JSON event a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Watch {
+    /// The devices
+    #[arg(required_unless_present = "resume", value_name = "DEVICE")]
+    pub(super) devices: Vec<DeviceId>,
+    /// Carry on with every open update of the journal
+    #[arg(long, conflicts_with = "devices")]
+    pub(super) resume: bool,
+    /// End the watching after this time (8s, 15m, 2h)
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(super) timeout: Option<SignedDuration>,
+    /// One JSON event a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    time::duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,170 @@
+//! How the program ends: exit codes, and what is said with them.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::domain::problem::{Kind, Problem};
+use crate::domain::update::{Outcome, Update};
+
+/// An exit code of the contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Completed.
+    Completed,
+    /// DNS, TLS, 5xx after retries, the journal, a defect.
+    Failure,
+    /// The command line, or a URI that is none.
+    Usage,
+    /// A device failed, refused, or was not reached.
+    NotDone,
+    /// 401 or 403.
+    Unauthorized,
+    /// No such device.
+    NoSuchDevice,
+    /// Still open or unconfirmed when the watching ended, or given up.
+    Open,
+    /// Busy, read-only, production unconfirmed.
+    Refused,
+    /// Ended by a signal.
+    Signal(u8),
+}
+
+impl Code {
+    /// The number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Completed => 0,
+            Self::Failure => 1,
+            Self::Usage => 2,
+            Self::NotDone => 3,
+            Self::Unauthorized => 4,
+            Self::NoSuchDevice => 5,
+            Self::Open => 6,
+            Self::Refused => 8,
+            Self::Signal(n) => 128 + n,
+        }
+    }
+
+    /// The code for a problem that kept something from being done.
+    #[must_use]
+    pub fn of_problem(problem: &Problem) -> Self {
+        match problem.kind {
+            Kind::Unauthorized => Self::Unauthorized,
+            Kind::NoSuchDevice => Self::NoSuchDevice,
+            Kind::Busy | Kind::ReadOnly | Kind::Unconfirmed => Self::Refused,
+            Kind::DeviceOffline => Self::NotDone,
+            Kind::BadRequest => Self::Usage,
+            Kind::Unreachable
+            | Kind::Tls
+            | Kind::Proxy
+            | Kind::Throttled
+            | Kind::Server
+            | Kind::Protocol
+            | Kind::Journal
+            | Kind::Internal => Self::Failure,
+        }
+    }
+
+    /// The code for an update as it stands.
+    #[must_use]
+    pub fn of_update(update: &Update) -> Self {
+        let Some(verdict) = &update.verdict else {
+            return Self::Open;
+        };
+        let unauthorized = |p: &Problem| p.kind == Kind::Unauthorized;
+        let refused = |p: &Problem| matches!(p.kind, Kind::ReadOnly | Kind::Unconfirmed);
+        match verdict.outcome {
+            Outcome::Completed => Self::Completed,
+            Outcome::GivenUp => Self::Open,
+            Outcome::NotDelivered if verdict.problem.as_ref().is_some_and(unauthorized) => {
+                Self::Unauthorized
+            }
+            Outcome::NotDelivered if verdict.problem.as_ref().is_some_and(refused) => Self::Refused,
+            Outcome::Failed | Outcome::Rejected | Outcome::NotDelivered => Self::NotDone,
+        }
+    }
+
+    /// Of several devices the first that applies of 4, 1, 8, 7, 5, 3, 6.
+    #[must_use]
+    pub fn worst(codes: impl IntoIterator<Item = Self>) -> Self {
+        let rank = |code: &Self| match code {
+            Self::Signal(_) => 0,
+            Self::Usage => 1,
+            Self::Unauthorized => 2,
+            Self::Failure => 3,
+            Self::Refused => 4,
+            Self::NoSuchDevice => 5,
+            Self::NotDone => 6,
+            Self::Open => 7,
+            Self::Completed => 8,
+        };
+        codes
+            .into_iter()
+            .min_by_key(rank)
+            .unwrap_or(Self::Completed)
+    }
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code.number())
+    }
+}
+
+/// An end with a complaint.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    /// What was wrong, what was not done, what to do next.
+    text: String,
+}
+
+impl Failure {
+    pub(super) fn new(code: Code, text: impl fmt::Display) -> Self {
+        Self {
+            code,
+            text: text.to_string(),
+        }
+    }
+
+    pub(super) fn usage(text: impl fmt::Display) -> Self {
+        Self::new(Code::Usage, text)
+    }
+
+    pub(super) fn internal(what: &str, cause: impl fmt::Display) -> Self {
+        Self::new(Code::Failure, format!("{what}: {cause}"))
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::new(Code::of_problem(&problem), problem)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code::*;
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(&[Completed, Completed], 0)]
+    #[case(&[], 0)]
+    #[case(&[Completed, Open], 6)]
+    #[case(&[Open, NotDone], 3)]
+    #[case(&[NotDone, NoSuchDevice], 5)]
+    #[case(&[NoSuchDevice, Refused], 8)]
+    #[case(&[Refused, Failure], 1)]
+    #[case(&[Failure, Unauthorized, Completed], 4)]
+    #[case(&[Signal(15), Unauthorized], 143)]
+    fn of_several_the_first_that_applies(#[case] codes: &[Code], #[case] number: u8) {
+        assert_eq!(Code::worst(codes.iter().copied()).number(), number);
+    }
+}

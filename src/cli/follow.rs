@@ -1,0 +1,292 @@
+//! Follows updates to their end: prints what happens, tells the exit code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use tokio::time::{Instant, sleep_until};
+
+use crate::domain::clean;
+use crate::domain::event::{Event, Link, What};
+use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::update::{OpenState, Update};
+use crate::engine::{Batch, Engine, Subscription};
+
+use super::exit::{Code, Failure};
+use super::out;
+use super::signals::Signals;
+
+/// How to follow.
+pub(super) struct Options {
+    /// One JSON event a line instead of words.
+    pub(super) json: bool,
+    /// An update is settled once the device has taken the order.
+    pub(super) no_wait: bool,
+    /// When the watching ends.
+    pub(super) timeout: Option<SignedDuration>,
+}
+
+/// Whose updates.
+pub(super) enum Whose {
+    /// Of these devices; each is refused or gets an update.
+    Devices(Vec<DeviceId>),
+    /// Of the journal; it tells how many there are.
+    Journal,
+}
+
+struct Follow {
+    options: Options,
+    engine: Engine,
+    /// Devices that have neither an update nor a refusal yet.
+    awaited: BTreeSet<DeviceId>,
+    /// The journal has not told yet how many updates are open.
+    resuming: bool,
+    updates: BTreeMap<UpdateId, Update>,
+    codes: Vec<Code>,
+}
+
+/// Prints what happens until all is settled, the time is up, or a signal comes.
+///
+/// # Errors
+/// When stdout cannot be written, or the engine ends.
+pub(super) async fn follow(
+    engine: Engine,
+    mut events: Subscription,
+    whose: Whose,
+    options: Options,
+    signals: &mut Signals,
+) -> Result<Code, Failure> {
+    let end = options.timeout.map(|d| Instant::now() + d.unsigned_abs());
+    let (awaited, resuming) = match whose {
+        Whose::Devices(devices) => (devices.into_iter().collect(), false),
+        Whose::Journal => (BTreeSet::new(), true),
+    };
+    let mut follow = Follow {
+        options,
+        engine,
+        awaited,
+        resuming,
+        updates: BTreeMap::new(),
+        codes: Vec::new(),
+    };
+    while !follow.is_settled() {
+        tokio::select! {
+            // A signal first; then what has happened, before the time is up.
+            biased;
+            code = signals.next() => return Ok(follow.left_open(Some(code))),
+            batch = events.next() => follow.batch(batch).await?,
+            () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => {
+                return Ok(follow.left_open(None));
+            }
+        }
+    }
+    Ok(follow.code())
+}
+
+impl Follow {
+    fn is_settled(&self) -> bool {
+        self.awaited.is_empty() && !self.resuming && self.updates.values().all(|u| self.settles(u))
+    }
+
+    fn settles(&self, update: &Update) -> bool {
+        let unknown = matches!(update.doubt, Some((OpenState::Unknown, _)));
+        !update.is_open() || (self.options.no_wait && (update.answer.is_some() || unknown))
+    }
+
+    fn code(&self) -> Code {
+        let updates = self.updates.values().map(|update| {
+            let accepted = self.options.no_wait && update.is_open() && update.answer.is_some();
+            if accepted {
+                Code::Completed
+            } else {
+                Code::of_update(update)
+            }
+        });
+        Code::worst(self.codes.iter().copied().chain(updates))
+    }
+
+    /// The watching ends before the updates do.
+    fn left_open(&self, signal: Option<Code>) -> Code {
+        let open: Vec<&Update> = self.updates.values().filter(|u| u.is_open()).collect();
+        for update in &open {
+            out::note(&format!(
+                "still open: {} ({})",
+                update.device,
+                update.word()
+            ));
+        }
+        for device in &self.awaited {
+            out::note(&format!("nothing was sent to {device} yet"));
+        }
+        if open.iter().any(|u| u.intent.method.is_some()) {
+            out::note("Updates go on on the devices. To carry on watching: otadeck watch --resume");
+        }
+        signal.unwrap_or_else(|| Code::worst([self.code(), Code::Open]))
+    }
+
+    async fn batch(&mut self, batch: Option<Batch>) -> Result<(), Failure> {
+        match batch {
+            Some(Batch::Events(events)) => {
+                for event in events.iter() {
+                    self.event(event)?;
+                }
+                Ok(())
+            }
+            Some(Batch::Lagged) => self.catch_up().await,
+            None => Err(Failure::internal(
+                "the engine has ended",
+                "a defect; see the log",
+            )),
+        }
+    }
+
+    /// Some events were missed because stdout was slow: go on from how all
+    /// stands.
+    async fn catch_up(&mut self) -> Result<(), Failure> {
+        out::note("the output was too slow; some lines are missing");
+        let ended = |e| Failure::internal("the engine has ended", e);
+        let snapshot = self.engine.snapshot().await.map_err(ended)?;
+        for update in snapshot.updates {
+            self.awaited.remove(&update.device);
+            let told = self.updates.get(&update.id).is_some_and(|u| !u.is_open());
+            if let (Some(event), false) = (update.verdict_event(), told) {
+                self.print(&event, Some(&update))?;
+            }
+            self.updates.insert(update.id.clone(), update);
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        match &event.what {
+            What::Intended(_) => {
+                if let Some(update) = Update::intended(event) {
+                    self.awaited.remove(&update.device);
+                    self.updates.insert(update.id.clone(), update);
+                }
+            }
+            What::Refused { problem } => {
+                self.codes.push(Code::of_problem(problem));
+                match &event.device_id {
+                    Some(device) => self.awaited.remove(device),
+                    // A refusal of the hub as a whole: nothing more will come.
+                    None => !std::mem::take(&mut self.awaited).is_empty(),
+                };
+                out::complain(&problem.to_string());
+            }
+            What::Resumed { .. } => self.resuming = false,
+            What::JournalProblem { problem } => {
+                out::complain(&problem.to_string());
+                self.codes.push(Code::Failure);
+                self.resuming = false;
+            }
+            What::Link { state, problem } => match (state, problem) {
+                (Link::Online, _) => {}
+                (_, Some(problem)) => out::note(&format!("{}; trying again", problem.line())),
+                (_, None) => {}
+            },
+            _ => {}
+        }
+        let known = match event
+            .update_id
+            .as_ref()
+            .and_then(|id| self.updates.get_mut(id))
+        {
+            Some(update) => {
+                let before = update.phase();
+                update.apply(event);
+                let same = matches!(event.what, What::Phase { phase, .. } if Some(phase) == before);
+                (!same || self.options.json).then(|| update.clone())
+            }
+            None => None,
+        };
+        self.print(event, known.as_ref())
+    }
+
+    fn print(&self, event: &Event, update: Option<&Update>) -> Result<(), Failure> {
+        if self.options.json {
+            return match &event.what {
+                What::Device { .. } | What::Inventory { .. } | What::Twin { .. } => Ok(()),
+                What::DeviceProblem { .. } | What::Gone {} => Ok(()),
+                _ => out::json(event),
+            };
+        }
+        match update {
+            Some(update) => out::lines(&words(event, update)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An event of an update in words: one line, or a verdict with its evidence and
+/// the reported properties.
+fn words(event: &Event, update: &Update) -> String {
+    let said = |word: &str, rest: &str| {
+        let line = format!("{}  {word:<11}  {rest}", update.device);
+        format!("{}\n", clean::line(line.trim_end(), 400))
+    };
+    match &event.what {
+        What::Intended(intent) => match &intent.uri {
+            Some(uri) => said("intended", uri),
+            None => said("watching", ""),
+        },
+        What::Invoked { attempt } => {
+            let method = update.intent.method.as_deref().unwrap_or_default();
+            let again = if *attempt > 1 {
+                format!(", try {attempt}")
+            } else {
+                String::new()
+            };
+            said("invoked", &format!("{method}{again}"))
+        }
+        What::Retrying { problem, .. } => said("retrying", &problem.line()),
+        What::Accepted { status, payload } => said(
+            "accepted",
+            &format!("{status} {}", clean::value_line(payload, 300)),
+        ),
+        What::Phase {
+            phase, evidence, ..
+        } => {
+            let time = evidence.hub_time.map(|t| t.to_string()).unwrap_or_default();
+            let value = clean::value_line(&evidence.value, 60);
+            said(
+                phase.name(),
+                &format!("{} = {value}, {time}", evidence.property),
+            )
+        }
+        What::State { state, reason, .. } => said(state.name(), reason),
+        What::Verdict { .. } => verdict(update),
+        _ => String::new(),
+    }
+}
+
+fn verdict(update: &Update) -> String {
+    let Some((line, verdict)) = update.verdict_line().zip(update.verdict.as_ref()) else {
+        return String::new();
+    };
+    let mut text = format!("{}\n", clean::line(&line, 600));
+    if let Some(hint) = verdict
+        .problem
+        .as_ref()
+        .map(|p| &p.hint)
+        .filter(|h| !h.is_empty())
+    {
+        text.push_str(&format!("  {}\n", clean::line(hint, 400)));
+    }
+    if let Some(evidence) = &verdict.evidence {
+        let value = clean::line(&evidence.value.to_string(), 200);
+        let time = evidence.hub_time.map(|t| t.to_string()).unwrap_or_default();
+        let property = clean::line(&evidence.property, 100);
+        text.push_str(&format!(
+            "  evidence: {property} = {value}, reported version {}, hub time {time}\n",
+            evidence.version
+        ));
+    }
+    if !update.reported.is_null() {
+        let pretty = serde_json::to_string_pretty(&update.reported).unwrap_or_default();
+        text.push_str("  reported:\n");
+        for line in pretty.lines() {
+            text.push_str(&format!("    {}\n", clean::line(line, 400)));
+        }
+    }
+    text
+}

@@ -1,0 +1,271 @@
+//! Composes a session: configuration, hub, journal, engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::{self, Config, HubConfig, Paths, SecretSource};
+use crate::domain::dialect::Dialects;
+use crate::domain::id::DeviceId;
+use crate::domain::profile::Profile;
+use crate::engine::{Running, Settings, spawn};
+use crate::hub::{Client, ConnectionString, HubError, Query, Service, Settings as HubSettings};
+use crate::journal::Journal;
+
+use super::args::Global;
+use super::exit::{Code, Failure};
+
+const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
+const CA_FILE: &str = "OTADECK_CA_FILE";
+
+/// Twins that are checked at the same time before a start.
+const CHECKS: usize = 4;
+
+/// Which hub, by which rights, with which settings; nothing was sent yet.
+pub(super) struct Session {
+    pub(super) profile: Profile,
+    pub(super) dialects: Dialects,
+    pub(super) client: Arc<Client>,
+    pub(super) paths: Paths,
+    config: Config,
+    keep_journal: bool,
+}
+
+impl Session {
+    /// The session that flags, environment and configuration describe; `None`
+    /// when nothing names a hub.
+    pub(super) async fn find(global: &Global) -> Result<Option<Self>, Failure> {
+        let (config, paths) = configuration(global)?;
+        let Some((name, hub)) = choose(global, &config)? else {
+            return Ok(None);
+        };
+        let secret = match &name {
+            Some(name) => {
+                let source = hub.secret(name).map_err(Failure::usage)?;
+                get(&source, &paths, name).await?
+            }
+            None => SecretString::from(std::env::var(CONNECTION_STRING).unwrap_or_default()),
+        };
+        let connection = ConnectionString::parse(secret.expose_secret()).map_err(|e| {
+            let whose = name
+                .as_deref()
+                .map_or(CONNECTION_STRING.to_owned(), |n| format!("hub {n:?}"));
+            Failure::usage(format!("{whose}: {e}"))
+        })?;
+        let ca_file = hub.ca_file.clone().or_else(|| {
+            std::env::var_os(CA_FILE)
+                .filter(|f| !f.is_empty())
+                .map(PathBuf::from)
+        });
+        let profile = profile(name, &hub, &connection, global.read_only);
+        Ok(Some(Self {
+            profile,
+            dialects: Dialects::built_in(),
+            client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
+            paths,
+            config,
+            keep_journal: !global.no_journal,
+        }))
+    }
+
+    /// As [`Session::find`], but a hub must be named.
+    pub(super) async fn need(global: &Global) -> Result<Self, Failure> {
+        Self::find(global).await?.ok_or_else(|| {
+            Failure::usage(format!(
+                "no hub is configured. Set {CONNECTION_STRING} to the hub's service connection \
+                 string,\nor describe the hub in the configuration file and name it with --hub.\n\
+                 To try otadeck without a hub: otadeck demo"
+            ))
+        })
+    }
+
+    /// A session on a hub of our own, with all state in one folder.
+    pub(super) fn own(connection: ConnectionString, ca_file: PathBuf, paths: Paths) -> Self {
+        let hub = HubConfig::default();
+        let mut profile = profile(None, &hub, &connection, false);
+        "demo".clone_into(&mut profile.name);
+        Self {
+            profile,
+            dialects: Dialects::built_in(),
+            client: Arc::new(Client::new(HubSettings::new(connection, Some(ca_file)))),
+            paths,
+            config: Config::default(),
+            keep_journal: true,
+        }
+    }
+
+    /// Keeps nothing: for verbs that only read.
+    pub(super) fn keep_no_journal(&mut self) {
+        self.keep_journal = false;
+    }
+
+    /// Starts the engine. Nothing is sent before it is asked for.
+    pub(super) fn start(&self, query: Option<Query>) -> Result<Running, Failure> {
+        let by = who();
+        let journal = if self.keep_journal {
+            Journal::open(&self.paths.journal(), &by)
+        } else {
+            Journal::in_memory(&by)
+        };
+        let journal = journal.map_err(|e| Failure::from(e.problem()))?;
+        let mut settings = Settings::new(self.profile.clone(), self.dialects.clone());
+        if let Some(query) = query {
+            settings.query = query;
+        }
+        let update = &self.config.update;
+        settings.phase_deadline = update.phase_deadline;
+        settings.overall_deadline = update.overall_deadline;
+        settings.response_timeout = seconds(update.response_timeout);
+        settings.connect_timeout = seconds(update.connect_timeout);
+        settings.tries = update.tries;
+        settings.by = by;
+        Ok(spawn(Arc::clone(&self.client), journal, settings))
+    }
+
+    /// Reads the twin of each device, so that nothing is begun when one of them
+    /// does not exist.
+    pub(super) async fn check(&self, devices: &[DeviceId]) -> Result<(), Failure> {
+        use futures_util::stream::{self, StreamExt};
+        let reads = devices.iter().map(|device| async move {
+            match self.read(device).await {
+                Ok(()) => Ok(()),
+                Err(error) => Err(error.problem(format!("{device} cannot be read"))),
+            }
+        });
+        let results: Vec<_> = stream::iter(reads).buffer_unordered(CHECKS).collect().await;
+        let problems: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let code = Code::worst(problems.iter().map(Code::of_problem));
+        let mut texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        texts.sort();
+        texts.dedup();
+        if devices.len() > 1 {
+            texts.push("No device was invoked.".to_owned());
+        }
+        Err(Failure::new(code, texts.join("\n")))
+    }
+
+    /// Reads a twin, again a few times when the hub is only away for a moment.
+    async fn read(&self, device: &DeviceId) -> Result<(), HubError> {
+        use crate::domain::backoff::Backoff;
+        use std::time::Duration;
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
+        for _ in 0..3 {
+            match self.client.twin(device).await {
+                Err(error) if error.is_passing() => {
+                    let wait = backoff.next_wait(rand::random());
+                    tokio::time::sleep(wait.max(error.wait().unwrap_or_default())).await;
+                }
+                other => return other.map(|_| ()),
+            }
+        }
+        self.client.twin(device).await.map(|_| ())
+    }
+}
+
+fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {
+    let user = Paths::of_user();
+    let path = match (&global.config, &user) {
+        (Some(path), _) => path.clone(),
+        (None, Ok(paths)) => paths.config.clone(),
+        (None, Err(error)) => return Err(Failure::usage(error)),
+    };
+    let config = config::load(&path, global.config.is_some()).map_err(Failure::usage)?;
+    let state = match (&config.state_dir, user) {
+        (Some(folder), _) => folder.clone(),
+        (None, Ok(paths)) => paths.state,
+        (None, Err(error)) => return Err(Failure::usage(error)),
+    };
+    Ok((
+        config,
+        Paths {
+            config: path,
+            state,
+        },
+    ))
+}
+
+/// Which hub: `--hub`, then the environment, then the file's default.
+fn choose(
+    global: &Global,
+    config: &Config,
+) -> Result<Option<(Option<String>, HubConfig)>, Failure> {
+    let known = |name: &str| config.hub.get(name).cloned();
+    if let Some(name) = &global.hub {
+        let Some(hub) = known(name) else {
+            let names: Vec<&str> = config.hub.keys().map(String::as_str).collect();
+            let there = if names.is_empty() {
+                "it has no hubs".to_owned()
+            } else {
+                format!("it has: {}", names.join(", "))
+            };
+            return Err(Failure::usage(format!(
+                "the configuration has no hub {name:?}; {there}"
+            )));
+        };
+        return Ok(Some((Some(name.clone()), hub)));
+    }
+    if std::env::var(CONNECTION_STRING).is_ok_and(|s| !s.trim().is_empty()) {
+        return Ok(Some((None, HubConfig::default())));
+    }
+    let mut hubs = config.hub.keys();
+    let name = match (&config.default_hub, hubs.next(), hubs.next()) {
+        (Some(name), ..) => name.clone(),
+        (None, Some(only), None) => only.clone(),
+        (None, Some(_), Some(_)) => {
+            return Err(Failure::usage(
+                "the configuration has several hubs; name one with --hub, or set default_hub",
+            ));
+        }
+        (None, None, _) => return Ok(None),
+    };
+    Ok(known(&name).map(|hub| (Some(name), hub)))
+}
+
+async fn get(source: &SecretSource, paths: &Paths, hub: &str) -> Result<SecretString, Failure> {
+    let secret = source.get(&paths.config).await;
+    secret.map_err(|e| Failure::usage(format!("hub {hub:?}: {e}")))
+}
+
+fn profile(
+    name: Option<String>,
+    hub: &HubConfig,
+    connection: &ConnectionString,
+    read_only: bool,
+) -> Profile {
+    let host = match connection.port {
+        443 => connection.host.clone(),
+        port => format!("{}:{port}", connection.host),
+    };
+    Profile {
+        name: name.unwrap_or_else(|| connection.short_name().to_owned()),
+        host,
+        environment: hub.environment.clone(),
+        read_only: read_only || hub.read_only,
+        tier: hub.tier,
+        units: hub.units,
+    }
+}
+
+fn seconds(duration: jiff::SignedDuration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or_default()
+}
+
+/// Who works here, as far as the system tells: `ana@jump1 (ssh from 10.0.0.7)`.
+fn who() -> String {
+    let var = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
+    let user = var("USER")
+        .or_else(|| var("LOGNAME"))
+        .unwrap_or_else(|| "somebody".to_owned());
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let from = var("SSH_CLIENT")
+        .and_then(|v| v.split(' ').next().map(|a| format!(" (ssh from {a})")))
+        .unwrap_or_default();
+    crate::domain::clean::line(&format!("{user}@{host}{from}"), 120)
+}

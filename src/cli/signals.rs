@@ -1,0 +1,33 @@
+//! SIGINT, SIGTERM and SIGHUP as a future.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::exit::{Code, Failure};
+
+/// The signals that end the program.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from now on.
+    pub(super) fn take() -> Result<Self, Failure> {
+        let one = |kind| signal(kind).map_err(|e| Failure::internal("no signals", e));
+        Ok(Self {
+            interrupt: one(SignalKind::interrupt())?,
+            terminate: one(SignalKind::terminate())?,
+            hang_up: one(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one of them. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Code {
+        tokio::select! {
+            _ = self.interrupt.recv() => Code::Signal(2),
+            _ = self.terminate.recv() => Code::Signal(15),
+            _ = self.hang_up.recv() => Code::Signal(1),
+        }
+    }
+}

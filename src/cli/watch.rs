@@ -1,0 +1,46 @@
+//! `otadeck watch`: what devices report, without starting anything.
+
+use crate::domain::event::Command;
+
+use super::args::{Global, Watch};
+use super::exit::{Code, Failure};
+use super::follow::{Options, Whose, follow};
+use super::log;
+use super::session::Session;
+use super::signals::Signals;
+
+pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
+    let session = Session::need(global).await?;
+    let mut signals = Signals::take()?;
+    let _log = log::start(&session.paths.log());
+    let (whose, commands) = if verb.resume {
+        (Whose::Journal, vec![Command::Resume])
+    } else {
+        tokio::select! {
+            biased;
+            code = signals.next() => return Ok(code),
+            checked = session.check(&verb.devices) => checked?,
+        }
+        let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
+        (Whose::Devices(verb.devices), commands)
+    };
+    let running = session.start(None)?;
+    let engine = running.engine();
+    let events = engine.subscribe();
+    let sender = engine.clone();
+    tokio::spawn(async move {
+        for command in commands {
+            if sender.send(command).await.is_err() {
+                return;
+            }
+        }
+    });
+    let options = Options {
+        json: verb.json,
+        no_wait: false,
+        timeout: verb.timeout,
+    };
+    let code = follow(engine, events, whose, options, &mut signals).await;
+    running.stop().await;
+    code
+}

@@ -1,0 +1,7 @@
+//! Tests of the whole: rooms, hub client, command line, console in a
+//! pseudo-terminal. All on loopback, on ports that the system picks.
+
+mod once;
+mod recordings;
+mod rooms;
+mod support;

@@ -1,0 +1,139 @@
+//! Who may know whom: `ARCHITECTURE.md`, held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room and the rooms that it may name. `cli` may name all.
+const MAY_KNOW: [(&str, &[&str]); 9] = [
+    ("domain", &[]),
+    ("hub", &["domain"]),
+    ("journal", &["domain"]),
+    ("engine", &["domain", "hub", "journal"]),
+    ("console", &["domain", "engine"]),
+    ("config", &["domain"]),
+    ("mqtt", &[]),
+    ("emulator", &["domain", "mqtt"]),
+    ("device", &["domain", "mqtt"]),
+];
+
+/// What the engine may name of the hub: the trait and what it speaks of, never
+/// the client.
+const NOT_FOR_THE_ENGINE: [&str; 4] = ["Client", "ConnectionString", "sas", "wire"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The code without comments.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn rooms_named_in(code: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let names: Vec<&str> = match rest.strip_prefix('{') {
+            Some(group) => group[..group.find("};").unwrap_or(group.len())]
+                .split(',')
+                .collect(),
+            None => vec![rest],
+        };
+        for name in names {
+            let name: String = name
+                .trim()
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            named.insert(name);
+        }
+    }
+    named
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[test]
+fn each_room_knows_only_whom_it_may() {
+    let may_know: BTreeMap<_, _> = MAY_KNOW.into_iter().collect();
+    let rooms: BTreeSet<&str> = may_know.keys().copied().chain(["cli"]).collect();
+    let mut read = 0;
+    for (room, allowed) in &may_know {
+        for path in sources(&root().join(room)) {
+            read += 1;
+            for named in rooms_named_in(&code(&path)) {
+                let fine = named == *room
+                    || allowed.contains(&named.as_str())
+                    || !rooms.contains(named.as_str());
+                assert!(fine, "{}: {room} may not know {named}", path.display());
+            }
+        }
+    }
+    assert!(read > 40, "only {read} files were read");
+}
+
+#[test]
+fn the_engine_knows_the_hub_only_through_its_trait() {
+    for path in sources(&root().join("engine")) {
+        let code = code(&path);
+        for (n, line) in code.lines().enumerate() {
+            let names_it = NOT_FOR_THE_ENGINE.iter().any(|name| {
+                line.contains("hub")
+                    && line
+                        .split(|c: char| !c.is_alphanumeric())
+                        .any(|w| w == *name)
+            });
+            assert!(!names_it, "{}:{}: {line}", path.display(), n + 1);
+        }
+    }
+}
+
+#[test]
+fn every_room_is_on_the_map() {
+    let map = fs::read_to_string(root().join("lib.rs")).unwrap();
+    let architecture =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    for entry in fs::read_dir(root()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let room = path.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(
+                map.contains(&format!("//! | [`{room}`]")),
+                "{room} is not in lib.rs"
+            );
+            assert!(
+                architecture.contains(&format!("`{room}`")),
+                "{room} is not in ARCHITECTURE.md"
+            );
+        }
+    }
+}
+
+/// Nothing is written to a hub but by a permit: `invoke` is called once, by the
+/// shell, with what the core gave it, and the gate alone makes permits.
+#[test]
+fn there_is_one_gate() {
+    let mut makers = Vec::new();
+    for path in sources(&root()) {
+        let code = code(&path);
+        if code.contains("Permit { call }") || code.contains("GateKeeper for") {
+            makers.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    assert_eq!(makers, ["gate.rs"]);
+}
