@@ -36,14 +36,18 @@ pub enum Enablement {
 #[serde(rename_all = "camelCase")]
 pub struct DeviceRow {
     /// The device.
-    #[serde(rename = "id")]
     pub device_id: DeviceId,
     /// As the hub last saw it.
+    #[serde(rename = "connectionState")]
     pub connection: Connection,
     /// May it connect?
     pub status: Enablement,
     /// When it last did anything; absent is never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "lastActivityTime",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub last_activity: Option<Timestamp>,
     /// The firmware version it reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]

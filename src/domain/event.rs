@@ -309,3 +309,58 @@ pub struct Start {
     /// The version that the device must report in the end.
     pub expect: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The shape that scripts rely on.
+    #[test]
+    fn a_line_reads_from_left_to_right() {
+        let time: Timestamp = "2026-01-02T03:04:05.6789Z".parse().unwrap();
+        let device = DeviceId::parse("press-7").unwrap();
+        let what = What::Phase {
+            phase: Phase::Downloading,
+            reported: json!({"firmwareStatus": "downloading"}),
+            percent: Some(52.0),
+            evidence: Evidence {
+                property: "firmwareStatus".into(),
+                value: "downloading".into(),
+                version: 17,
+                hub_time: "2026-01-02T03:04:05.1234567Z".parse().ok(),
+            },
+        };
+        let event = Event::update(time, device, UpdateId::from_text("u1"), what);
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            line,
+            "{\"schema\":1,\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"update.phase\",\
+             \"deviceId\":\"press-7\",\"updateId\":\"u1\",\"phase\":\"downloading\",\
+             \"reported\":{\"firmwareStatus\":\"downloading\"},\"percent\":52.0,\
+             \"evidence\":{\"property\":\"firmwareStatus\",\"value\":\"downloading\",\
+             \"version\":17,\"hubTime\":\"2026-01-02T03:04:05.1234567Z\"}}"
+        );
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn an_intent_lies_flat_in_its_event() {
+        let intent = Intent {
+            hub: "h".into(),
+            uri: None,
+            payload_sha256: None,
+            method: None,
+            expect: None,
+            dialect: "d".into(),
+            baseline: Baseline::default(),
+            by: "ana".into(),
+        };
+        let what = What::Intended(Box::new(intent));
+        let event = Event::general(Timestamp::UNIX_EPOCH, what);
+        let value = serde_json::to_value(&event).unwrap();
+        assert_eq!(value["event"], "update.intended");
+        assert_eq!(value["baseline"], json!({"version": 0}));
+        assert_eq!(serde_json::from_value::<Event>(value).unwrap(), event);
+    }
+}

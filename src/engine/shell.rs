@@ -222,7 +222,7 @@ async fn scribe_task(
                 let Some(update) = event.update_id.clone() else {
                     continue;
                 };
-                let result = journal.intend(event).await;
+                let result = journal.intend(*event).await;
                 Input::Intended { update, result }
             }
             Output::Record(events) => match journal.record(events).await {

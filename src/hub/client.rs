@@ -351,7 +351,8 @@ fn connect_kind(error: &reqwest::Error, cause: &str) -> Kind {
         if let Some(io) = error.downcast_ref::<std::io::Error>()
             && io
                 .get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>())
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+                .is_some()
         {
             return Kind::Tls;
         }

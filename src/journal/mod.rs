@@ -139,7 +139,7 @@ pub struct Journal {
 }
 
 enum Job {
-    Intend(Event, oneshot::Sender<Result<Receipt, JournalError>>),
+    Intend(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
     Adopt(UpdateId, oneshot::Sender<Result<(), JournalError>>),
     Open(
@@ -181,7 +181,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Busy`] when a living process holds the device.
     pub async fn intend(&self, intended: Event) -> Result<Receipt, JournalError> {
-        self.ask(|reply| Job::Intend(intended, reply)).await
+        self.ask(|reply| Job::Intend(Box::new(intended), reply))
+            .await
     }
 
     /// Appends events. A verdict is on the disk when this returns, and its
@@ -220,3 +221,6 @@ impl Journal {
         answer.await.map_err(|_| gone())?
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! pseudo-terminal. All on loopback, on ports that the system picks.
 
 mod once;
+mod processes;
 mod recordings;
 mod rooms;
 mod support;

@@ -168,7 +168,7 @@ pub enum Output {
         continuation: Option<String>,
     },
     /// Commit an intent; [`Input::Intended`] answers.
-    Intend(Event),
+    Intend(Box<Event>),
     /// Write events down; [`Input::Recorded`] answers.
     Record(Vec<Event>),
     /// Call a method; [`Input::Answered`] answers.

@@ -142,7 +142,7 @@ impl Core {
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
         }
-        self.out.push(Output::Intend(event));
+        self.out.push(Output::Intend(Box::new(event)));
     }
 
     fn intent_of(&self, dialect: &Dialect) -> Intent {

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod program;
 pub mod server;
 
 use std::sync::Once;

@@ -1,0 +1,465 @@
+//! Emulator, device and update as three processes that share nothing but the
+//! network and the CA file; and each way in which it goes wrong.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::support::program::{Emulator, Ended, Home};
+
+const URI: &str = "https://example.test/fw-1.5.0.bin";
+
+fn update(home: &Home, args: &[&str]) -> Ended {
+    let mut all = vec!["update", "--uri", URI];
+    all.extend(args);
+    home.run(&all)
+}
+
+/// A hub with one idle identity, and a device process on it.
+struct Bench {
+    emulator: Emulator,
+    _device: super::support::program::Running,
+}
+
+impl Bench {
+    fn with(scenario: &str) -> Self {
+        let emulator = Emulator::start(&["--identities", "1"]);
+        let device = emulator.run_device(0, &["--scenario", scenario]);
+        device.complaint_with("reported");
+        Self {
+            emulator,
+            _device: device,
+        }
+    }
+
+    fn home(&self) -> Home {
+        Home::on(&self.emulator)
+    }
+}
+
+#[test]
+fn the_main_job_in_three_processes_and_once_more() {
+    let bench = Bench::with("quick");
+    let home = bench.home();
+    let mut last_end = None;
+    for run in 1..=2 {
+        let ended = update(&home, &["idle-0001", "--json"]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let events = ended.events();
+        let mut phases = Vec::new();
+        let mut stamps = Vec::new();
+        for event in &events {
+            assert_eq!(event["schema"], 1);
+            assert!(event["time"].as_str().is_some_and(|t| t.ends_with('Z')));
+            if event["event"] != "link" {
+                assert_eq!(event["deviceId"], "idle-0001");
+            }
+            if event["event"] == "update.phase" {
+                phases.push(event["phase"].as_str().unwrap().to_owned());
+                stamps.push(event["evidence"]["hubTime"].as_str().unwrap().to_owned());
+            }
+        }
+        phases.dedup();
+        assert_eq!(phases, ["downloading", "applying", "done"], "run {run}");
+        assert!(stamps.is_sorted(), "{stamps:?}");
+        // The second run rests on nothing that the first one left.
+        let first = stamps.first().cloned();
+        assert!(
+            first > last_end,
+            "run {run}: {first:?} is not after {last_end:?}"
+        );
+        last_end = stamps.last().cloned();
+        let names = ended.names();
+        let place = |name: &str| {
+            names
+                .iter()
+                .position(|n| n == name)
+                .unwrap_or_else(|| panic!("{name}"))
+        };
+        assert!(place("update.intended") < place("update.invoked"));
+        assert!(place("update.invoked") < place("update.accepted"));
+        assert_eq!(names.last().unwrap(), "update.verdict");
+        let verdict = events.last().unwrap();
+        assert_eq!(verdict["outcome"], "completed");
+        assert_eq!(verdict["evidence"]["property"], "firmwareStatus");
+        assert_eq!(verdict["evidence"]["value"], "completed");
+        let baseline = &events[place("update.intended")]["baseline"]["value"];
+        assert_eq!(baseline, if run == 1 { "standBy" } else { "completed" });
+    }
+}
+
+#[test]
+fn without_json_there_is_a_line_a_phase_and_the_verdict_with_its_evidence() {
+    let bench = Bench::with("quick");
+    let ended = update(&bench.home(), &["idle-0001"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let words: Vec<&str> = lines
+        .iter()
+        .filter_map(|l| l.strip_prefix("idle-0001  "))
+        .collect();
+    let words: Vec<&str> = words.iter().filter_map(|l| l.split(' ').next()).collect();
+    assert_eq!(
+        words,
+        [
+            "intended",
+            "invoked",
+            "accepted",
+            "downloading",
+            "applying",
+            "done"
+        ]
+    );
+    let verdict = lines
+        .iter()
+        .position(|l| l.starts_with("completed: "))
+        .unwrap();
+    assert!(
+        lines[verdict + 1].starts_with("  evidence: firmwareStatus = \"completed\""),
+        "{lines:?}"
+    );
+    assert_eq!(lines[verdict + 2], "  reported:");
+    assert!(ended.stdout.contains("\"firmwareStatus\": \"completed\""));
+}
+
+#[test]
+fn a_wrong_ca() {
+    let emulator = Emulator::start(&["--identities", "1"]);
+    let other = Emulator::start(&[]);
+    let home = Home::on(&emulator).env("OTADECK_CA_FILE", &other.ca_file());
+    let ended = update(&home, &["idle-0001"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("certificate is not trusted"),
+        "{}",
+        ended.stderr
+    );
+    let ended = update(
+        &home.env("OTADECK_CA_FILE", "/nonexistent/ca.pem"),
+        &["idle-0001"],
+    );
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("cannot read the CA file"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_wrong_key() {
+    let emulator = Emulator::start(&["--identities", "1"]);
+    let wrong = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let text = emulator.service();
+    let (head, _) = text.split_once("SharedAccessKey=").unwrap();
+    let home = Home::on(&emulator).env(
+        "OTADECK_CONNECTION_STRING",
+        &format!("{head}SharedAccessKey={wrong}"),
+    );
+    let ended = update(&home, &["idle-0001"]);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(
+        ended.stderr.contains("401") && ended.stderr.contains("Check the key"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains(wrong) && !ended.stderr.contains("SharedAccessSignature"));
+    assert_eq!(home.run(&["devices"]).code, 4);
+}
+
+#[test]
+fn an_unknown_device_keeps_all_from_being_invoked() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    let ended = update(&home, &["sim-0001", "nobody"]);
+    assert_eq!(ended.code, 5, "{ended:?}");
+    assert!(
+        ended.stderr.contains("nobody") && ended.stderr.contains("No device was invoked"),
+        "{}",
+        ended.stderr
+    );
+    let ended = home.run(&["devices", "--json"]);
+    assert_eq!(ended.events()[0]["device"]["reportedStatus"], "standBy");
+}
+
+#[test]
+fn an_offline_device() {
+    let emulator = Emulator::start(&["--identities", "1"]);
+    let ended = update(&Home::on(&emulator), &["idle-0001"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let verdict = ended
+        .stdout
+        .lines()
+        .find(|l| l.starts_with("notDelivered: "))
+        .unwrap();
+    assert!(verdict.contains("404103"), "{verdict}");
+    assert!(
+        ended.stdout.contains("Nothing was delivered"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn a_device_that_answers_400() {
+    let bench = Bench::with("rejects");
+    let ended = update(&bench.home(), &["idle-0001"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let verdict = ended
+        .stdout
+        .lines()
+        .find(|l| l.starts_with("rejected: "))
+        .unwrap();
+    assert!(verdict.contains("status 400"), "{verdict}");
+}
+
+#[test]
+fn a_device_that_fails() {
+    let bench = Bench::with("fails");
+    let ended = update(&bench.home(), &["idle-0001", "--json"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let verdict = ended.events().pop().unwrap();
+    assert_eq!(verdict["outcome"], "failed");
+    assert!(
+        verdict["reason"]
+            .as_str()
+            .unwrap()
+            .contains("while applying"),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn a_hub_that_is_not_there() {
+    let home = Home::new().env(
+        "OTADECK_CONNECTION_STRING",
+        // A port that was free a moment ago.
+        &format!(
+            "HostName=localhost:{};SharedAccessKeyName=s;SharedAccessKey=AAEC",
+            free_port()
+        ),
+    );
+    for args in [
+        &["update", "d", "--uri", URI][..],
+        &["devices"],
+        &["watch", "d"],
+    ] {
+        let ended = home.run(args);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(
+            ended.stderr.contains("no connection to localhost"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn usage_is_checked_before_anything_is_sent() {
+    let home = Home::new().env(
+        "OTADECK_CONNECTION_STRING",
+        "HostName=h;SharedAccessKeyName=s;SharedAccessKey=AAEC",
+    );
+    let cases: [(&[&str], &str); 6] = [
+        (
+            &["update", "d", "--uri", "test.com"],
+            "did you mean https://test.com",
+        ),
+        (&["update", "d", "--uri", "ftp://x/y"], "not with ftp:"),
+        (&["update", "d"], "give --uri"),
+        (&["update", "a/b", "--uri", URI], "a device id holds '/'"),
+        (
+            &["update", "d", "--uri", URI, "--timeout", "soon"],
+            "write 8s, 15m or 2h",
+        ),
+        (&["watch"], "required"),
+    ];
+    for (args, why) in cases {
+        let ended = home.run(args);
+        assert_eq!(ended.code, 2, "{args:?} {ended:?}");
+        assert!(ended.stderr.contains(why), "{args:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+    let ended = home.run_with_stdin(&["update", "d", "--uri", "-"], "nonsense\n");
+    assert_eq!(ended.code, 2, "{ended:?}");
+    let ended = Home::new().run(&["devices"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("otadeck demo"), "{}", ended.stderr);
+}
+
+#[test]
+fn read_only_and_production_are_refused() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator).env("PLANT", &emulator.service());
+    let ended = update(&home, &["sim-0001", "--read-only"]);
+    assert_eq!(ended.code, 8, "{ended:?}");
+    home.config("[hub.plant]\nsecret_env = \"PLANT\"\nenvironment = \"production\"\n");
+    for args in [
+        &["sim-0001", "--hub", "plant"][..],
+        &["sim-0001", "--hub", "plant", "--confirm", "plnt"],
+    ] {
+        let ended = update(&home, args);
+        assert_eq!(ended.code, 8, "{ended:?}");
+        assert!(
+            ended.stderr.contains("nothing was sent"),
+            "{}",
+            ended.stderr
+        );
+    }
+    let ended = update(&home, &["sim-0001", "--hub", "plant", "--dry-run"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended
+            .stdout
+            .contains("would be invoked: firmwareUpdate {\"fwPackageUri\""),
+        "{}",
+        ended.stdout
+    );
+    let ended = update(
+        &home,
+        &[
+            "sim-0001",
+            "--hub",
+            "plant",
+            "--confirm",
+            "plant",
+            "--no-wait",
+        ],
+    );
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[test]
+fn a_busy_device_is_refused_and_the_watching_carries_on() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    let first = home.spawn(&["update", "sim-0001", "--uri", URI]);
+    first.line_with("downloading");
+    let second = update(&home, &["sim-0001"]);
+    assert_eq!(second.code, 8, "{second:?}");
+    assert!(
+        second.stderr.contains("sim-0001 is busy"),
+        "{}",
+        second.stderr
+    );
+    // Another operator, with a journal of his own: the device itself says it.
+    let third = update(&Home::on(&emulator), &["sim-0001"]);
+    assert_eq!(third.code, 8, "{third:?}");
+    let mut first = first;
+    first.signal(Signal::TERM);
+    assert_eq!(first.wait(), 143);
+    let resumed = home.run(&["watch", "--resume"]);
+    assert_eq!(resumed.code, 0, "{resumed:?}");
+    assert!(resumed.stdout.contains("completed: "), "{}", resumed.stdout);
+    let nothing = home.run(&["watch", "--resume", "--json"]);
+    assert_eq!(nothing.code, 0);
+    assert_eq!(nothing.events()[0]["count"], 0);
+}
+
+#[test]
+fn a_timeout_ends_the_watching_and_not_the_update() {
+    let bench = Bench::with("quick");
+    let home = bench.home();
+    let ended = update(&home, &["idle-0001", "--timeout", "1s"]);
+    assert_eq!(ended.code, 6, "{ended:?}");
+    assert!(
+        ended.stderr.contains("still open: idle-0001"),
+        "{}",
+        ended.stderr
+    );
+    let watched = home.run(&["watch", "--resume", "--json"]);
+    assert_eq!(watched.code, 0, "{watched:?}");
+    assert_eq!(watched.events().last().unwrap()["outcome"], "completed");
+}
+
+#[test]
+fn watching_sees_what_somebody_else_started() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let (one, other) = (Home::on(&emulator), Home::on(&emulator));
+    let mut first = one.spawn(&["update", "sim-0001", "--uri", URI]);
+    first.line_with("downloading");
+    let watched = other.run(&["watch", "sim-0001", "--json"]);
+    assert_eq!(watched.code, 0, "{watched:?}");
+    let events = watched.events();
+    assert_eq!(events.last().unwrap()["outcome"], "completed");
+    assert!(!watched.names().contains(&"update.invoked".to_owned()));
+    assert_eq!(first.wait(), 0);
+}
+
+#[test]
+fn several_devices_at_once() {
+    let emulator = Emulator::start(&["--devices", "3"]);
+    let ended = update(
+        &Home::on(&emulator),
+        &["sim-0001", "sim-0002", "sim-0003", "sim-0001", "--json"],
+    );
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let verdicts: Vec<Value> = ended
+        .events()
+        .into_iter()
+        .filter(|e| e["event"] == "update.verdict")
+        .collect();
+    assert_eq!(verdicts.len(), 3, "one an update, the same device once");
+}
+
+#[test]
+fn the_inventory() {
+    let emulator = Emulator::start(&["--devices", "2", "--identities", "1"]);
+    let home = Home::on(&emulator);
+    let ended = home.run(&["devices"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert!(lines[0].starts_with("device "), "{lines:?}");
+    assert!(
+        lines[1].starts_with("idle-0001") && lines[1].contains("disconnected"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2].starts_with("sim-0001") && lines[2].contains("connected"),
+        "{lines:?}"
+    );
+    assert!(lines[2].contains("standBy"), "{lines:?}");
+    let ended = home.run(&[
+        "devices",
+        "--query",
+        "connectionState = 'Connected'",
+        "--json",
+    ]);
+    let ids: Vec<Value> = ended
+        .events()
+        .iter()
+        .map(|e| e["deviceId"].clone())
+        .collect();
+    assert_eq!(ids, ["sim-0001", "sim-0002"]);
+    let ended = home.run(&["devices", "--query", "nonsense ="]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("ArgumentInvalid"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_emulator_tells_when_it_is_ready_and_ends_cleanly() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ready.json");
+    let mut emulator = Emulator::start(&["--devices", "2", "--ready-file", file.to_str().unwrap()]);
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(written, emulator.ready);
+    assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    for key in [
+        "hostName",
+        "httpsPort",
+        "mqttPort",
+        "caFile",
+        "serviceConnectionString",
+        "devices",
+    ] {
+        assert!(!written[key].is_null(), "{key}");
+    }
+    assert_eq!(written["devices"][1]["deviceId"], "sim-0002");
+    emulator.running.signal(Signal::TERM);
+    assert_eq!(emulator.running.wait(), 0);
+}
