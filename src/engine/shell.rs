@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::clean;
+use crate::domain::event::{Event, What};
 use crate::hub::{Query, Service};
 use crate::journal::Journal;
 
@@ -161,6 +163,7 @@ impl<S: Service> Shell<S> {
         let service = Arc::clone(&self.service);
         match output {
             Output::Publish(events) => {
+                events.iter().for_each(log);
                 // Nobody may be listening.
                 let _ = backend.events.send(events.into());
             }
@@ -205,6 +208,18 @@ impl<S: Service> Shell<S> {
                 let _ = answers.send(input).await;
             }
         });
+    }
+}
+
+/// Logs what happened to updates and to the link; rows and twins only when asked.
+fn log(event: &Event) {
+    let text = || {
+        let text = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
+        clean::json(&text)
+    };
+    match event.what {
+        What::Device { .. } | What::Twin { .. } => tracing::trace!("{}", text()),
+        _ => tracing::info!("{}", text()),
     }
 }
 

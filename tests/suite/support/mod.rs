@@ -2,6 +2,7 @@
 
 pub mod program;
 pub mod server;
+pub mod terminal;
 
 use std::sync::Once;
 use std::time::Duration;

@@ -1,0 +1,137 @@
+//! The console in a pseudo-terminal, driven by keys alone.
+
+use rustix::process::Signal;
+
+use super::support::program::{Emulator, Home};
+use super::support::terminal::Terminal;
+
+const URI: &str = "https://example.test/fw-1.5.0.bin";
+
+/// The main job of the README, on the demo.
+fn main_job(rows: u16, cols: u16) {
+    let home = Home::new();
+    let mut terminal = Terminal::start(&home, &["demo"], rows, cols);
+    let before = terminal.modes();
+    terminal.shows("sim-0003");
+    terminal.press("\x1b[B").press("\r");
+    terminal.shows("ackage");
+    terminal.press(URI);
+    terminal.shows("fw-1.5.0.bin");
+    terminal.press("\r");
+    terminal.shows("firmwareUpdate");
+    terminal.press("y");
+    terminal.shows("downloading");
+    terminal.shows("applying");
+    let screen = terminal.shows("completed: ");
+    assert!(screen.contains("sim-0002"), "{screen}");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(
+        terminal.traces(),
+        (false, false, false),
+        "the terminal is as before"
+    );
+    assert_eq!(terminal.modes(), before);
+}
+
+#[test]
+fn the_main_job_at_80x24() {
+    main_job(24, 80);
+}
+
+#[test]
+fn the_main_job_at_40x12() {
+    main_job(12, 40);
+}
+
+#[test]
+fn the_devices_are_listed_soon() {
+    let began = std::time::Instant::now();
+    let home = Home::new();
+    let terminal = Terminal::start(&home, &["demo"], 24, 80);
+    terminal.shows("sim-0012");
+    // The goal is 2 s for an optimised build; this is a debug build on a
+    // machine that runs other tests too, so only a gross fault fails here.
+    assert!(began.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn signals_end_it_and_the_terminal_is_as_before() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    for (which, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut terminal = Terminal::start(&home, &[], 24, 80);
+        let before = terminal.modes();
+        terminal.shows("sim-0001");
+        assert_ne!(terminal.modes(), before, "the terminal is raw");
+        terminal.signal(which);
+        assert_eq!(terminal.ends(), code);
+        assert_eq!(terminal.traces(), (false, false, false));
+        assert_eq!(terminal.modes(), before);
+    }
+}
+
+#[test]
+fn a_hub_that_is_not_there_is_told_on_the_screen() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let text = format!("HostName=localhost:{port};SharedAccessKeyName=s;SharedAccessKey=AAEC");
+    let home = Home::new().env("OTADECK_CONNECTION_STRING", &text);
+    let mut terminal = Terminal::start(&home, &[], 24, 80);
+    terminal.shows("no connection to");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_pasted_uri_is_checked_and_the_terminal_may_change_its_size() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let mut terminal = Terminal::start(&Home::on(&emulator), &[], 24, 80);
+    terminal.shows("sim-0001");
+    terminal.press("\r");
+    terminal.shows("ackage");
+    terminal.paste("test.com");
+    terminal.shows("https://test.com");
+    terminal.resize(12, 40);
+    terminal.shows("https://test.com");
+    terminal.resize(40, 120);
+    terminal.shows("https://test.com");
+    terminal.press("\r");
+    terminal.press("\x1b");
+    terminal.shows("sim-0001");
+}
+
+#[test]
+fn quitting_asks_only_while_an_update_is_in_flight() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    let mut terminal = Terminal::start(&home, &[], 24, 80);
+    terminal.shows("sim-0001");
+    terminal.press("\r");
+    terminal.shows("ackage");
+    terminal.press(URI).press("\r");
+    terminal.shows("firmwareUpdate");
+    terminal.press("y");
+    terminal.shows("downloading");
+    terminal.press("q");
+    terminal.shows("uit");
+    terminal.press("y");
+    assert_eq!(terminal.ends(), 0);
+    let resumed = home.run(&["watch", "--resume"]);
+    assert_eq!(resumed.code, 0, "{resumed:?}");
+    assert!(resumed.stdout.contains("completed: "));
+}
+
+#[test]
+fn without_a_terminal_the_console_says_so() {
+    let home = Home::new().env(
+        "OTADECK_CONNECTION_STRING",
+        "HostName=h;SharedAccessKeyName=s;SharedAccessKey=AAEC",
+    );
+    for args in [&[][..], &["demo"], &["--plain"]] {
+        let ended = home.run(args);
+        assert_eq!(ended.code, 2, "{args:?} {ended:?}");
+        assert!(ended.stderr.contains("terminal"), "{}", ended.stderr);
+    }
+}
