@@ -105,3 +105,91 @@ fn ratio(segments: &[Segment], outcome: Option<Outcome>) -> f64 {
     let all = segments.len() as f64;
     (behind / all).clamp(0.0, 1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Event, Intent, What};
+    use crate::domain::id::{DeviceId, UpdateId};
+    use crate::domain::update::{Baseline, Evidence};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    const PHASES: [Phase; 2] = [Phase::Downloading, Phase::Applying];
+
+    fn update(steps: &[(Phase, Option<f64>)], outcome: Option<Outcome>) -> Update {
+        let intent = Intent {
+            hub: "h".into(),
+            uri: None,
+            payload_sha256: None,
+            method: None,
+            expect: None,
+            dialect: "d".into(),
+            baseline: Baseline::default(),
+            by: "ana".into(),
+        };
+        let event = |what| {
+            let device = DeviceId::parse("d").unwrap();
+            let id = UpdateId::from_text("u");
+            Event::update(Timestamp::UNIX_EPOCH, device, id, what)
+        };
+        let mut update = Update::intended(&event(What::Intended(Box::new(intent)))).unwrap();
+        for (phase, percent) in steps {
+            update.apply(&event(What::Phase {
+                phase: *phase,
+                reported: Value::Null,
+                percent: *percent,
+                evidence: Evidence {
+                    property: "p".into(),
+                    value: phase.name().into(),
+                    version: 1,
+                    hub_time: None,
+                },
+            }));
+        }
+        if let Some(outcome) = outcome {
+            update.apply(&event(What::Verdict {
+                outcome,
+                reason: String::new(),
+                evidence: None,
+                reported: Value::Null,
+                problem: None,
+            }));
+        }
+        update
+    }
+
+    #[rstest::rstest]
+    #[case(&[], None, 0.0, [Fill::Empty, Fill::Empty])]
+    #[case(&[(Phase::Downloading, None)], None, 0.0, [Fill::Begun, Fill::Empty])]
+    #[case(&[(Phase::Downloading, Some(52.0))], None, 0.26, [Fill::Part(0.52), Fill::Empty])]
+    #[case(&[(Phase::Applying, None)], None, 0.5, [Fill::Full, Fill::Begun])]
+    #[case(&[(Phase::Applying, None), (Phase::Done, None)], Some(Outcome::Completed), 1.0, [Fill::Full, Fill::Full])]
+    #[case(&[(Phase::Applying, None), (Phase::Failed, None)], Some(Outcome::Failed), 0.5, [Fill::Full, Fill::Broken])]
+    fn gauges(
+        #[case] steps: &[(Phase, Option<f64>)],
+        #[case] outcome: Option<Outcome>,
+        #[case] ratio: f64,
+        #[case] fills: [Fill; 2],
+    ) {
+        let gauge = Gauge::of(&update(steps, outcome), &PHASES);
+        assert!((gauge.ratio - ratio).abs() < 1e-9, "{}", gauge.ratio);
+        assert_eq!(
+            gauge.segments.iter().map(|s| s.fill).collect::<Vec<_>>(),
+            fills
+        );
+    }
+
+    proptest! {
+        /// Whatever a device reports: no NaN, and never past the end of the phase
+        /// that it is in.
+        #[test]
+        fn a_gauge_never_passes_the_end_of_the_phase(percent in prop::num::f64::ANY, applying: bool) {
+            let phase = if applying { Phase::Applying } else { Phase::Downloading };
+            let gauge = Gauge::of(&update(&[(phase, Some(percent))], None), &PHASES);
+            let end = if applying { 1.0 } else { 0.5 };
+            prop_assert!((0.0..=end).contains(&gauge.ratio), "{}", gauge.ratio);
+        }
+    }
+}

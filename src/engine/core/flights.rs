@@ -86,10 +86,14 @@ impl Flight {
 impl Core {
     /// The open update of a device, if there is one.
     pub(super) fn open_flight_of(&self, device: &DeviceId) -> Option<UpdateId> {
-        self.flights
-            .values()
-            .find(|f| f.update.is_open() && f.update.device == *device)
-            .map(|f| f.update.id.clone())
+        self.open.get(device).cloned()
+    }
+
+    /// Takes an open flight in.
+    pub(super) fn fly(&mut self, flight: Flight) {
+        let id = flight.update.id.clone();
+        self.open.insert(flight.update.device.clone(), id.clone());
+        self.flights.insert(id, flight);
     }
 
     /// Sends the order out, if the gate gives leave.
@@ -228,6 +232,7 @@ impl Core {
             self.publish(event);
         }
         if ended {
+            self.open.remove(&device);
             self.reread(&device, now);
             self.forget_old_flights();
         }
@@ -320,8 +325,7 @@ impl Core {
                 self.publish(event);
             }
             let id = update.id.clone();
-            self.flights
-                .insert(id.clone(), Flight::resumed(update, now.at));
+            self.fly(Flight::resumed(update, now.at));
             self.out.push(Output::Adopt(id));
         }
         self.publish(Event::general(now.wall, What::Resumed { count }));
@@ -335,6 +339,7 @@ impl Core {
         let device = flight.update.device.clone();
         if let Err(error) = result {
             self.flights.remove(id);
+            self.open.remove(&device);
             return self.refuse(&device, error.problem(), now);
         }
         if flight.update.answer.is_none() && flight.update.phase().is_none() {

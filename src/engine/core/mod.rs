@@ -199,6 +199,8 @@ pub struct Core {
     looking: Option<DeviceId>,
     starting: HashMap<DeviceId, Starting>,
     flights: BTreeMap<UpdateId, Flight>,
+    /// The open flight of each device that has one.
+    open: HashMap<DeviceId, UpdateId>,
     /// Failed reads in a row, for the wait before the next.
     failures: HashMap<DeviceId, u32>,
     out: Vec<Output>,
@@ -218,6 +220,7 @@ impl Core {
             looking: None,
             starting: HashMap::new(),
             flights: BTreeMap::new(),
+            open: HashMap::new(),
             failures: HashMap::new(),
             out: Vec::new(),
             settings,

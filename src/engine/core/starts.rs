@@ -196,8 +196,7 @@ impl Core {
             return;
         };
         let id = update.id.clone();
-        self.flights
-            .insert(id.clone(), Flight::watched(update, now.at));
+        self.fly(Flight::watched(update, now.at));
         self.publish(event);
         self.reread(device, now);
         self.observe(&id, twin, now);
@@ -228,7 +227,7 @@ impl Core {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
                 let flight = Flight::ordered(*update, receipt, call, now.at);
-                self.flights.insert(id.clone(), flight);
+                self.fly(flight);
                 self.publish(event);
                 self.reread(&device, now);
                 self.invoke(id, now);
