@@ -174,9 +174,13 @@ impl<S: Service> Shell<S> {
             }
             // What is not yet begun at the end is not begun.
             _ if self.stop.is_cancelled() => {}
-            Output::Read(device) => self.task(async move {
+            Output::Read { ticket, device } => self.task(async move {
                 let result = service.twin(&device).await.map(Box::new);
-                Input::Twin { device, result }
+                Input::Twin {
+                    ticket,
+                    device,
+                    result,
+                }
             }),
             Output::List {
                 ticket,

@@ -1,5 +1,6 @@
 //! One order, one call: whatever comes back.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use otadeck::domain::method::MethodCall;
@@ -7,7 +8,8 @@ use otadeck::hub::Service;
 use otadeck::hub::error::Delivery;
 use serde_json::json;
 
-use super::support::server::{Reaction, Server};
+use super::support::program::{Emulator, Home};
+use super::support::server::{Reaction, Request, Server};
 use super::support::{id, permit};
 
 fn call() -> MethodCall {
@@ -31,8 +33,8 @@ async fn the_client_calls_once() {
     let redirect =
         |status| Reaction::Answer(status, vec![("location".into(), location.clone())], vec![]);
     let cases = [
-        (redirect(307), Delivery::No),
-        (redirect(308), Delivery::No),
+        (redirect(307), Delivery::Unknown),
+        (redirect(308), Delivery::Unknown),
         (Reaction::json(503, "{}"), Delivery::Unknown),
         (Reaction::json(500, "<html>"), Delivery::Unknown),
         (Reaction::json(429, "{}"), Delivery::No),
@@ -58,4 +60,118 @@ async fn the_client_calls_once() {
         assert_eq!(calls, 2, "{reaction:?}");
     }
     assert_eq!(elsewhere.requests().len(), 0, "no redirect is followed");
+}
+
+/// A proxy of the test's own before a real emulator: it passes everything on,
+/// method calls too, and answers those in its own way.
+async fn proxy(emulator: &Emulator, instead: Reaction) -> Server {
+    super::support::tls();
+    let ca = std::fs::read(emulator.ca_file()).unwrap();
+    let hub = reqwest::Client::builder()
+        .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
+        .no_proxy()
+        .build()
+        .unwrap();
+    let base = format!("https://localhost:{}", emulator.ready["httpsPort"]);
+    Server::start(move |request: Request| {
+        let (hub, base, instead) = (hub.clone(), base.clone(), instead.clone());
+        async move {
+            let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap();
+            let mut passed = hub.request(method, format!("{base}{}", request.path));
+            for (name, value) in &request.headers {
+                if !matches!(name.as_str(), "host" | "content-length") {
+                    passed = passed.header(name, value);
+                }
+            }
+            let answer = passed.body(request.body.clone()).send().await.unwrap();
+            if request.is_method_call() {
+                return instead;
+            }
+            let status = answer.status().as_u16();
+            let body = answer.bytes().await.unwrap().to_vec();
+            Reaction::Answer(status, vec![], body)
+        }
+    })
+    .await
+}
+
+/// The whole program, with a hub and a device that did get the order: never more
+/// than one method call, and what became of it is read from the twin.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_calls_once_and_finds_out_from_the_twin() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let location = format!("https://localhost:{}/", emulator.ready["httpsPort"]);
+    let redirect = Reaction::Answer(307, vec![("location".into(), location)], vec![]);
+    for instead in [
+        redirect,
+        Reaction::json(503, "{}"),
+        Reaction::Cut,
+        Reaction::Torn,
+    ] {
+        let proxy = proxy(&emulator, instead.clone()).await;
+        let home = Home::new()
+            .env(
+                "OTADECK_CONNECTION_STRING",
+                &with_port(&emulator.service(), proxy.addr.port()),
+            )
+            .env("OTADECK_CA_FILE", proxy.ca.path().to_str().unwrap());
+        let ended = home.run(&["update", "sim-0001", "--uri", "https://x.test/fw", "--json"]);
+        let names = ended.names();
+        assert_eq!(ended.code, 0, "{instead:?} {ended:?}");
+        assert!(names.contains(&"update.state".to_owned()), "{names:?}");
+        let calls = proxy
+            .requests()
+            .iter()
+            .filter(|r| r.is_method_call())
+            .count();
+        assert_eq!(calls, 1, "{instead:?}");
+    }
+}
+
+/// The same connection string with another port.
+fn with_port(text: &str, port: u16) -> String {
+    let parts = text
+        .split(';')
+        .map(|part| match part.strip_prefix("HostName=") {
+            Some(host) => format!("HostName={}:{port}", host.split(':').next().unwrap()),
+            None => part.to_owned(),
+        });
+    parts.collect::<Vec<_>>().join(";")
+}
+
+/// A proxy that wants a sign-in is told apart from a hub that is not there.
+#[test]
+fn a_proxy_that_refuses_is_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heads = std::thread::spawn(move || {
+        let mut heads = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut head = [0; 4_096];
+            let n = stream.read(&mut head).unwrap();
+            if n == 0 {
+                return heads;
+            }
+            heads.push(String::from_utf8_lossy(&head[..n]).into_owned());
+            let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(answer).unwrap();
+        }
+        heads
+    });
+    let ca = rcgen::generate_simple_self_signed(vec!["x".into()]).unwrap();
+    let home = Home::new()
+        .env(
+            "OTADECK_CONNECTION_STRING",
+            "HostName=hub.invalid;SharedAccessKeyName=s;SharedAccessKey=AAEC",
+        )
+        .env("OTADECK_CA_FILE", "ca.pem")
+        .env("HTTPS_PROXY", &format!("http://{address}"));
+    std::fs::write(home.folder.path().join("ca.pem"), ca.cert.pem()).unwrap();
+    let ended = home.run(&["devices"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("proxy"), "{}", ended.stderr);
+    // The end of the thread: a connection without a word.
+    drop(std::net::TcpStream::connect(address).unwrap());
+    let heads = heads.join().unwrap();
+    assert!(heads[0].starts_with("CONNECT hub.invalid:443"), "{heads:?}");
 }

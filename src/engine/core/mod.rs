@@ -114,6 +114,8 @@ pub enum Input {
     Command(Command),
     /// A read of a twin has ended.
     Twin {
+        /// Which read it was.
+        ticket: u64,
         /// The device that was read.
         device: DeviceId,
         /// Its twin.
@@ -159,7 +161,12 @@ pub enum Input {
 #[derive(Debug)]
 pub enum Output {
     /// Read a twin; [`Input::Twin`] answers.
-    Read(DeviceId),
+    Read {
+        /// Which read it is.
+        ticket: u64,
+        /// The device to read.
+        device: DeviceId,
+    },
     /// Read a page; [`Input::Page`] answers.
     List {
         /// Which listing it belongs to.
@@ -201,6 +208,11 @@ pub struct Core {
     flights: BTreeMap<UpdateId, Flight>,
     /// The open flight of each device that has one.
     open: HashMap<DeviceId, UpdateId>,
+    /// The last read of each device that is read: a late answer of an earlier
+    /// one is dropped, so that what is seen never goes back in time.
+    tickets: HashMap<DeviceId, u64>,
+    /// Reads so far.
+    reads: u64,
     /// Failed reads in a row, for the wait before the next.
     failures: HashMap<DeviceId, u32>,
     out: Vec<Output>,
@@ -221,6 +233,8 @@ impl Core {
             starting: HashMap::new(),
             flights: BTreeMap::new(),
             open: HashMap::new(),
+            tickets: HashMap::new(),
+            reads: 0,
             failures: HashMap::new(),
             out: Vec::new(),
             settings,
@@ -231,7 +245,11 @@ impl Core {
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Output> {
         match input {
             Input::Command(command) => self.command(command, now),
-            Input::Twin { device, result } => self.twin_read(&device, result, now),
+            Input::Twin {
+                ticket,
+                device,
+                result,
+            } => self.twin_read(ticket, &device, result, now),
             Input::Page { ticket, result } => self.page_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
             Input::Answered { update, result } => self.answered(&update, result, now),

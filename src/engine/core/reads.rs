@@ -40,21 +40,29 @@ impl Core {
         } else {
             self.pace.forget(device);
             self.failures.remove(device);
+            self.tickets.remove(device);
         }
     }
 
     pub(super) fn reads_due(&mut self, now: Now) {
         for device in self.pace.due(now.at) {
-            self.out.push(Output::Read(device));
+            self.reads += 1;
+            let ticket = self.reads;
+            self.tickets.insert(device.clone(), ticket);
+            self.out.push(Output::Read { ticket, device });
         }
     }
 
     pub(super) fn twin_read(
         &mut self,
+        ticket: u64,
         device: &DeviceId,
         result: Result<Box<Twin>, HubError>,
         now: Now,
     ) {
+        if self.tickets.get(device) != Some(&ticket) {
+            return;
+        }
         self.pace.done(device);
         self.link(result.as_ref().map(|_| ()), now);
         match result {

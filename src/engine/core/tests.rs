@@ -23,6 +23,7 @@ struct Story {
     invoked: Vec<UpdateId>,
     listed: Vec<Option<String>>,
     read: usize,
+    ticket: u64,
 }
 
 const ID: &str = "press-7";
@@ -51,6 +52,7 @@ impl Story {
             invoked: Vec::new(),
             listed: Vec::new(),
             read: 0,
+            ticket: 0,
         }
     }
 
@@ -75,7 +77,10 @@ impl Story {
                 }
                 Output::Invoke { update, .. } => self.invoked.push(update),
                 Output::List { continuation, .. } => self.listed.push(continuation),
-                Output::Read(_) => self.read += 1,
+                Output::Read { ticket, .. } => {
+                    self.read += 1;
+                    self.ticket = ticket;
+                }
                 Output::Adopt(update) => {
                     let result = Ok(());
                     self.feed(Input::Adopted { update, result });
@@ -110,9 +115,17 @@ impl Story {
 
     /// The twin is read as it is.
     fn twin(&mut self) -> &mut Self {
-        let result = Ok(Box::new(self.twin.twin.clone()));
-        let device = id(ID);
-        self.feed(Input::Twin { device, result })
+        let twin = self.twin.twin.clone();
+        self.read_gives(Ok(twin))
+    }
+
+    /// The last read is answered.
+    fn read_gives(&mut self, result: Result<Twin, HubError>) -> &mut Self {
+        self.feed(Input::Twin {
+            ticket: self.ticket,
+            device: id(ID),
+            result: result.map(Box::new),
+        })
     }
 
     /// The device reports, and the twin is read.
@@ -232,6 +245,22 @@ fn the_second_run_does_not_take_the_first_ones_completed_for_its_own() {
         story.words()[4..],
         ["back", "downloading", "done", "= completed"]
     );
+}
+
+#[test]
+fn a_late_answer_of_an_earlier_read_is_dropped() {
+    let mut story = Story::new();
+    story.start().twin().accepted();
+    story.status("downloading");
+    let late = story.twin.twin.clone();
+    story.pass(SECOND).status("applying").pass(SECOND);
+    let ticket = story.ticket - 1;
+    story.feed(Input::Twin {
+        ticket,
+        device: id(ID),
+        result: Ok(Box::new(late)),
+    });
+    assert_eq!(story.words()[3..], ["downloading", "applying"]);
 }
 
 #[test]
@@ -420,9 +449,7 @@ fn without_a_baseline_nothing_is_sent(
     story.start();
     for _ in 0..reads {
         assert!(story.words().is_empty());
-        let result = Err(error.clone());
-        let device = id(ID);
-        story.feed(Input::Twin { device, result }).pass(60 * SECOND);
+        story.read_gives(Err(error.clone())).pass(60 * SECOND);
     }
     assert_eq!(story.words(), [want]);
     assert!(story.invoked.is_empty());
