@@ -6,17 +6,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use mqtt_protocol_core::mqtt::Version;
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::role::RoleType;
 use mqtt_protocol_core::mqtt::connection::{Connection, ConnectionOptions, Event, TimerKind};
 use mqtt_protocol_core::mqtt::packet::{Packet, Qos as CoreQos, v3_1_1};
 use mqtt_protocol_core::mqtt::prelude::*;
-use mqtt_protocol_core::mqtt::result_code::{MqttError, SubackReturnCode};
-use mqtt_protocol_core::mqtt::{Version, packet};
+use mqtt_protocol_core::mqtt::result_code::MqttError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::packet::{Connect, Incoming, PacketId, Publish, Qos, ReturnCode};
+use super::packet::{Incoming, PacketId, Qos};
 
 /// How much is read at once; on the stack, so that an idle link holds nothing.
 const READ: usize = 4 * 1024;
@@ -90,7 +90,7 @@ pub struct Link<R: RoleType, S> {
     input: Bytes,
     output: BytesMut,
     unflushed: bool,
-    inbox: Option<Incoming>,
+    pub(super) inbox: Option<Incoming>,
     stage: Stage,
     end: Option<LinkError>,
     timers: [Option<Instant>; 3],
@@ -374,85 +374,6 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
         self.input = Bytes::new();
         self.timers = [None; 3];
     }
-
-    /// Looks at a packet before the next byte is read: what the crate lets
-    /// through and a hub must not take ends the link.
-    fn guard(&mut self, packet: Packet) -> Result<(), String> {
-        match (self.stage, &packet) {
-            (Stage::Opening, Packet::V3_1_1Connect(_) | Packet::V3_1_1Connack(_))
-            | (Stage::Open, _) => {}
-            (stage, packet) => return Err(format!("{:?} while {stage:?}", packet.packet_type())),
-        }
-        match packet {
-            Packet::V3_1_1Connect(connect) => {
-                self.stage = Stage::Answering;
-                self.inbox = Some(Incoming::Connect(Connect::from_core(&connect)));
-            }
-            Packet::V3_1_1Connack(ack) => self.connack(&ack),
-            Packet::V3_1_1Publish(publish) => self.publication(&publish)?,
-            Packet::V3_1_1Puback(ack) => {
-                let id = ack.packet_id();
-                self.inbox = Some(Incoming::PublishAck { id });
-            }
-            Packet::V3_1_1Subscribe(subscribe) => {
-                let id = nonzero(subscribe.packet_id())?;
-                let filters = subscribe.entries().iter().map(filter).collect();
-                self.inbox = Some(Incoming::Subscribe { id, filters });
-            }
-            Packet::V3_1_1Suback(ack) => {
-                let granted = ack.return_codes().into_iter().map(granted).collect();
-                let id = ack.packet_id();
-                self.inbox = Some(Incoming::SubscribeAck { id, granted });
-            }
-            Packet::V3_1_1Unsubscribe(unsubscribe) => {
-                let id = nonzero(unsubscribe.packet_id())?;
-                let filters = unsubscribe.entries().iter();
-                let filters = filters.map(|f| f.as_str().to_owned()).collect();
-                self.inbox = Some(Incoming::Unsubscribe { id, filters });
-            }
-            Packet::V3_1_1Unsuback(ack) => {
-                let id = ack.packet_id();
-                self.inbox = Some(Incoming::UnsubscribeAck { id });
-            }
-            Packet::V3_1_1Pingreq(_) | Packet::V3_1_1Pingresp(_) => {}
-            Packet::V3_1_1Disconnect(_) => self.finish(LinkError::Disconnected),
-            other => return Err(format!("{:?} is not taken", other.packet_type())),
-        }
-        Ok(())
-    }
-
-    fn connack(&mut self, ack: &v3_1_1::Connack) {
-        let code = ReturnCode::from_core(ack.return_code());
-        self.inbox = Some(Incoming::ConnectAck {
-            session_present: ack.session_present(),
-            code,
-        });
-        if code == ReturnCode::Accepted {
-            self.stage = Stage::Open;
-        } else {
-            self.finish(LinkError::Closed);
-        }
-    }
-
-    fn publication(&mut self, publish: &v3_1_1::Publish) -> Result<(), String> {
-        let qos = match publish.qos() {
-            CoreQos::ExactlyOnce => return Err("QoS 2 is not taken".to_owned()),
-            qos => Qos::capped(qos),
-        };
-        if let Some(id) = publish.packet_id() {
-            let id = nonzero(id)?;
-            let ack = v3_1_1::Puback::builder().packet_id(id).build();
-            let ack = ack.map_err(|error| format!("{error:?}"))?;
-            self.send(ack.into()).map_err(|error| error.to_string())?;
-        }
-        self.inbox = Some(Incoming::Publish(Publish {
-            topic: publish.topic_name().to_owned(),
-            payload: Bytes::copy_from_slice(publish.payload().as_slice()),
-            qos,
-            retain: publish.retain(),
-        }));
-        Ok(())
-    }
 }
 
 impl<R: RoleType, S> std::fmt::Debug for Link<R, S> {
@@ -475,30 +396,6 @@ fn slot(kind: TimerKind) -> usize {
         TimerKind::PingreqSend => 0,
         TimerKind::PingreqRecv => 1,
         TimerKind::PingrespRecv => 2,
-    }
-}
-
-fn nonzero(id: PacketId) -> Result<PacketId, String> {
-    if id == 0 {
-        return Err("packet id 0".to_owned());
-    }
-    Ok(id)
-}
-
-fn filter(entry: &packet::SubEntry) -> (String, Qos) {
-    (
-        entry.topic_filter().to_owned(),
-        Qos::capped(entry.sub_opts().qos()),
-    )
-}
-
-fn granted(code: SubackReturnCode) -> Option<Qos> {
-    match code {
-        SubackReturnCode::SuccessMaximumQos0 => Some(Qos::AtMostOnce),
-        SubackReturnCode::SuccessMaximumQos1 | SubackReturnCode::SuccessMaximumQos2 => {
-            Some(Qos::AtLeastOnce)
-        }
-        SubackReturnCode::Failure => None,
     }
 }
 

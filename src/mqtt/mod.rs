@@ -65,6 +65,7 @@
 //! `#`, `+` and NUL. Who uses them must match them whole.
 
 mod client;
+mod guard;
 mod link;
 mod packet;
 mod server;
