@@ -1,0 +1,215 @@
+//! What the hub answers when it refuses, and the three envelopes it uses.
+//!
+//! Numbers and names: "Understand and resolve Azure IoT Hub errors" in
+//! `MicrosoftDocs/azure-docs` (`articles/iot-hub/troubleshoot-error-codes.md`)
+//! and the enumerations of the Azure IoT SDKs. The C# SDK believes a code only
+//! when the number in the body and the name in the header agree, so both come
+//! from one table here.
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::stamp;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// Why the hub refuses: a number, a name and an HTTP status that agree.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// The six digits, for example 404103.
+            #[must_use]
+            pub fn number(self) -> u32 {
+                match self { $(Self::$name => $number,)* }
+            }
+
+            /// The name of the header `iothub-errorcode`, for example
+            /// `DeviceNotOnline`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The body is no JSON, or not the JSON that was asked for.
+    GenericBadRequest = 400_000,
+    /// The call makes no sense to this hub.
+    InvalidOperation = 400_003,
+    /// A value out of its range, or a query that cannot be read.
+    ArgumentInvalid = 400_004,
+    /// Something needed is absent.
+    ArgumentNull = 400_005,
+    /// An id that cannot be one.
+    IotHubFormatError = 400_006,
+    /// A bad signature, another hub's token, or a policy without the right.
+    IotHubUnauthorizedAccess = 401_002,
+    /// No token, one that is none, or an expired one.
+    IotHubUnauthorized = 401_003,
+    /// No such identity, or a disabled one where a device is needed.
+    DeviceNotFound = 404_001,
+    /// The device is not connected or listens to no methods.
+    DeviceNotOnline = 404_103,
+    /// The device's connection ended during the call.
+    DeviceConnectionClosedRemotely = 404_104,
+    /// A create of an identity that exists.
+    DeviceAlreadyExists = 409_001,
+    /// The etag is not the current one, or none was given where one is needed.
+    PreconditionFailed = 412_001,
+    /// More bytes than the hub takes.
+    MessageTooLarge = 413_001,
+    /// The operation's rate was exceeded for too long.
+    ThrottlingException = 429_001,
+    /// A request waited too long in the queue of the throttled.
+    ThrottlingBacklogTimeout = 429_003,
+    /// The emulator itself failed.
+    ServerError = 500_001,
+    /// The device did not answer a method in time.
+    GatewayTimeout = 504_101,
+}
+
+impl Code {
+    /// The HTTP status that goes with it.
+    #[must_use]
+    pub fn http(self) -> u16 {
+        u16::try_from(self.number() / 1_000).unwrap_or(500)
+    }
+}
+
+/// A refusal in the hub's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// What kind.
+    pub code: Code,
+    /// The sentence in the body.
+    pub message: String,
+    /// `info` of the nested envelope, which direct methods have.
+    pub info: Option<Value>,
+}
+
+/// Which of the hub's three ways an error is wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Envelope {
+    /// `{"Message":"ErrorCode:Name;text","ExceptionMessage":"Tracking ID:…"}`:
+    /// registry, twins and queries.
+    Named,
+    /// `{"Message":"{\"errorCode\":404103,…}","ExceptionMessage":""}`: direct
+    /// methods.
+    Nested,
+    /// `{"errorCode":400004,…}`: answers over MQTT, where the Node device SDK
+    /// looks for `errorCode` and `message`.
+    Bare,
+}
+
+impl Refusal {
+    /// A refusal without `info`.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            info: None,
+        }
+    }
+
+    /// The same with `info`.
+    #[must_use]
+    pub fn with_info(mut self, info: Value) -> Self {
+        self.info = Some(info);
+        self
+    }
+
+    /// A value that the hub does not take.
+    pub fn argument(message: impl Into<String>) -> Self {
+        Self::new(Code::ArgumentInvalid, message)
+    }
+
+    /// No identity of that name.
+    #[must_use]
+    pub fn no_device(id: &str) -> Self {
+        Self::new(Code::DeviceNotFound, id)
+    }
+
+    /// The body of the answer. `request` is the id of `x-ms-request-id`, of
+    /// which the tracking id is made, as in the recordings of
+    /// `Azure/azure-sdk-for-net`.
+    #[must_use]
+    pub fn body(&self, envelope: Envelope, request: Uuid, now: Timestamp) -> Value {
+        let civil = Offset::UTC.to_datetime(now);
+        let tracking = format!(
+            "{}-G:0-TimeStamp:{}",
+            request.simple(),
+            civil.strftime("%m/%d/%Y %H:%M:%S")
+        );
+        match envelope {
+            Envelope::Named => json!({
+                "Message": format!("ErrorCode:{};{}", self.code.name(), self.message),
+                "ExceptionMessage": format!("Tracking ID:{tracking}"),
+            }),
+            Envelope::Nested => json!({
+                "Message": self.bare(&tracking, now).to_string(),
+                "ExceptionMessage": "",
+            }),
+            Envelope::Bare => self.bare(&tracking, now),
+        }
+    }
+
+    fn bare(&self, tracking: &str, now: Timestamp) -> Value {
+        let mut body = json!({
+            "errorCode": self.code.number(),
+            "trackingId": tracking,
+            "message": self.message,
+        });
+        if let Some(map) = body.as_object_mut() {
+            if let Some(info) = &self.info {
+                map.insert("info".to_owned(), info.clone());
+            }
+            map.insert("timestampUtc".to_owned(), stamp::text(now).into());
+        }
+        body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_envelope_is_the_recorded_one() {
+        let id: Uuid = "e4a9090f-bc2f-4a78-b13b-a7a01fb30ffe".parse().unwrap();
+        let now: Timestamp = "2021-07-07T20:45:26Z".parse().unwrap();
+        let body = Refusal::new(Code::PreconditionFailed, "text").body(Envelope::Named, id, now);
+        assert_eq!(
+            body.to_string(),
+            r#"{"Message":"ErrorCode:PreconditionFailed;text","ExceptionMessage":"Tracking ID:e4a9090fbc2f4a78b13ba7a01fb30ffe-G:0-TimeStamp:07/07/2021 20:45:26"}"#
+        );
+    }
+
+    #[test]
+    fn the_nested_envelope_holds_json_in_a_string() {
+        let now: Timestamp = "2019-10-10T01:48:31.0924129Z".parse().unwrap();
+        let body = Refusal::new(Code::DeviceNotOnline, "no")
+            .with_info(json!({"timeout": "00:00:00"}))
+            .body(Envelope::Nested, Uuid::nil(), now);
+        let inner: Value = serde_json::from_str(body["Message"].as_str().unwrap()).unwrap();
+        let keys: Vec<&String> = inner.as_object().unwrap().keys().collect();
+        assert_eq!(
+            keys,
+            ["errorCode", "trackingId", "message", "info", "timestampUtc"]
+        );
+        assert_eq!(inner["errorCode"], 404_103);
+        assert_eq!(inner["timestampUtc"], "2019-10-10T01:48:31.0924129Z");
+        assert_eq!(body["ExceptionMessage"], "");
+    }
+
+    #[test]
+    fn number_and_status_agree() {
+        assert_eq!(Code::GatewayTimeout.http(), 504);
+        assert_eq!(Code::DeviceNotOnline.http(), 404);
+        assert_eq!(Code::DeviceNotOnline.name(), "DeviceNotOnline");
+    }
+}

@@ -1,0 +1,219 @@
+//! The world among tasks: one lock, the clock, and the way of its outputs.
+//!
+//! Every call locks the world for some microseconds, lets it change, commits
+//! what changed if a store is kept, and sends its outputs on their way before
+//! the lock is given back, so that they leave in order. Nothing waits while it
+//! holds the lock.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::auth::{self, DeviceClaim, Names};
+use super::refusal::{Code, Refusal};
+use super::store::Store;
+use super::world::method::{CallId, MethodRequest};
+use super::world::session::{Hello, LinkId, Welcome};
+use super::world::{Output, World};
+use crate::domain::id::DeviceId;
+use crate::domain::method::MethodAnswer;
+
+/// How many messages may wait for a device before its link is cut.
+const QUEUE: usize = 64;
+/// The clock looks at the time again after this long at the latest, should the
+/// system's clock be set.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// The end of a direct method, on its way to the caller.
+type Ending = Result<MethodAnswer, Refusal>;
+
+/// Shared by all tasks of one emulator.
+pub(super) struct Shell {
+    state: Mutex<State>,
+    sooner: Notify,
+    pub(super) names: Names,
+}
+
+struct State {
+    world: World,
+    store: Option<Store>,
+    callers: HashMap<CallId, oneshot::Sender<Ending>>,
+    links: HashMap<LinkId, mpsc::Sender<Output>>,
+    /// When the clock will look next.
+    armed: Option<Timestamp>,
+}
+
+impl Shell {
+    pub(super) fn new(mut world: World, store: Option<Store>, names: Names) -> Self {
+        if store.is_some() {
+            world.track_changes();
+        }
+        Self {
+            state: Mutex::new(State {
+                world,
+                store,
+                callers: HashMap::new(),
+                links: HashMap::new(),
+                armed: None,
+            }),
+            sooner: Notify::new(),
+            names,
+        }
+    }
+
+    /// Looks at the world.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&World, Timestamp) -> T) -> T {
+        look(&self.lock().world, Timestamp::now())
+    }
+
+    /// Changes the world; what changed is kept before this returns.
+    pub(super) fn write<T>(
+        &self,
+        change: impl FnOnce(&mut World, Timestamp) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut state = self.lock();
+        let result = change(&mut state.world, Timestamp::now());
+        state.settle(&self.sooner)?;
+        result
+    }
+
+    /// Asks a device something and waits for the end, at most the two timeouts.
+    pub(super) async fn call(&self, id: &DeviceId, request: MethodRequest) -> Ending {
+        let ending = {
+            let mut state = self.lock();
+            let call = state.world.begin_method(id, request, Timestamp::now())?;
+            let (caller, ending) = oneshot::channel();
+            state.callers.insert(call, caller);
+            state.settle(&self.sooner)?;
+            ending
+        };
+        let gone = |_| Refusal::new(Code::ServerError, "The hub is shutting down.");
+        ending.await.map_err(gone)?
+    }
+
+    /// Lets a device in; what the hub has for it comes out of the channel, whose
+    /// end means that the hub ends the link. `None`: not authorised.
+    pub(super) fn connect(
+        &self,
+        claim: DeviceClaim,
+        password: &[u8],
+        clean: bool,
+    ) -> Option<(Welcome, mpsc::Receiver<Output>)> {
+        let mut state = self.lock();
+        let now = Timestamp::now();
+        let ends = auth::device(&state.world, &self.names, &claim, password, now)?;
+        let hello = Hello {
+            clean,
+            model_id: claim.model_id,
+            token_ends: Some(ends),
+        };
+        let welcome = state.world.connect(&claim.id, hello, now).ok()?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        state.links.insert(welcome.link, sender);
+        // Not kept is not connected: the device may try again.
+        state.settle(&self.sooner).ok()?;
+        Some((welcome, receiver))
+    }
+
+    /// A device's link is over, from whichever end.
+    pub(super) fn disconnect(&self, link: LinkId) {
+        let mut state = self.lock();
+        state.links.remove(&link);
+        state.world.disconnect(link, Timestamp::now());
+        if let Err(refusal) = state.settle(&self.sooner) {
+            tracing::warn!(%refusal.message, "a disconnection was not kept");
+        }
+    }
+
+    /// Wakes whatever is due, until `end`.
+    pub(super) async fn clock(&self, end: CancellationToken) {
+        loop {
+            let wait = {
+                let mut state = self.lock();
+                let now = Timestamp::now();
+                state.world.tick(now);
+                if let Err(refusal) = state.settle(&self.sooner) {
+                    tracing::warn!(%refusal.message, "a timeout was not kept");
+                }
+                state.armed = state.world.next_due();
+                state
+                    .armed
+                    .map(|due| (due - now).try_into().unwrap_or_default())
+            };
+            let wait = wait.map_or(LOOK, |wait: Duration| wait.min(LOOK));
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = self.sooner.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Lets every waiting caller and link go.
+    pub(super) fn shut(&self) {
+        let mut state = self.lock();
+        state.callers.clear();
+        state.links.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Keeps what changed, sends the outputs, and wakes the clock if something
+    /// is due sooner than it knows.
+    fn settle(&mut self, sooner: &Notify) -> Result<(), Refusal> {
+        let kept = self.keep();
+        for output in self.world.take_outputs() {
+            self.send(output);
+        }
+        let due = self.world.next_due();
+        if due.is_some_and(|due| self.armed.is_none_or(|armed| due < armed)) {
+            self.armed = due;
+            sooner.notify_one();
+        }
+        kept
+    }
+
+    fn keep(&mut self) -> Result<(), Refusal> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        let changes = self.world.take_changes();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        store.commit(&changes).map_err(|error| {
+            tracing::error!(%error, "the emulator's state was not kept");
+            Refusal::new(Code::ServerError, "The hub could not keep the change.")
+        })
+    }
+
+    fn send(&mut self, output: Output) {
+        match output {
+            Output::Answered { call, result } => {
+                if let Some(caller) = self.callers.remove(&call) {
+                    // A caller that left does not want the answer.
+                    let _ = caller.send(result);
+                }
+            }
+            Output::Close { link, why } => {
+                tracing::debug!(?link, ?why, "the hub ends a link");
+                self.links.remove(&link);
+            }
+            Output::Method { link, .. } | Output::Desired { link, .. } => {
+                let sent = self.links.get(&link).map(|to| to.try_send(output));
+                if matches!(sent, Some(Err(mpsc::error::TrySendError::Full(_)))) {
+                    tracing::warn!(?link, "a device does not read; its link is cut");
+                    self.links.remove(&link);
+                }
+            }
+        }
+    }
+}
