@@ -1,6 +1,105 @@
-//! `otadeck emulator`
+//! `otadeck emulator`: a local IoT Hub, with simulated devices if wanted.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::device::{self, Fleet, Scenario};
+use crate::domain::id::DeviceId;
+use crate::emulator::{self, Emulator as Hub, ReadyInfo};
+
 use super::args::Emulator;
 use super::exit::{Code, Failure};
-pub(super) async fn run(_v: Emulator) -> Result<Code, Failure> {
-    Err(Failure::usage("wip"))
+use super::out;
+use super::signals::Signals;
+
+pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
+    let scenario = scenario(&verb.scenario)?;
+    let mut signals = Signals::take()?;
+    let hub = Hub::start(emulator::Settings {
+        https: verb.https,
+        mqtt: verb.mqtt,
+        host_name: verb.host_name,
+        data: verb.data,
+        state: None,
+        tier: verb.tier.map(|tier| (tier, verb.units)),
+        listen_anywhere: verb.listen_anywhere,
+    });
+    let hub = hub.await.map_err(|e| Failure::new(Code::Failure, e))?;
+    let made = |prefix, n: u32| {
+        let devices = hub.create_identities(prefix, n as usize);
+        devices.map_err(|e| Failure::new(Code::Failure, e))
+    };
+    let simulated = made("sim", verb.devices)?;
+    made("idle", verb.identities)?;
+    let fleet = fleet(&hub, &simulated, &scenario)?;
+    let ready = tokio::select! {
+        biased;
+        code = signals.next() => Some(code),
+        () = fleet.ready() => None,
+    };
+    let code = match ready {
+        Some(code) => Ok(code),
+        None => match tell(&hub.ready_info(), verb.ready_file.as_deref()) {
+            Ok(()) => Ok(signals.next().await),
+            Err(failure) => Err(failure),
+        },
+    };
+    fleet.stop().await;
+    hub.shutdown().await;
+    match code {
+        // Being told to end is how an emulator ends well.
+        Ok(Code::Signal(_)) => Ok(Code::Completed),
+        other => other,
+    }
+}
+
+/// The scenario of that name or file.
+pub(super) fn scenario(name: &str) -> Result<Arc<Scenario>, Failure> {
+    Scenario::load(name).map(Arc::new).map_err(Failure::usage)
+}
+
+/// Starts a simulated device for each identity.
+pub(super) fn fleet(
+    hub: &Hub,
+    devices: &[(DeviceId, String)],
+    scenario: &Arc<Scenario>,
+) -> Result<Fleet, Failure> {
+    let settings = devices.iter().map(|(_, text)| {
+        Ok(device::Settings {
+            connection_string: device::ConnectionString::parse(text).map_err(Failure::usage)?,
+            ca_file: Some(hub.ca_file().to_owned()),
+            scenario: Arc::clone(scenario),
+            token_lifetime: Duration::from_secs(3_600),
+        })
+    });
+    let settings: Vec<_> = settings.collect::<Result<_, Failure>>()?;
+    Fleet::start(settings).map_err(|e| Failure::new(Code::Failure, e))
+}
+
+/// Tells on stdout and in the file that all is ready.
+fn tell(info: &ReadyInfo, file: Option<&Path>) -> Result<(), Failure> {
+    let text = serde_json::to_string(info)
+        .map_err(|e| Failure::internal("the emulator cannot be described", e))?;
+    if let Some(file) = file {
+        write_atomically(file, &text).map_err(|e| {
+            Failure::internal(&format!("cannot write {}", file.display()), e)
+        })?;
+    }
+    out::line(&text)
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Temporary files are made with the rights 0600.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{text}")?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
 }
