@@ -47,7 +47,9 @@ pub(super) async fn run(verb: Device) -> Result<Code, Failure> {
         }
     };
     shutdown.cancel();
-    let ended = device.await.map_err(|e| Failure::internal("the device has ended", e))?;
+    let ended = device
+        .await
+        .map_err(|e| Failure::internal("the device has ended", e))?;
     ended.map_err(|e| Failure::new(Code::Failure, e))?;
     Ok(code.unwrap_or(Code::Completed))
 }

@@ -83,9 +83,8 @@ fn tell(info: &ReadyInfo, file: Option<&Path>) -> Result<(), Failure> {
     let text = serde_json::to_string(info)
         .map_err(|e| Failure::internal("the emulator cannot be described", e))?;
     if let Some(file) = file {
-        write_atomically(file, &text).map_err(|e| {
-            Failure::internal(&format!("cannot write {}", file.display()), e)
-        })?;
+        write_atomically(file, &text)
+            .map_err(|e| Failure::internal(&format!("cannot write {}", file.display()), e))?;
     }
     out::line(&text)
 }

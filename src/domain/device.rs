@@ -7,28 +7,7 @@ use super::dialect::Dialects;
 use super::id::DeviceId;
 use super::phase::Phase;
 use super::twin::Twin;
-
-/// Was the device connected when the hub last looked? The hub is late with
-/// this; it never decides anything, a method call does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Connection {
-    /// An MQTT or AMQP session is open.
-    Connected,
-    /// None is.
-    #[default]
-    Disconnected,
-}
-
-/// May the device connect at all?
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Enablement {
-    /// It may.
-    #[default]
-    Enabled,
-    /// An operator or a program has shut it out.
-    Disabled,
-}
+pub use super::twin::{Connection, Enablement};
 
 /// What the inventory shows of a device: one row of a projected query, or what
 /// a later read of its twin made of it.

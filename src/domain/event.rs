@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::device::DeviceRow;
+use super::evidence::{Baseline, Evidence, OpenState, Outcome};
 use super::id::{DeviceId, UpdateId};
 use super::phase::Phase;
 use super::problem::Problem;
 use super::twin::Twin;
-use super::update::{Baseline, Evidence, OpenState, Outcome};
 use super::uri::PackageUri;
 
 /// The version of the events' shape.

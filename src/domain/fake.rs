@@ -3,9 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::device::{Connection, Enablement};
 use super::id::DeviceId;
-use super::twin::{Section, Twin};
+use super::twin::{Connection, Enablement, Section, Twin};
 
 /// A twin that stamps each report one second after the one before.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::id::DeviceId;
 
@@ -30,12 +29,7 @@ impl MethodCall {
     /// SHA-256 of the payload's JSON, in lower-case hex.
     #[must_use]
     pub fn payload_sha256(&self) -> String {
-        use std::fmt::Write as _;
-        let digest = Sha256::digest(self.payload.to_string().as_bytes());
-        digest.iter().fold(String::with_capacity(64), |mut hex, b| {
-            let _ = write!(hex, "{b:02x}");
-            hex
-        })
+        super::evidence::sha256(&self.payload.to_string())
     }
 }
 

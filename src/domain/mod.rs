@@ -8,6 +8,7 @@
 //! | [`device`] | one row of the inventory |
 //! | [`phase`] | the common phases of an update |
 //! | [`dialect`] | the words in which devices report progress, and how they are started |
+//! | [`evidence`] | what a verdict rests on |
 //! | [`update`] | the life of one update: evidence in, events out |
 //! | [`gauge`] | how far an update is, and how sure that is |
 //! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
@@ -25,6 +26,7 @@ pub mod clean;
 pub mod device;
 pub mod dialect;
 pub mod event;
+pub mod evidence;
 pub mod gauge;
 pub mod id;
 pub mod method;

@@ -6,9 +6,30 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::device::{Connection, Enablement};
 use super::id::DeviceId;
 use super::time::hub_time;
+
+/// Was the device connected when the hub last looked? The hub is late with
+/// this; it never decides anything, a method call does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Connection {
+    /// An MQTT or AMQP session is open.
+    Connected,
+    /// None is.
+    #[default]
+    Disconnected,
+}
+
+/// May the device connect at all?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enablement {
+    /// It may.
+    #[default]
+    Enabled,
+    /// An operator or a program has shut it out.
+    Disabled,
+}
 
 /// A path to a property, `iothubDM.firmwareUpdate.status`. A twin's keys hold
 /// no dots (IoT Hub forbids them), so a dotted path is unambiguous.
