@@ -71,13 +71,18 @@ impl Session {
 
     /// As [`Session::find`], but a hub must be named.
     pub(super) async fn need(global: &Global) -> Result<Self, Failure> {
-        Self::find(global).await?.ok_or_else(|| {
-            Failure::usage(format!(
-                "no hub is configured. Set {CONNECTION_STRING} to the hub's service connection \
-                 string,\nor describe the hub in the configuration file and name it with --hub.\n\
-                 To try otadeck without a hub: otadeck demo"
-            ))
-        })
+        Self::find(global)
+            .await?
+            .ok_or_else(Self::nothing_configured)
+    }
+
+    /// What to say when nothing names a hub.
+    pub(super) fn nothing_configured() -> Failure {
+        Failure::usage(format!(
+            "no hub is configured. Set {CONNECTION_STRING} to the hub's service connection \
+             string,\nor describe the hub in the configuration file and name it with --hub.\n\
+             To try otadeck without a hub: otadeck demo"
+        ))
     }
 
     /// A session on a hub of our own, with all state in one folder.
