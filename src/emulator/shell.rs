@@ -208,8 +208,10 @@ impl State {
                 self.links.remove(&link);
             }
             Output::Method { link, .. } | Output::Desired { link, .. } => {
-                let sent = self.links.get(&link).map(|to| to.try_send(output));
-                if matches!(sent, Some(Err(mpsc::error::TrySendError::Full(_)))) {
+                let Some(to) = self.links.get(&link) else {
+                    return;
+                };
+                if matches!(to.try_send(output), Err(mpsc::error::TrySendError::Full(_))) {
                     tracing::warn!(?link, "a device does not read; its link is cut");
                     self.links.remove(&link);
                 }
