@@ -139,7 +139,7 @@ impl Scenario {
             return Err(invalid("[defaults] is for every device: no ids".to_owned()));
         }
         for (n, rule) in scenario.devices.iter().enumerate() {
-            if rule.ids.as_ref().is_none_or(|ids| ids.is_empty()) {
+            if rule.ids.as_ref().is_none_or(rule::Ids::is_empty) {
                 let message = format!("[[device]] number {} has no ids", n + 1);
                 return Err(invalid(message));
             }
