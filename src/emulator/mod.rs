@@ -11,10 +11,10 @@
 //!                     world ──── query         pure: time in, outputs out
 //! ```
 //!
-//! It speaks for itself: nothing is shared with the client in
-//! [`hub`](crate::hub) or the device in [`device`](crate::device), so that two
-//! readings of the protocol keep each other honest. Only the MQTT link
-//! ([`mqtt`](crate::mqtt)), which knows nothing of IoT Hub, serves both ends.
+//! It speaks for itself: no wire code is shared with otadeck's own service
+//! client or simulated device, so that two readings of the protocol keep each
+//! other honest. Only the MQTT link ([`mqtt`](crate::mqtt)), which knows
+//! nothing of IoT Hub, serves both ends.
 //!
 //! # Use
 //!

@@ -136,11 +136,15 @@ impl Scope {
     }
 }
 
-/// A host name without `:port`; an IPv6 address in brackets keeps them.
+/// A host name without `:port`, an IPv6 address without brackets.
 #[must_use]
 pub fn host_without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
+    if let Some(address) = host.strip_prefix('[') {
+        return address.split(']').next().unwrap_or(address);
+    }
+    match host.split_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        // More colons: an IPv6 address.
         _ => host,
     }
 }

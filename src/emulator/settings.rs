@@ -1,7 +1,9 @@
 //! What an emulator is started with, and why it may not start.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::store::{StoreError, private_folder};
@@ -136,9 +138,9 @@ impl Settings {
             private_folder(folder)?;
             return Ok((folder.clone(), None));
         }
-        // Made with mode 0700 by `tempfile`.
         let temporary = tempfile::Builder::new()
             .prefix("otadeck-emulator-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(EmulatorError::Temporary)?;
         Ok((temporary.path().to_owned(), Some(temporary)))

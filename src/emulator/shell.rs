@@ -42,7 +42,8 @@ struct State {
     world: World,
     store: Option<Store>,
     callers: HashMap<CallId, oneshot::Sender<Ending>>,
-    links: HashMap<LinkId, mpsc::Sender<Output>>,
+    /// Boxed: a channel sets aside room for dozens of messages at once.
+    links: HashMap<LinkId, mpsc::Sender<Box<Output>>>,
     /// When the clock will look next.
     armed: Option<Timestamp>,
 }
@@ -102,7 +103,7 @@ impl Shell {
         claim: DeviceClaim,
         password: &[u8],
         clean: bool,
-    ) -> Option<(Welcome, mpsc::Receiver<Output>)> {
+    ) -> Option<(Welcome, mpsc::Receiver<Box<Output>>)> {
         let mut state = self.lock();
         let now = Timestamp::now();
         let ends = auth::device(&state.world, &self.names, &claim, password, now)?;
@@ -208,8 +209,13 @@ impl State {
                 self.links.remove(&link);
             }
             Output::Method { link, .. } | Output::Desired { link, .. } => {
-                let sent = self.links.get(&link).map(|to| to.try_send(output));
-                if matches!(sent, Some(Err(mpsc::error::TrySendError::Full(_)))) {
+                let Some(to) = self.links.get(&link) else {
+                    return;
+                };
+                if matches!(
+                    to.try_send(Box::new(output)),
+                    Err(mpsc::error::TrySendError::Full(_))
+                ) {
                     tracing::warn!(?link, "a device does not read; its link is cut");
                     self.links.remove(&link);
                 }

@@ -121,13 +121,16 @@ fn constraints(host_name: &str) -> NameConstraints {
         Ok(address) => GeneralSubtree::IpAddress(subnet(address, 128)),
         Err(_) => GeneralSubtree::DnsName(host_name.to_owned()),
     };
+    let mut permitted_subtrees = vec![
+        GeneralSubtree::DnsName("localhost".to_owned()),
+        GeneralSubtree::IpAddress(subnet(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8)),
+        GeneralSubtree::IpAddress(subnet(IpAddr::V6(Ipv6Addr::LOCALHOST), 128)),
+    ];
+    if !permitted_subtrees.contains(&own) {
+        permitted_subtrees.push(own);
+    }
     NameConstraints {
-        permitted_subtrees: vec![
-            own,
-            GeneralSubtree::DnsName("localhost".to_owned()),
-            GeneralSubtree::IpAddress(subnet(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8)),
-            GeneralSubtree::IpAddress(subnet(IpAddr::V6(Ipv6Addr::LOCALHOST), 128)),
-        ],
+        permitted_subtrees,
         excluded_subtrees: Vec::new(),
     }
 }
@@ -140,4 +143,33 @@ fn good_for(params: &mut CertificateParams, from: Timestamp, until: Timestamp) {
     };
     params.not_before = ymd(from);
     params.not_after = ymd(until);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_700_000_000).unwrap()
+    }
+
+    #[rstest::rstest]
+    #[case("localhost", 3)]
+    #[case("contoso.azure-devices.net", 4)]
+    #[case("192.168.1.2", 4)]
+    #[case("::1", 3)]
+    fn the_authority_is_constrained(#[case] host: &str, #[case] names: usize) {
+        assert_eq!(constraints(host).permitted_subtrees.len(), names);
+        let made = Certificates::make(host, now()).unwrap();
+        assert!(made.server_config().is_ok());
+    }
+
+    #[test]
+    fn a_kept_certificate_fits_its_name_until_shortly_before_its_end() {
+        let made = Certificates::make("localhost", now()).unwrap();
+        let later = |days: i64| now() + jiff::SignedDuration::from_hours(24 * days);
+        assert!(made.fit("localhost", later(DAYS - SPARE_DAYS - 1)));
+        assert!(!made.fit("localhost", later(DAYS - SPARE_DAYS)));
+        assert!(!made.fit("other.test", now()));
+    }
 }

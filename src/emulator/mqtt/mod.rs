@@ -75,7 +75,7 @@ struct Guest<'a> {
     link: LinkId,
     session_present: bool,
     /// What the hub has for it; ends when the hub ends the link.
-    outbox: mpsc::Receiver<Output>,
+    outbox: mpsc::Receiver<Box<Output>>,
 }
 
 impl Drop for Guest<'_> {
@@ -133,7 +133,7 @@ impl<'a> Guest<'a> {
                 biased;
                 () = end.cancelled() => return Over::Shutdown,
                 output = self.outbox.recv() => match output {
-                    Some(output) => deliver(link, output).map_err(Over::from),
+                    Some(output) => deliver(link, *output).map_err(Over::from),
                     None => return Over::ByHub,
                 },
                 incoming = link.next() => match incoming {

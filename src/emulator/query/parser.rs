@@ -247,7 +247,7 @@ impl Parser {
             let negative = self.eat_sign("-");
             match (self.constant(), negative) {
                 (Some(Value::Number(n)), true) => {
-                    constants.push((-n.as_f64().unwrap_or(0.0)).into())
+                    constants.push((-n.as_f64().unwrap_or(0.0)).into());
                 }
                 (Some(constant), false) => constants.push(constant),
                 _ => return Err(self.problem("a list that holds something else than constants")),

@@ -147,3 +147,15 @@ fn a_token_ends_when_it_says() {
     assert!(token.expired(at(1_767_225_600)));
     assert!(!format!("{token:?}").contains("sig"));
 }
+
+#[rstest::rstest]
+#[case("hub.test", "hub.test")]
+#[case("hub.test:8443", "hub.test")]
+#[case("hub.test:", "hub.test")]
+#[case("hub.test:x", "hub.test:x")]
+#[case("::1", "::1")]
+#[case("[::1]", "::1")]
+#[case("[fe80::1]:8443", "fe80::1")]
+fn hosts(#[case] text: &str, #[case] host: &str) {
+    assert_eq!(host_without_port(text), host);
+}

@@ -172,7 +172,7 @@ async fn who_may_not_connect_gets_code_five() {
     refused(&other_key, &|_| {}).await;
     refused(&text.replace("dev-0001", "dev-0002"), &|_| {}).await;
     refused(&text, &|connect| {
-        connect.user_name = Some("localhost/other/?api-version=1".to_owned())
+        connect.user_name = Some("localhost/other/?api-version=1".to_owned());
     })
     .await;
     refused(&text, &|connect| connect.password = None).await;
@@ -184,7 +184,7 @@ async fn who_may_not_connect_gets_code_five() {
         None,
     );
     refused(&text, &|connect| {
-        connect.password = late.clone().map(String::into_bytes)
+        connect.password = late.clone().map(String::into_bytes);
     })
     .await;
     let disable = json!({"status": "disabled"});

@@ -371,6 +371,15 @@ async fn what_is_kept_survives_a_restart() {
 async fn what_others_need_is_said_as_json() {
     let bench = Bench::start().await;
     bench.emulator.create_identities("sim", 2).unwrap();
+    let mode = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        path.metadata().unwrap().permissions().mode() & 0o777
+    };
+    let ca_file = bench.emulator.ca_file();
+    assert_eq!(
+        (mode(ca_file), mode(ca_file.parent().unwrap())),
+        (0o600, 0o700)
+    );
     let ready = serde_json::to_value(bench.emulator.ready_info()).unwrap();
     let keys: Vec<&String> = ready.as_object().unwrap().keys().collect();
     assert_eq!(

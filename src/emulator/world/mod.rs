@@ -52,6 +52,15 @@ pub use registry::IdentityAnswer;
 /// Where random bytes come from: fills the slice.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 
+/// Bytes that follow from `seed`: for tests that repeat, never for a hub that
+/// others reach.
+#[must_use]
+pub fn seeded_entropy(seed: u64) -> Entropy {
+    use rand::{Rng as _, SeedableRng as _};
+    let mut generator = rand::rngs::StdRng::seed_from_u64(seed);
+    Box::new(move |bytes| generator.fill_bytes(bytes))
+}
+
 /// One device: identity, twin and session. Serialised as it is by the store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Device {

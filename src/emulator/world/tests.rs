@@ -14,15 +14,8 @@ fn id(text: &str) -> DeviceId {
     DeviceId::parse(text).unwrap()
 }
 
-/// Entropy that counts, so that keys differ and tests repeat.
 fn world() -> World {
-    let mut next = 0_u8;
-    World::new(Box::new(move |bytes| {
-        for byte in bytes {
-            next = next.wrapping_add(1);
-            *byte = next;
-        }
-    }))
+    World::new(seeded_entropy(1))
 }
 
 fn with_device() -> World {
