@@ -1,7 +1,6 @@
 //! `otadeck device`: one simulated device on any hub.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +29,7 @@ pub(super) async fn run(verb: Device) -> Result<Code, Failure> {
         connection_string,
         ca_file: ca_file.map(PathBuf::from),
         scenario,
-        token_lifetime: Duration::from_secs(3_600),
+        token_lifetime: device::TOKEN_LIFETIME,
     };
     let mut signals = Signals::take()?;
     let shutdown = CancellationToken::new();

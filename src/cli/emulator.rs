@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::device::{self, Fleet, Scenario};
 use crate::domain::id::DeviceId;
@@ -37,7 +36,7 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
     let ready = tokio::select! {
         biased;
         code = signals.next() => Some(code),
-        () = fleet.ready() => None,
+        _ = fleet.ready() => None,
     };
     let code = match ready {
         Some(code) => Ok(code),
@@ -71,7 +70,7 @@ pub(super) fn fleet(
             connection_string: device::ConnectionString::parse(text).map_err(Failure::usage)?,
             ca_file: Some(hub.ca_file().to_owned()),
             scenario: Arc::clone(scenario),
-            token_lifetime: Duration::from_secs(3_600),
+            token_lifetime: device::TOKEN_LIFETIME,
         })
     });
     let settings: Vec<_> = settings.collect::<Result<_, Failure>>()?;
