@@ -27,9 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const HANDSHAKES: usize = 64;
 /// A token is renewed when so much of its life has passed.
 const RENEW_AT: f64 = 0.85;
+/// But never sooner than this, however short that life is.
+const RENEW_LEAST: Duration = Duration::from_secs(1);
 
-/// The link of a device.
-pub(super) type Wire = ClientLink<TlsStream<TcpStream>>;
+/// The link of a device; boxed, for it is handed on several times and would
+/// make each of those futures as large as itself.
+pub(super) type Wire = Box<ClientLink<TlsStream<TcpStream>>>;
 
 /// What the devices of one process share.
 #[derive(Debug)]
@@ -152,7 +155,7 @@ async fn open(
         host: to.host.clone(),
         source,
     })?;
-    let mut wire = ClientLink::client(stream, Limits::default());
+    let mut wire = Box::new(ClientLink::client(stream, Limits::default()));
     let signed = Instant::now();
     wire.connect(&hello(to, token_lifetime)?)?;
     match wire.next().await? {
@@ -162,7 +165,7 @@ async fn open(
         } => Ok(Opened {
             wire,
             session_present,
-            renew_at: signed + token_lifetime.mul_f64(RENEW_AT),
+            renew_at: signed + token_lifetime.mul_f64(RENEW_AT).max(RENEW_LEAST),
         }),
         Incoming::ConnectAck { code, .. } => Err(Trouble::Refused(code)),
         _ => Err(Trouble::Odd("it began without CONNACK")),
