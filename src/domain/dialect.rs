@@ -220,14 +220,26 @@ impl Dialects {
         Self(vec![tutorial_2018(), iothub_dm(), java_2017()])
     }
 
-    /// The dialect that a device speaks, by what its twin holds; the 2018
-    /// tutorial's when it holds none.
+    /// The dialect that a device speaks, by what its twin holds: a status, else
+    /// a version; the 2018 tutorial's when it holds neither.
     #[must_use]
     pub fn recognise(&self, twin: &Twin) -> &Dialect {
-        self.0
-            .iter()
-            .find(|dialect| twin.reported.get(&dialect.status).is_some())
+        let holds = |path: &Path| twin.reported.get(path).is_some();
+        let by_status = self.0.iter().find(|dialect| holds(&dialect.status));
+        by_status
+            .or_else(|| self.0.iter().find(|dialect| holds(&dialect.version)))
             .unwrap_or(&self.0[0])
+    }
+
+    /// The dialect to read an update's twin in: the one of that name, or the
+    /// one that the device turns out to speak when it had said nothing before.
+    #[must_use]
+    pub fn reading(&self, name: &str, twin: &Twin) -> &Dialect {
+        let named = self.named(name);
+        match twin.reported.get(&named.status) {
+            Some(_) => named,
+            None => self.recognise(twin),
+        }
     }
 
     /// The dialect of that name; the first when there is none such.

@@ -188,7 +188,8 @@ impl Core {
 
     pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
         if let Some(flight) = self.flights.get(id) {
-            let dialect = self.settings.dialects.named(&flight.update.intent.dialect);
+            let dialects = &self.settings.dialects;
+            let dialect = dialects.reading(&flight.update.intent.dialect, twin);
             let news = flight.update.observe(dialect, twin);
             self.tell(id, news, now);
         }

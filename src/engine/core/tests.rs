@@ -248,6 +248,19 @@ fn the_second_run_does_not_take_the_first_ones_completed_for_its_own() {
 }
 
 #[test]
+fn a_device_that_had_said_nothing_is_read_in_the_dialect_it_turns_out_to_speak() {
+    let mut story = Story::new();
+    story.start().twin().accepted();
+    for status in ["waiting", "downloading", "applyComplete"] {
+        story.report(json!({"iothubDM": {"firmwareUpdate": {"status": status}}}));
+    }
+    assert_eq!(
+        story.words()[3..],
+        ["queued", "downloading", "done", "= completed"]
+    );
+}
+
+#[test]
 fn a_late_answer_of_an_earlier_read_is_dropped() {
     let mut story = Story::new();
     story.start().twin().accepted();
