@@ -55,6 +55,11 @@ impl Model {
         effects
     }
 
+    /// Was the engine told that this device is looked at?
+    pub(crate) fn looks_at(&self, device: &DeviceId) -> bool {
+        self.attention.look.as_ref() == Some(device)
+    }
+
     /// Is the selection where it was a moment ago? An opened device and an
     /// empty screen need no rest.
     fn rests(&self) -> bool {

@@ -177,6 +177,7 @@ impl Devices {
 
     /// Moves the window so that the selected line is in it.
     pub(crate) fn follow(&mut self, height: usize) {
+        let height = height.max(1);
         let at = self.cursor().unwrap_or_else(|near| near);
         let last_top = self.shown().saturating_sub(height);
         self.top = self

@@ -164,7 +164,7 @@ fn told(event: &Event) -> Option<LogLine> {
     let (word, text) = match &event.what {
         What::Intended(intent) => {
             let what = match &intent.uri {
-                Some(uri) => format!("{uri}, by {}", intent.by),
+                Some(uri) => format!("{}, by {}", short(uri), intent.by),
                 None => format!("watching only, by {}", intent.by),
             };
             ("intended".to_owned(), what)
@@ -198,6 +198,14 @@ fn told(event: &Event) -> Option<LogLine> {
     })
 }
 
+/// The last part of a redacted URI's path: enough to know it by.
+pub(crate) fn short(uri: &str) -> &str {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(uri)
+}
+
 fn phase_text(phase: Phase, percent: Option<f64>, evidence: &Evidence) -> String {
     let mut parts = Vec::new();
     if let Some(percent) = percent {
@@ -225,7 +233,7 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         "intended",
         format!(
             "{}, by {}",
-            update.intent.uri.as_deref().unwrap_or("watching only"),
+            update.intent.uri.as_deref().map_or("watching only", short),
             update.intent.by
         ),
     );

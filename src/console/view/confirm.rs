@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::text::Span;
 
 use super::super::model::{Model, Order};
-use super::super::text::{safe, width};
+use super::super::text::{safe, width as columns_of};
 use super::super::theme::Role;
 use super::dialogs::Window;
 use super::doc::Doc;
@@ -47,19 +47,21 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         order.device.as_str(),
         true,
     );
-    doc.labelled("hub", LABEL, Some(Role::Title), &safe(&profile.name), true);
-    doc.labelled("", LABEL, Some(Role::Muted), &safe(&profile.host), true);
-    match (profile.is_production(), &profile.environment) {
-        (true, _) => {
-            let line = vec![
-                Span::raw(" ".repeat(LABEL)),
-                doc.span(Role::Alarm, " PRODUCTION "),
-            ];
-            doc.line(line);
+    let environment = match (profile.is_production(), &profile.environment) {
+        (true, _) => doc.span(Role::Alarm, " PRODUCTION "),
+        (false, Some(name)) => doc.span(Role::Muted, format!("· {}", safe(name))),
+        (false, None) => Span::default(),
+    };
+    let name = safe(&profile.name);
+    let room = width.saturating_sub(LABEL + columns_of(&environment.content) + 1);
+    doc.labelled("hub", LABEL, Some(Role::Title), &name, true);
+    match doc.lines.last_mut() {
+        Some(line) if columns_of(&name) <= room => {
+            line.spans.extend([Span::raw(" "), environment]);
         }
-        (false, Some(name)) => doc.labelled("", LABEL, Some(Role::Muted), &safe(name), false),
-        (false, None) => {}
+        _ => doc.line(vec![Span::raw(" ".repeat(LABEL)), environment]),
     }
+    doc.labelled("", LABEL, Some(Role::Muted), &safe(&profile.host), true);
     doc.labelled(
         "package",
         LABEL,
@@ -87,13 +89,15 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
 fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, columns);
     let Some(field) = &order.name else {
+        let apart = if columns < 44 { "  " } else { "    " };
         let keys = vec![
             doc.span(Role::Key, "y"),
-            doc.span(Role::Muted, " or "),
+            doc.span(Role::Muted, "/"),
             doc.span(Role::Key, "enter"),
-            Span::raw(" sends it    "),
+            Span::raw(" sends it"),
+            Span::raw(apart),
             doc.span(Role::Key, "n"),
-            doc.span(Role::Muted, " or "),
+            doc.span(Role::Muted, "/"),
             doc.span(Role::Key, "esc"),
             Span::raw(" goes back"),
         ];
@@ -109,9 +113,9 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         doc.text(Role::Doubt, &ask);
     }
     let prompt = "hub › ";
-    let room = columns.saturating_sub(width(prompt));
+    let room = columns.saturating_sub(columns_of(prompt));
     let (typed, cursor) = field.window(field.text(), room);
-    doc.cursor = Some((width(prompt) + cursor, doc.lines.len()));
+    doc.cursor = Some((columns_of(prompt) + cursor, doc.lines.len()));
     let line = vec![doc.span(Role::Key, prompt), doc.span(Role::Input, typed)];
     doc.line(line);
     doc

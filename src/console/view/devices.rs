@@ -70,10 +70,10 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 /// `Devices 1,204` with the filter, how many it shows, and how far the list is.
 fn heading(model: &Model, frame: &mut Frame, area: Rect) {
     let style = |role| model.theme.style(role);
-    let mut spans = vec![
-        Span::styled(" Devices ", style(Role::Title)),
-        Span::raw(count(model.devices.len())),
-    ];
+    let mut spans = vec![Span::styled(" Devices ", style(Role::Title))];
+    if model.devices.len() > 0 {
+        spans.push(Span::raw(count(model.devices.len())));
+    }
     let mut cursor = None;
     let typed = match &model.bar {
         Some(Bar::Filter(field, _)) => Some(field),
@@ -155,6 +155,8 @@ fn empty(model: &Model, columns: u16) -> Doc<'_> {
         }
         (Some(InventoryState::Failed), problem) => {
             match problem {
+                // It stands right above already.
+                Some(problem) if model.link.1.as_ref() == Some(problem) => {}
                 Some(problem) => doc.problem(Role::Bad, "✗", problem),
                 None => doc.text(Role::Bad, "✗ The devices could not be listed."),
             }
@@ -179,30 +181,43 @@ struct Columns {
 /// The bar, the sign, a blank.
 const FRONT: usize = 3;
 const GAP: usize = 2;
+/// Widths of phase, firmware and last update, from generous to none.
+const WIDTHS: [(usize, usize, usize); 8] = [
+    (16, 10, 16),
+    (16, 10, 10),
+    (15, 8, 10),
+    (15, 8, 0),
+    (16, 0, 0),
+    (14, 0, 0),
+    (12, 0, 0),
+    (0, 0, 0),
+];
 
 impl Columns {
     fn of(model: &Model, all: usize) -> Self {
         let age = 5;
         let longest = model.devices.longest_id().max(6);
         let id = longest.min(all * 2 / 5);
-        // The connection's sign and the age are always there.
-        let mut rest = all.saturating_sub(FRONT + id + GAP + 1 + GAP + age + 1);
-        let mut take = |wanted: usize| {
-            let fits = rest >= wanted + GAP;
-            rest -= if fits { wanted + GAP } else { 0 };
-            if fits { wanted } else { 0 }
+        // The connection's sign and the age are always there; the others as
+        // many and as wide as fit.
+        let rest = all.saturating_sub(FRONT + id + GAP + 1 + GAP + age + 1);
+        let taken = |(phase, firmware, last): (usize, usize, usize)| {
+            [phase, firmware, last]
+                .into_iter()
+                .filter(|columns| *columns > 0)
+                .map(|columns| columns + GAP)
+                .sum::<usize>()
         };
-        let phase = [16, 12].into_iter().map(&mut take).find(|w| *w > 0);
-        let firmware = take(10);
-        let last = [16, 10].into_iter().map(&mut take).find(|w| *w > 0);
-        // What is left goes to ids that were cut, then to the phase.
-        let more = rest.min(longest - id);
+        let fits = WIDTHS.into_iter().find(|widths| taken(*widths) <= rest);
+        let (phase, firmware, last) = fits.unwrap_or_default();
+        // What is left goes to ids that were cut.
+        let more = (rest - taken((phase, firmware, last))).min(longest - id);
         Self {
             all,
             id: id + more,
             firmware,
-            phase: phase.unwrap_or(0),
-            last: last.unwrap_or(0),
+            phase,
+            last,
             age,
         }
     }
@@ -253,10 +268,12 @@ impl Columns {
         spans.push(Span::styled(format!("{sign}  "), sign_style));
         if self.firmware > 0 {
             let text = row.firmware.as_deref().map_or("–".to_owned(), safe);
-            spans.push(Span::raw(fit(&text, self.firmware + GAP)));
+            let style = row.firmware.as_ref().map_or(quiet, |_| Style::new());
+            let text = fit(&cut(&text, self.firmware), self.firmware + GAP);
+            spans.push(Span::styled(text, style));
         }
         if self.phase > 0 {
-            let text = fit(&cut(&state.text, self.phase), self.phase + GAP);
+            let text = fit(&state.text(self.phase), self.phase + GAP);
             spans.push(Span::styled(text, state.style(model, quiet)));
         }
         if self.last > 0 {
@@ -279,7 +296,8 @@ impl Columns {
 /// What a row says about the device's update: a sign, words, how old it is.
 pub(super) struct State {
     sign: &'static str,
-    text: String,
+    word: String,
+    percent: Option<f64>,
     role: Option<Role>,
     pub(super) seen: jiff::Timestamp,
     pub(super) grain: Grain,
@@ -291,21 +309,31 @@ impl State {
     pub(super) fn of(model: &Model, row: &DeviceRow) -> Self {
         let update = model.updates.of(&row.device_id).map(|t| &t.update);
         let seen = update.map_or(row.seen, |update| row.seen.max(update.changed));
-        let (sign, text, role) = match (model.asked.get(&row.device_id), update) {
+        let (sign, word, role) = match (model.asked.get(&row.device_id), update) {
             (Some(Asked::Waiting(_)), _) => ("▸", "asking…".to_owned(), Some(Role::Busy)),
             (_, Some(update)) if update.is_open() => told(update),
             (Some(Asked::Refused(_)), _) => ("✗", "refused".to_owned(), Some(Role::Bad)),
             (None, Some(update)) => told(update),
             (None, None) => reported(row),
         };
-        let open = update.is_some_and(Update::is_open);
+        let open = update.filter(|update| update.is_open());
+        let sure = open.filter(|update| update.doubt.is_none());
         Self {
             sign,
-            text,
+            word,
+            percent: sure.and_then(|update| update.steps.last()?.percent),
             role,
             seen,
-            grain: if open { Grain::Fine } else { Grain::Coarse },
+            grain: open.map_or(Grain::Coarse, |_| Grain::Fine),
         }
+    }
+
+    /// The word with the percentage where both fit, else the word.
+    fn text(&self, columns: usize) -> String {
+        let whole = self.percent.map(|p| format!("{} {p:.0}%", self.word));
+        whole
+            .filter(|text| width(text) <= columns)
+            .unwrap_or_else(|| cut(&self.word, columns))
     }
 
     fn style(&self, model: &Model, quiet: Style) -> Style {
@@ -314,12 +342,8 @@ impl State {
 }
 
 fn told(update: &Update) -> (&'static str, String, Option<Role>) {
-    let percent = update.steps.last().and_then(|step| step.percent);
-    let text = match percent.filter(|_| update.is_open() && update.doubt.is_none()) {
-        Some(percent) => format!("{} {percent:.0} %", update.word()),
-        None => update.word().to_owned(),
-    };
-    (gauge::sign(update), text, Some(gauge::role(update)))
+    let word = update.word().to_owned();
+    (gauge::sign(update), word, Some(gauge::role(update)))
 }
 
 /// Nobody of this session asked for it: the device's own words, quietly.

@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
@@ -11,12 +12,15 @@ use super::super::text::{Grain, age, cut, fit, plural, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::gauge;
+use super::layout::Areas;
 use crate::domain::gauge::Gauge;
 use crate::domain::update::Update;
 
-/// Below this size a window has no border and takes the whole screen under
-/// the header.
+/// Below this size a window has no border and takes the whole screen.
 const FRAMED: (u16, u16) = (60, 18);
+
+/// Columns of the keys in the help.
+const KEYS: usize = 20;
 
 /// Where a window stands: a body that may scroll, and a foot that does not.
 pub(super) struct Window {
@@ -39,7 +43,7 @@ impl Window {
         let rows = |lines: usize| u16::try_from(lines).unwrap_or(u16::MAX);
         let foot = rows(foot);
         if !framed(model) {
-            let outer = Rect::new(0, 1.min(high), wide, high.saturating_sub(1));
+            let outer = Rect::new(0, 0, wide, high);
             // The title's line.
             let inner = Rect {
                 y: outer.y + 1.min(outer.height),
@@ -56,7 +60,7 @@ impl Window {
         let gap = u16::from(foot > 0);
         let height = rows(body)
             .saturating_add(foot + gap + 4)
-            .min(high.saturating_sub(2));
+            .min(high.saturating_sub(4));
         let width = rows(columns + 4).min(wide);
         let outer = Rect::new((wide - width) / 2, (high - height) / 2, width, height);
         let inner = Rect {
@@ -94,7 +98,16 @@ impl Window {
 
     /// Draws what is around the text; gives the places of body and foot.
     pub(super) fn draw(&self, model: &Model, frame: &mut Frame, title: &str) -> (Rect, Rect) {
-        let style = model.theme.style(Role::Title);
+        let style = model
+            .theme
+            .style(Role::Title)
+            .remove_modifier(Modifier::DIM);
+        // What lies behind steps back.
+        let behind = Areas::of(model);
+        let screen = behind.table.union(behind.panel).intersection(frame.area());
+        frame
+            .buffer_mut()
+            .set_style(screen, Style::new().add_modifier(Modifier::DIM));
         let outer = self.outer.intersection(frame.area());
         Clear.render(outer, frame.buffer_mut());
         if self.framed {
@@ -171,14 +184,14 @@ fn help(model: &Model) -> Doc<'_> {
         doc.text(Role::Title, place.title());
         for binding in bindings {
             let keys: Vec<&str> = binding.keys.iter().map(|k| shown(k)).collect();
-            let about = super::super::text::wrap(&binding.about, doc.width.saturating_sub(16));
+            let about = super::super::text::wrap(&binding.about, doc.width.saturating_sub(KEYS));
             for (n, line) in about.into_iter().enumerate() {
                 let keys = if n == 0 {
                     keys.join("  ")
                 } else {
                     String::new()
                 };
-                let spans = vec![doc.span(Role::Key, fit(&keys, 16)), Span::raw(line)];
+                let spans = vec![doc.span(Role::Key, fit(&keys, KEYS)), Span::raw(line)];
                 doc.line(spans);
             }
         }

@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::super::text::{fold, safe, width, wrap};
+use super::super::text::{cut, fold, safe, width, wrap};
 use super::super::theme::{Role, Theme};
 use crate::domain::problem::Problem;
 
@@ -84,7 +84,7 @@ impl<'a> Doc<'a> {
     pub(super) fn problem(&mut self, role: Role, sign: &str, problem: &Problem) {
         self.text(role, &format!("{sign} {}", safe(&problem.line())));
         if !problem.hint.is_empty() {
-            self.indented(Role::Hint, width(sign) + 1, &safe(&problem.hint));
+            self.indented(Role::Hint, 2, &safe(&problem.hint));
         }
     }
 
@@ -95,13 +95,21 @@ impl<'a> Doc<'a> {
         let mut row = Rect { height: 1, ..area };
         row.x += 1;
         row.width = row.width.saturating_sub(1);
-        for line in self.lines.iter().skip(scroll).take(height) {
-            line.render(row, frame.buffer_mut());
+        let left = self.lines.len().saturating_sub(scroll + height);
+        let mark = overflow(scroll, left);
+        let room = usize::from(row.width).saturating_sub(width(&mark) + 1);
+        for (n, line) in self.lines.iter().skip(scroll).take(height).enumerate() {
+            if n + 1 == height && !mark.is_empty() {
+                shortened(line, room).render(row, frame.buffer_mut());
+            } else {
+                line.render(row, frame.buffer_mut());
+            }
             row.y += 1;
         }
-        let left = self.lines.len().saturating_sub(scroll + height);
-        if left > 0 || scroll > 0 {
-            mark_overflow(frame, area, scroll, left, theme);
+        if area.height > 0 && !mark.is_empty() {
+            let columns = u16::try_from(width(&mark)).unwrap_or(0).min(area.width);
+            let place = Rect::new(area.right() - columns, area.bottom() - 1, columns, 1);
+            Line::styled(mark, theme.style(Role::Key)).render(place, frame.buffer_mut());
         }
         if let Some((x, y)) = self
             .cursor
@@ -113,23 +121,28 @@ impl<'a> Doc<'a> {
     }
 }
 
-/// `↑ 3  ↓ 12` in the last line at the right: lines that are out of sight.
-fn mark_overflow(frame: &mut Frame, area: Rect, above: usize, below: usize, theme: &Theme) {
-    let up = if above > 0 {
-        format!("↑ {above} ")
-    } else {
-        String::new()
-    };
-    let down = if below > 0 {
-        format!("↓ {below} ")
-    } else {
-        String::new()
-    };
-    let text = format!(" {up}{down}");
-    let columns = u16::try_from(width(&text)).unwrap_or(0).min(area.width);
-    if area.height == 0 {
-        return;
+/// `↑ 3 ↓ 12`: lines that are out of sight.
+fn overflow(above: usize, below: usize) -> String {
+    match (above, below) {
+        (0, 0) => String::new(),
+        (0, below) => format!("↓ {below} "),
+        (above, 0) => format!("↑ {above} "),
+        (above, below) => format!("↑ {above} ↓ {below} "),
     }
-    let place = Rect::new(area.right() - columns, area.bottom() - 1, columns, 1);
-    Line::styled(text, theme.style(Role::Key)).render(place, frame.buffer_mut());
+}
+
+/// A line cut to `room` columns, with an ellipsis where something is lost.
+fn shortened(line: &Line<'static>, room: usize) -> Line<'static> {
+    let mut spans = Vec::new();
+    let mut used = 0;
+    for span in &line.spans {
+        let text = cut(span.content.trim_end(), room - used);
+        if used + width(&span.content) > room {
+            spans.push(Span::styled(text, span.style));
+            break;
+        }
+        used += width(&span.content);
+        spans.push(span.clone());
+    }
+    Line::from(spans)
 }

@@ -9,6 +9,9 @@ use super::{devices, footer, notice};
 /// Below this height nothing is spent on lines that only separate.
 const ROOMY: u16 = 18;
 
+/// What is wrong with the whole may take all lines but these.
+const LEFT: u16 = 4;
+
 /// The parts of the screen. A part that is not there has no height or width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Areas {
@@ -35,12 +38,12 @@ impl Areas {
         let typed = footer::height(model, rest.width);
         let footer = take_bottom(&mut rest, typed);
         let footer_rule = take_bottom(&mut rest, rule);
-        let wanted = notice::height(model, rest.width).min(rest.height / 2);
+        let wanted = notice::height(model, rest.width).min(rest.height.saturating_sub(LEFT));
         let notices = take_top(&mut rest, wanted);
         let body = rest;
         let (mut table, mut divider, mut panel) = (body, Rect::ZERO, body);
         if model.is_wide() {
-            table.width = (body.width * 13 / 25).min(76);
+            table.width = (body.width * 27 / 50).min(78);
             divider = Rect::new(table.right(), body.y, 1, body.height);
             panel.x = divider.right();
             panel.width = body.right() - panel.x;

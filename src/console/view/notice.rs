@@ -7,6 +7,7 @@ use super::super::model::Model;
 use super::super::text::safe;
 use super::super::theme::Role;
 use super::doc::Doc;
+use super::layout::is_roomy;
 use crate::domain::event::Link;
 
 /// Lines wanted at that width.
@@ -34,6 +35,9 @@ fn document(model: &Model, width: u16) -> Doc<'_> {
     }
     if let Some(notice) = &model.notice {
         doc.text(Role::Hint, &safe(notice));
+    }
+    if !doc.lines.is_empty() && is_roomy(model) {
+        doc.blank();
     }
     doc
 }

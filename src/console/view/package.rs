@@ -13,7 +13,7 @@ use super::panel::gap;
 use crate::domain::uri::{InvalidUri, PackageUri};
 
 /// Columns before what is typed.
-const LABEL: usize = 9;
+const LABEL: usize = 10;
 /// URIs offered at a time in a small terminal.
 const FEW: usize = 4;
 

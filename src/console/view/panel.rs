@@ -124,7 +124,7 @@ fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
         Some(_) if lines.is_empty() => "reports nothing yet",
         Some(_) => "reported properties",
         None if known.is_some() || model.ended => return,
-        None if model.panel.is_some() => "reading the device…",
+        None if model.looks_at(device) => "reading the device…",
         None => return,
     };
     doc.text(Role::Label, heading);

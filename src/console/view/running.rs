@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use ratatui::text::Span;
 
 use super::super::model::Model;
-use super::super::model::updates::Tracked;
+use super::super::model::updates::{Tracked, short};
 use super::super::text::{Grain, age, clock, cut, day_and_clock, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
@@ -18,8 +18,10 @@ use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
 use crate::domain::update::{Evidence, Step, Update};
 
-/// Lines of the log that are shown.
-const LOG: usize = 12;
+/// Lines of the log that are shown on a high terminal, and on others.
+const LOG: [usize; 2] = [12, 5];
+/// What a high terminal is.
+const HIGH: u16 = 32;
 /// Columns of the names of values.
 const LABEL: usize = 10;
 
@@ -58,10 +60,7 @@ fn title(doc: &mut Doc, update: &Update) {
     let Some(uri) = &update.intent.uri else {
         return doc.text(Role::Title, "watching, nothing was started from here");
     };
-    let uri = safe(uri);
-    let name = uri.split(['?', '#']).next().unwrap_or_default();
-    let name = name.rsplit('/').find(|part| !part.is_empty());
-    let title = format!("updating to {}", name.unwrap_or(&uri));
+    let title = format!("updating to {}", safe(short(uri)));
     let line = vec![doc.span(Role::Title, cut(&title, doc.width))];
     doc.line(line);
 }
@@ -88,7 +87,7 @@ fn progress(doc: &mut Doc, model: &Model, update: &Update) {
                 .percent
                 .map_or(String::new(), |p| format!(" {p:.0} %"));
             format!(
-                "{}{percent} · phase {at} of {} · {}",
+                "{}{percent} · phase {at} of {} · for {}",
                 step.phase,
                 phases.len(),
                 lasted(step.since, model.now)
@@ -209,26 +208,21 @@ fn step_text(step: &Step, next: Option<&Step>) -> String {
 }
 
 fn entry(doc: &mut Doc, (sign, role): (&'static str, Role), name: &str, time: &str, text: &str) {
-    let name_role = if role == Role::Muted {
-        Role::Muted
-    } else {
-        Role::Input
+    let name_role = match role {
+        Role::Muted => Role::Muted,
+        _ => Role::Input,
     };
+    // Where there is room the texts stand in one column, with a time or not.
+    let time = match time {
+        "" if doc.width < 50 => String::new(),
+        time => fit(time, 10),
+    };
+    let room = doc.width.saturating_sub(15 + width(&time));
     let spans = vec![
         doc.span(role, format!("{sign} ")),
         doc.span(name_role, fit(name, 13)),
-        doc.span(
-            Role::Muted,
-            fit(
-                time,
-                if time.is_empty() && text.is_empty() {
-                    0
-                } else {
-                    10
-                },
-            ),
-        ),
-        Span::raw(cut(text, doc.width.saturating_sub(25))),
+        doc.span(Role::Muted, time),
+        Span::raw(cut(text, room)),
     ];
     doc.line(spans);
 }
@@ -255,25 +249,12 @@ fn evidence(doc: &mut Doc, model: &Model, update: &Update) {
         &format!("{} = {value}", safe(property)),
         false,
     );
-    let time = hub_time.map_or("no hub time".to_owned(), |t| {
-        format!("hub time {}", day_and_clock(t))
-    });
-    doc.labelled(
-        "",
-        LABEL,
-        Some(Role::Muted),
-        &format!("$version {version} · {time}"),
-        false,
-    );
+    let time = hub_time.map_or("unknown".to_owned(), day_and_clock);
+    let text = format!("{time} · $version {version}");
+    doc.labelled("hub time", LABEL, Some(Role::Muted), &text, false);
     if update.is_open() {
-        let ago = age(model.now, update.changed, Grain::Fine);
-        doc.labelled(
-            "",
-            LABEL,
-            Some(Role::Muted),
-            &format!("changed {ago} ago"),
-            false,
-        );
+        let ago = format!("{} ago", age(model.now, update.changed, Grain::Fine));
+        doc.labelled("changed", LABEL, Some(Role::Muted), &ago, false);
     }
 }
 
@@ -281,7 +262,8 @@ fn evidence(doc: &mut Doc, model: &Model, update: &Update) {
 fn log(doc: &mut Doc, model: &Model, tracked: &Tracked) {
     gap(doc, model);
     doc.text(Role::Label, "log · our clock, UTC");
-    let skip = tracked.log.len().saturating_sub(LOG);
+    let most = LOG[usize::from(model.size.1 < HIGH)];
+    let skip = tracked.log.len().saturating_sub(most);
     for line in tracked.log.iter().skip(skip) {
         let head = format!("{} {} ", clock(line.time), fit(&line.word, 12));
         let by = if is_roomy(model) && doc.width > 50 {
