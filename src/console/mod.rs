@@ -1,1 +1,59 @@
 //! The terminal UI.
+//!
+//! ```text
+//!  terminal ─► run ─► keymap ─► Message ─► update(&mut Model) ─► Effect ─► run ─► engine
+//!                                 ▲              │
+//!  engine ─► run ─────────────────┘              ▼
+//!  terminal ◄─ run ◄──────────────────── view(&Model)
+//! ```
+//!
+//! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
+//! and `terminal` touch the world. A frame is drawn when something has changed,
+//! at most one each 16 ms; the process wakes by itself only when something on
+//! the screen ages visibly.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `action` | what a key can mean |
+//! | `keymap` | from keys to actions, out of `assets/keymap.toml` |
+//! | `message` | what happened, and what is to be done |
+//! | `model` | what the console knows |
+//! | `update` | what a message does to that |
+//! | `view` | how it looks |
+//! | `theme` | styles by role, out of `assets/themes` |
+//! | `text` | cleaned, measured, cut, wrapped |
+//! | `run` | the loop |
+//! | `terminal` | the terminal, taken and given back |
+
+mod action;
+mod keymap;
+mod message;
+mod model;
+mod run;
+mod terminal;
+mod text;
+mod theme;
+mod update;
+mod view;
+
+pub use action::Action;
+pub use message::{Effect, Message};
+pub use model::{Context, Model};
+pub use run::{ConsoleError, Exit, run};
+pub use update::update;
+pub use view::view;
+
+/// Presses keys as the keymap spells them (`"jj<enter>"`) and gives what is to
+/// be done: how tests and demonstrations drive the console without a terminal.
+///
+/// # Errors
+/// Says which name between `<` and `>` is no key.
+pub fn press(model: &mut Model, keys: &str) -> Result<Vec<Effect>, String> {
+    let mut effects = Vec::new();
+    for key in keymap::keys(keys)? {
+        if let Some(message) = model.keymap.message(model.place(), key) {
+            effects.extend(update(model, message));
+        }
+    }
+    Ok(effects)
+}

@@ -1,0 +1,51 @@
+//! What a key can mean. The names are shared with `assets/keymap.toml`.
+
+use serde::Deserialize;
+
+/// What the operator wants, before the place on the screen says of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Go into what is selected.
+    Open,
+    /// Go back one step.
+    Back,
+    /// One down.
+    Next,
+    /// One up.
+    Previous,
+    /// A page down.
+    PageDown,
+    /// A page up.
+    PageUp,
+    /// To the begin.
+    First,
+    /// To the end.
+    Last,
+    /// Go to the other part of the screen.
+    Switch,
+    /// Type a filter.
+    Filter,
+    /// Type a command.
+    Prompt,
+    /// Take what was typed.
+    Submit,
+    /// Yes.
+    Confirm,
+    /// List the hub's devices again.
+    List,
+    /// Show the updates of this session.
+    Updates,
+    /// To the next device with an update in flight.
+    NextUpdate,
+    /// To the previous one.
+    PreviousUpdate,
+    /// Give the shown update up.
+    GiveUp,
+    /// Show the keys.
+    Help,
+    /// End the console.
+    Quit,
+    /// Stop the process until the shell continues it.
+    Suspend,
+}

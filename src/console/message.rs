@@ -1,0 +1,46 @@
+//! What happened, and what is to be done: plain data on both sides of
+//! [`update`](super::update).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tui_input::InputRequest;
+
+use super::action::Action;
+use crate::domain::event::{Command, Event};
+use crate::engine::Snapshot;
+
+/// Something that happened. Time comes in as a value, so the same messages
+/// give the same model, always.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// It is that late now.
+    Tick(Timestamp),
+    /// The terminal has so many columns and rows.
+    Resize(u16, u16),
+    /// A key that means something here.
+    Act(Action),
+    /// A key that edits the text under the cursor.
+    Edit(InputRequest),
+    /// Text came in one piece from the clipboard.
+    Paste(String),
+    /// The engine tells what happened.
+    Events(Arc<[Event]>),
+    /// The engine tells how all stands: at the start, and after a lag.
+    Snapshot(Box<Snapshot>),
+    /// The engine has ended; nothing new will come.
+    EngineEnded,
+}
+
+/// Something that is to be done outside the model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the engine; what comes of it arrives as [`Message::Events`].
+    Send(Command),
+    /// Ask the engine how all stands; answered by [`Message::Snapshot`].
+    Snapshot,
+    /// Stop the process until the shell continues it; nothing answers.
+    Suspend,
+    /// Leave the loop and restore the terminal; nothing answers.
+    Quit,
+}

@@ -1,0 +1,296 @@
+//! What the console knows: everything that the screen shows, and nothing that
+//! it does not need for that. Changed only by [`update`](super::update).
+
+pub(crate) mod attention;
+pub(crate) mod devices;
+pub(crate) mod facts;
+pub(crate) mod field;
+pub(crate) mod updates;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use self::attention::Attention;
+use self::devices::Devices;
+use self::facts::Facts;
+use self::field::{Dropped, Field};
+use self::updates::Updates;
+use super::keymap::{Keymap, Place};
+use super::theme::Theme;
+use crate::domain::device::DeviceRow;
+use crate::domain::dialect::{Dialect, Dialects};
+use crate::domain::event::{InventoryState, Link};
+use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::problem::Problem;
+use crate::domain::profile::Profile;
+use crate::domain::uri::PackageUri;
+
+/// From this width on devices and details stand side by side.
+pub(crate) const WIDE: u16 = 100;
+/// URIs offered below the package field.
+const OFFERED: usize = 9;
+
+/// What the console is told at its start.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The hub, and what may be done to it.
+    pub profile: Profile,
+    /// The words that devices use, to show the exact payload.
+    pub dialects: Dialects,
+    /// URIs to try, offered below the package field.
+    pub sample_uris: Vec<String>,
+    /// URIs of earlier sessions, newest first. Those that were redacted when
+    /// they were written down cannot be sent and are not offered.
+    pub recent_uris: Vec<String>,
+    /// Something to say at the start; stays until it is dismissed.
+    pub first_notice: Option<String>,
+    /// May colours be used?
+    pub colour: bool,
+}
+
+impl Context {
+    /// A context with nothing to offer, in colour unless `NO_COLOR` is set to
+    /// anything.
+    #[must_use]
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            dialects: Dialects::built_in(),
+            sample_uris: Vec::new(),
+            recent_uris: Vec::new(),
+            first_notice: None,
+            colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        }
+    }
+}
+
+/// How far the list of devices is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Inventory {
+    /// Nothing was heard yet while this is `None`.
+    pub(crate) state: Option<InventoryState>,
+    /// Devices listed so far.
+    pub(crate) count: usize,
+    /// Why it broke off.
+    pub(crate) problem: Option<Problem>,
+    /// Was the list asked for again? Then what it does not hold is gone.
+    pub(crate) again: bool,
+}
+
+/// What became of an order that the engine has not written down yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Asked {
+    /// No word yet; the package's short name.
+    Waiting(String),
+    /// It was refused, and why.
+    Refused(Problem),
+}
+
+/// Where the keys go inside the panel of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Focus {
+    /// The package field.
+    Field,
+    /// A URI below it.
+    Pick(usize),
+    /// The text below; it scrolls.
+    Details,
+}
+
+/// The opened device.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Panel {
+    /// Which.
+    pub(crate) device: DeviceId,
+    /// Where the keys go.
+    pub(crate) focus: Focus,
+    /// The package field.
+    pub(crate) field: Field,
+    /// Was enter pressed on what the field holds? Then a mistake is an error,
+    /// not a hint.
+    pub(crate) submitted: bool,
+    /// What the last paste left out.
+    pub(crate) dropped: Dropped,
+    /// Lines scrolled away.
+    pub(crate) scroll: usize,
+}
+
+/// A text that is typed in a line of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Bar {
+    /// The filter, and what was selected before.
+    Filter(Field, Option<DeviceId>),
+    /// A command, and what is wrong with it.
+    Prompt(Field, Option<String>),
+}
+
+/// A question or a list over everything else.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Dialog {
+    /// Shall this package go onto this device?
+    Confirm(Order),
+    /// Shall the watching of this update end?
+    GiveUp(DeviceId, UpdateId),
+    /// Shall the console end?
+    Quit,
+    /// What the keys do; lines scrolled away.
+    Help(usize),
+    /// The updates of this session, and the selected line.
+    Updates(usize),
+}
+
+/// An order that waits for its confirmation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Order {
+    /// Which device.
+    pub(crate) device: DeviceId,
+    /// Which package.
+    pub(crate) uri: PackageUri,
+    /// On a production hub: its name, as typed.
+    pub(crate) name: Option<Field>,
+    /// Was another name given?
+    pub(crate) wrong: bool,
+    /// Lines scrolled away.
+    pub(crate) scroll: usize,
+}
+
+/// The whole state of the console.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(crate) context: Context,
+    pub(crate) theme: Theme,
+    pub(crate) keymap: Keymap,
+    pub(crate) now: Timestamp,
+    pub(crate) last_key: Timestamp,
+    pub(crate) size: (u16, u16),
+    pub(crate) devices: Devices,
+    pub(crate) inventory: Inventory,
+    pub(crate) link: (Link, Option<Problem>),
+    pub(crate) ended: bool,
+    pub(crate) updates: Updates,
+    pub(crate) facts: HashMap<DeviceId, Facts>,
+    pub(crate) asked: HashMap<DeviceId, Asked>,
+    pub(crate) recent: Vec<PackageUri>,
+    pub(crate) samples: Vec<PackageUri>,
+    pub(crate) notice: Option<String>,
+    pub(crate) panel: Option<Panel>,
+    pub(crate) bar: Option<Bar>,
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) attention: Attention,
+}
+
+impl Model {
+    /// The console before anything has happened, on a terminal of `size`
+    /// columns and rows.
+    #[must_use]
+    pub fn new(context: Context, size: (u16, u16), now: Timestamp) -> Self {
+        let usable = |list: &[String]| -> Vec<PackageUri> {
+            let parsed = list.iter().filter_map(|text| PackageUri::parse(text).ok());
+            parsed.filter(|uri| !uri.expose().contains("***")).collect()
+        };
+        Self {
+            theme: Theme::built_in(context.colour),
+            keymap: Keymap::built_in(),
+            now,
+            last_key: now,
+            size,
+            devices: Devices::default(),
+            inventory: Inventory::default(),
+            link: (Link::Connecting, None),
+            ended: false,
+            updates: Updates::default(),
+            facts: HashMap::new(),
+            asked: HashMap::new(),
+            recent: usable(&context.recent_uris),
+            samples: usable(&context.sample_uris),
+            notice: context.first_notice.clone(),
+            panel: None,
+            bar: None,
+            dialog: None,
+            attention: Attention::default(),
+            context,
+        }
+    }
+
+    /// Where keys go now.
+    pub(crate) fn place(&self) -> Place {
+        match (&self.dialog, &self.bar, &self.panel) {
+            (Some(Dialog::Confirm(order)), ..) if order.name.is_some() => Place::Arm,
+            (Some(Dialog::Confirm(_) | Dialog::GiveUp(..)), ..) => Place::Confirm,
+            (Some(Dialog::Quit), ..) => Place::Quit,
+            (Some(Dialog::Help(_)), ..) => Place::Help,
+            (Some(Dialog::Updates(_)), ..) => Place::Updates,
+            (None, Some(Bar::Filter(..)), _) => Place::Filter,
+            (None, Some(Bar::Prompt(..)), _) => Place::Prompt,
+            (None, None, None) => Place::Table,
+            (None, None, Some(panel)) => match panel.focus {
+                Focus::Field => Place::Field,
+                Focus::Pick(_) => Place::Pick,
+                Focus::Details => Place::Details,
+            },
+        }
+    }
+
+    /// Do devices and details stand side by side?
+    pub(crate) fn is_wide(&self) -> bool {
+        self.size.0 >= WIDE
+    }
+
+    /// The device whose details are shown: the opened one, or beside the table
+    /// the selected one.
+    pub(crate) fn in_view(&self) -> Option<&DeviceId> {
+        match &self.panel {
+            Some(panel) => Some(&panel.device),
+            None if self.is_wide() => self.devices.selected(),
+            None => None,
+        }
+    }
+
+    /// May an update of this device be asked for now?
+    pub(crate) fn may_ask(&self, device: &DeviceId) -> bool {
+        !self.context.profile.read_only
+            && !self.ended
+            && self.updates.open_of(device).is_none()
+            && !matches!(self.asked.get(device), Some(Asked::Waiting(_)))
+    }
+
+    /// Updates that are in flight, and orders that the engine has not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        let waiting = self
+            .asked
+            .values()
+            .filter(|asked| matches!(asked, Asked::Waiting(_)));
+        self.updates.open().count() + waiting.count()
+    }
+
+    /// The URIs offered below the field: those used last come first, samples
+    /// at the end, each once.
+    pub(crate) fn offers(&self) -> Vec<(&'static str, &PackageUri)> {
+        let recent = self.recent.iter().map(|uri| ("recent", uri));
+        let samples = self.samples.iter().map(|uri| ("sample", uri));
+        let mut offers: Vec<(&'static str, &PackageUri)> = Vec::new();
+        for (kind, uri) in recent.chain(samples) {
+            if offers.len() < OFFERED && !offers.iter().any(|(_, known)| *known == uri) {
+                offers.push((kind, uri));
+            }
+        }
+        offers
+    }
+
+    /// The dialect of a device, and whether its twin has told that.
+    pub(crate) fn dialect(&self, device: &DeviceId) -> (&Dialect, bool) {
+        let dialects = &self.context.dialects;
+        if let Some(name) = self.facts.get(device).and_then(|f| f.dialect.as_deref()) {
+            return (dialects.named(name), true);
+        }
+        let known = self.updates.of(device);
+        let name = known.map_or("", |tracked| &tracked.update.intent.dialect);
+        (dialects.named(name), known.is_some())
+    }
+
+    /// The row of a device, if it is listed.
+    pub(crate) fn row(&self, device: &DeviceId) -> Option<&DeviceRow> {
+        self.devices.get(device)
+    }
+}

@@ -1,0 +1,71 @@
+//! The questions before something is done to a device.
+
+use super::super::action::Action;
+use super::super::message::Effect;
+use super::super::model::{Asked, Dialog, Focus, Model, Order};
+use crate::domain::event::{Command, Start};
+
+/// URIs of this session that are remembered.
+const REMEMBERED: usize = 9;
+
+/// An action while a confirmation is asked for.
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    match (model.dialog.take(), action) {
+        (_, Action::Back) => Vec::new(),
+        (Some(Dialog::GiveUp(_, update)), Action::Confirm) => {
+            vec![Effect::Send(Command::GiveUp(update))]
+        }
+        (Some(Dialog::Confirm(mut order)), Action::Confirm | Action::Submit) => {
+            let hub = &model.context.profile.name;
+            let named = order
+                .name
+                .as_ref()
+                .is_none_or(|typed| typed.text().trim() == hub);
+            if named && model.may_ask(&order.device) {
+                return start(model, order);
+            }
+            order.wrong = !named;
+            model.dialog = Some(Dialog::Confirm(order));
+            Vec::new()
+        }
+        (Some(Dialog::Confirm(mut order)), action) => {
+            match action {
+                Action::Next => order.scroll += 1,
+                Action::Previous => order.scroll = order.scroll.saturating_sub(1),
+                _ => {}
+            }
+            model.dialog = Some(Dialog::Confirm(order));
+            Vec::new()
+        }
+        (other, _) => {
+            model.dialog = other;
+            Vec::new()
+        }
+    }
+}
+
+/// Sends the order, arming the hub first where that is needed. The typed text
+/// stays in the field until the engine has taken the order, so that a refusal
+/// does not cost it.
+fn start(model: &mut Model, order: Order) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if order.name.is_some() {
+        let hub = model.context.profile.name.clone();
+        effects.push(Effect::Send(Command::Arm(hub)));
+    }
+    let waiting = Asked::Waiting(order.uri.file_name().to_owned());
+    model.asked.insert(order.device.clone(), waiting);
+    model.recent.retain(|known| *known != order.uri);
+    model.recent.insert(0, order.uri.clone());
+    model.recent.truncate(REMEMBERED);
+    if let Some(panel) = &mut model.panel {
+        panel.focus = Focus::Details;
+        panel.scroll = 0;
+    }
+    effects.push(Effect::Send(Command::Start(Start {
+        device: order.device,
+        uri: order.uri,
+        expect: None,
+    })));
+    effects
+}

@@ -1,0 +1,110 @@
+//! What the engine tells, folded in.
+
+use super::super::message::Effect;
+use super::super::model::facts::Facts;
+use super::super::model::{Asked, Model};
+use crate::domain::device::DeviceRow;
+use crate::domain::event::{Event, InventoryState, What};
+use crate::domain::id::DeviceId;
+use crate::engine::Snapshot;
+
+/// Folds a batch of events in. Rows are taken together, because a page of the
+/// listing has a thousand.
+pub(super) fn events(model: &mut Model, batch: &[Event]) -> Vec<Effect> {
+    let mut rows: Vec<DeviceRow> = Vec::new();
+    let mut effects = Vec::new();
+    for event in batch {
+        if let What::Device { device } = &event.what {
+            rows.push((**device).clone());
+        } else {
+            effects.extend(one(model, event));
+        }
+    }
+    model.devices.take(rows);
+    effects
+}
+
+fn one(model: &mut Model, event: &Event) -> Option<Effect> {
+    match &event.what {
+        What::Inventory {
+            state,
+            count,
+            problem,
+        } => {
+            let inventory = &mut model.inventory;
+            inventory.state = Some(*state);
+            inventory.count = *count;
+            inventory.problem.clone_from(problem);
+            if *state == InventoryState::Complete && std::mem::take(&mut inventory.again) {
+                return Some(Effect::Snapshot);
+            }
+        }
+        What::Link { state, problem } => model.link = (*state, problem.clone()),
+        What::Twin { twin } => {
+            let facts = model.facts.entry(twin.device_id.clone()).or_default();
+            facts.read(twin, &model.context.dialects, event.time);
+        }
+        What::DeviceProblem { problem } => {
+            if let Some(facts) = facts_of(model, event) {
+                facts.problem = Some(problem.clone());
+            }
+        }
+        What::Refused { problem } => {
+            if let Some(device) = &event.device_id {
+                let refused = Asked::Refused(problem.clone());
+                model.asked.insert(device.clone(), refused);
+            }
+        }
+        _ => update_event(model, event),
+    }
+    None
+}
+
+fn facts_of<'a>(model: &'a mut Model, event: &Event) -> Option<&'a mut Facts> {
+    let device: DeviceId = event.device_id.clone()?;
+    Some(model.facts.entry(device).or_default())
+}
+
+/// An event of one update: into its fold, and what its device reports into
+/// what is known of the device.
+fn update_event(model: &mut Model, event: &Event) {
+    if model.updates.apply(event) {
+        taken(model, event);
+    }
+    let (What::Phase { reported, .. } | What::Verdict { reported, .. }) = &event.what else {
+        return;
+    };
+    if let Some(facts) = facts_of(model, event) {
+        facts.reported(reported, event.time);
+    }
+}
+
+/// The engine has taken an order: the field has done its duty.
+fn taken(model: &mut Model, event: &Event) {
+    let Some(device) = &event.device_id else {
+        return;
+    };
+    model.asked.remove(device);
+    if let Some(panel) = model.panel.as_mut().filter(|p| p.device == *device) {
+        panel.field = Default::default();
+        panel.submitted = false;
+        panel.focus = super::super::model::Focus::Details;
+    }
+}
+
+/// Takes everything over as it stands.
+pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
+    model.devices.replace(snapshot.rows);
+    model.link = snapshot.link;
+    if let Some((state, problem)) = snapshot.inventory {
+        model.inventory.state = Some(state);
+        model.inventory.count = model.devices.len();
+        model.inventory.problem = problem;
+    }
+    for update in snapshot.updates {
+        if update.is_open() {
+            model.asked.remove(&update.device);
+        }
+        model.updates.restore(update);
+    }
+}

@@ -1,0 +1,131 @@
+//! What a message does to the model, and what is to be done outside. Pure:
+//! the same messages give the same model and the same effects.
+
+mod confirm;
+mod dialogs;
+mod engine;
+mod package;
+mod panel;
+mod prompt;
+mod table;
+
+use super::action::Action;
+use super::keymap::Place;
+use super::message::{Effect, Message};
+use super::model::{Bar, Dialog, Model};
+use super::view::layout::Areas;
+
+/// Folds one message into the model.
+pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    if matches!(
+        message,
+        Message::Act(_) | Message::Edit(_) | Message::Paste(_)
+    ) {
+        model.last_key = model.now;
+    }
+    let mut effects = match message {
+        Message::Tick(now) => {
+            model.now = model.now.max(now);
+            Vec::new()
+        }
+        Message::Resize(columns, rows) => {
+            model.size = (columns, rows);
+            Vec::new()
+        }
+        Message::Act(action) => act(model, action),
+        Message::Edit(request) => {
+            edit(model, |field| field.edit(request));
+            Vec::new()
+        }
+        Message::Paste(text) => {
+            package::paste(model, &text);
+            Vec::new()
+        }
+        Message::Events(batch) => engine::events(model, &batch),
+        Message::Snapshot(snapshot) => {
+            engine::snapshot(model, *snapshot);
+            Vec::new()
+        }
+        Message::EngineEnded => {
+            model.ended = true;
+            Vec::new()
+        }
+    };
+    settle(model);
+    effects.extend(model.attend());
+    effects
+}
+
+/// An action at the place where the keys go now.
+fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Quit => return dialogs::quit(model),
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Help => {
+            model.dialog = Some(Dialog::Help(0));
+            return Vec::new();
+        }
+        _ => {}
+    }
+    match model.place() {
+        Place::Table => table::act(model, action),
+        Place::Filter => prompt::filter(model, action),
+        Place::Prompt => prompt::prompt(model, action),
+        Place::Field => package::field(model, action),
+        Place::Pick => package::pick(model, action),
+        Place::Details => panel::act(model, action),
+        Place::Confirm | Place::Arm => confirm::act(model, action),
+        Place::Quit => dialogs::quit_question(model, action),
+        Place::Help => dialogs::help(model, action),
+        Place::Updates => dialogs::updates(model, action),
+        Place::Anywhere => Vec::new(),
+    }
+}
+
+/// Changes the text under the cursor, wherever that is.
+fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field)) {
+    match model.place() {
+        Place::Filter => prompt::edit_filter(model, change),
+        Place::Prompt => {
+            if let Some(Bar::Prompt(field, wrong)) = &mut model.bar {
+                change(field);
+                *wrong = None;
+            }
+        }
+        Place::Arm => {
+            if let Some(Dialog::Confirm(order)) = &mut model.dialog {
+                order.name.as_mut().map(change);
+                order.wrong = false;
+            }
+        }
+        Place::Field => {
+            if let Some(panel) = &mut model.panel {
+                change(&mut panel.field);
+                panel.submitted = false;
+                panel.dropped = Default::default();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Keeps the selected row in its window and every scrolled text within its
+/// length, whatever has just changed.
+fn settle(model: &mut Model) {
+    let areas = Areas::of(model);
+    model.devices.follow(areas.table_rows());
+    let most = |lines: usize, height: u16| lines.saturating_sub(usize::from(height));
+    if let Some(scroll) = model.panel.as_ref().map(|p| p.scroll).filter(|s| *s > 0) {
+        let lines = super::view::panel_length(model, areas.panel.width);
+        let scroll = scroll.min(most(lines, areas.panel.height));
+        if let Some(panel) = &mut model.panel {
+            panel.scroll = scroll;
+        }
+    }
+    let limit = super::view::dialog_overflow(model);
+    match &mut model.dialog {
+        Some(Dialog::Help(scroll)) => *scroll = (*scroll).min(limit),
+        Some(Dialog::Confirm(order)) => order.scroll = order.scroll.min(limit),
+        _ => {}
+    }
+}

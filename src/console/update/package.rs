@@ -1,0 +1,85 @@
+//! The package field and the URIs below it.
+
+use super::super::action::Action;
+use super::super::message::Effect;
+use super::super::model::field::Field;
+use super::super::model::{Dialog, Focus, Model, Order};
+use crate::domain::uri::PackageUri;
+
+/// An action while the cursor is in the field.
+pub(super) fn field(model: &mut Model, action: Action) -> Vec<Effect> {
+    let offered = model.offers().len();
+    match action {
+        Action::Submit => submit(model),
+        Action::Back => model.panel = None,
+        Action::Next if offered > 0 => focus(model, Focus::Pick(0)),
+        Action::Switch => focus(model, Focus::Details),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// An action while one of the URIs below is selected.
+pub(super) fn pick(model: &mut Model, action: Action) -> Vec<Effect> {
+    let Some(Focus::Pick(at)) = model.panel.as_ref().map(|p| p.focus) else {
+        return Vec::new();
+    };
+    let last = model.offers().len().saturating_sub(1);
+    match action {
+        Action::Next => focus(model, Focus::Pick((at + 1).min(last))),
+        Action::Previous if at == 0 => focus(model, Focus::Field),
+        Action::Previous => focus(model, Focus::Pick(at - 1)),
+        Action::Back => focus(model, Focus::Field),
+        Action::Submit => {
+            let chosen = model
+                .offers()
+                .get(at)
+                .map(|(_, uri)| uri.expose().to_owned());
+            if let (Some(text), Some(panel)) = (chosen, &mut model.panel) {
+                panel.field = Field::holding(&text);
+                panel.submitted = false;
+                panel.focus = Focus::Field;
+            }
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn focus(model: &mut Model, focus: Focus) {
+    if let Some(panel) = &mut model.panel {
+        panel.focus = focus;
+    }
+}
+
+/// Asks for confirmation if the field holds a URI; else the mistake under the
+/// field is an error from now on.
+fn submit(model: &mut Model) {
+    let Some(panel) = &mut model.panel else {
+        return;
+    };
+    panel.submitted = true;
+    if let Ok(uri) = PackageUri::parse(panel.field.text()) {
+        let production = model.context.profile.is_production();
+        model.dialog = Some(Dialog::Confirm(Order {
+            device: panel.device.clone(),
+            uri,
+            name: production.then(Field::default),
+            wrong: false,
+            scroll: 0,
+        }));
+    }
+}
+
+/// A text came from the clipboard: into whatever takes text. In the list below
+/// the field it goes into the field.
+pub(super) fn paste(model: &mut Model, text: &str) {
+    if matches!(model.panel.as_ref().map(|p| p.focus), Some(Focus::Pick(_))) {
+        focus(model, Focus::Field);
+    }
+    let mut dropped = Default::default();
+    super::edit(model, |field| dropped = field.paste(text));
+    if let Some(panel) = &mut model.panel {
+        panel.dropped = dropped;
+    }
+}

@@ -1,0 +1,89 @@
+//! The opened device: its details, and the way between updates in flight.
+
+use super::super::action::Action;
+use super::super::message::Effect;
+use super::super::model::field::Field;
+use super::super::model::{Dialog, Focus, Model, Panel};
+use super::super::view::layout::Areas;
+use crate::domain::id::DeviceId;
+
+/// Opens a device, with the cursor in an empty package field if `focus` asks
+/// for that and an update may be asked for.
+pub(super) fn open(model: &mut Model, device: DeviceId, focus: Focus) {
+    let focus = if model.may_ask(&device) {
+        focus
+    } else {
+        Focus::Details
+    };
+    model.devices.select(&device);
+    model.panel = Some(Panel {
+        device,
+        focus,
+        field: Field::default(),
+        submitted: false,
+        dropped: Default::default(),
+        scroll: 0,
+    });
+}
+
+/// An action while the keys go to the details.
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    let page = usize::from(Areas::of(model).panel.height.max(2)) - 1;
+    let Some(device) = model.panel.as_ref().map(|p| p.device.clone()) else {
+        return Vec::new();
+    };
+    let may_ask = model.may_ask(&device);
+    match action {
+        Action::Next => scroll(model, |at| at + 1),
+        Action::Previous => scroll(model, |at| at.saturating_sub(1)),
+        Action::PageDown => scroll(model, |at| at + page),
+        Action::PageUp => scroll(model, |at| at.saturating_sub(page)),
+        Action::First => scroll(model, |_| 0),
+        Action::Last => scroll(model, |_| usize::MAX),
+        Action::Open | Action::Switch if may_ask => {
+            if let Some(panel) = &mut model.panel {
+                panel.focus = Focus::Field;
+                panel.scroll = 0;
+            }
+        }
+        Action::Back | Action::Switch => model.panel = None,
+        Action::Updates => model.dialog = Some(Dialog::Updates(0)),
+        Action::NextUpdate | Action::PreviousUpdate => {
+            let forward = action == Action::NextUpdate;
+            if let Some(id) = neighbour_in_flight(model, forward) {
+                open(model, id, Focus::Details);
+            }
+        }
+        Action::GiveUp => {
+            if let Some(update) = model.updates.open_of(&device) {
+                model.dialog = Some(Dialog::GiveUp(device, update.id.clone()));
+            }
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn scroll(model: &mut Model, to: impl FnOnce(usize) -> usize) {
+    if let Some(panel) = &mut model.panel {
+        panel.scroll = to(panel.scroll);
+    }
+}
+
+/// The next device, in the order of ids and round the end, that has an update
+/// in flight.
+pub(super) fn neighbour_in_flight(model: &Model, forward: bool) -> Option<DeviceId> {
+    let mut ids: Vec<&DeviceId> = model.updates.open().map(|update| &update.device).collect();
+    ids.sort();
+    let here = match &model.panel {
+        Some(panel) => Some(&panel.device),
+        None => model.devices.selected(),
+    };
+    let found = if forward {
+        ids.iter().find(|id| Some(**id) > here).or(ids.first())
+    } else {
+        let before = ids.iter().rev().find(|id| Some(**id) < here);
+        before.or(ids.last())
+    };
+    found.map(|id| (*id).clone())
+}

@@ -1,0 +1,61 @@
+//! The table: moving, opening, listing again.
+
+use super::super::action::Action;
+use super::super::message::Effect;
+use super::super::model::field::Field;
+use super::super::model::{Bar, Dialog, Focus, Model};
+use super::super::view::layout::Areas;
+use super::panel;
+use crate::domain::event::{Command, InventoryState};
+
+/// An action while the keys go to the table.
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    let page = isize::try_from(Areas::of(model).table_rows().max(1)).unwrap_or(isize::MAX);
+    match action {
+        Action::Next => model.devices.step(1),
+        Action::Previous => model.devices.step(-1),
+        Action::PageDown => model.devices.step(page),
+        Action::PageUp => model.devices.step(-page),
+        Action::First => model.devices.step(isize::MIN),
+        Action::Last => model.devices.step(isize::MAX),
+        Action::Open => {
+            if let Some(id) = model.devices.selected().cloned() {
+                panel::open(model, id, Focus::Field);
+            }
+        }
+        Action::Switch => {
+            if let Some(id) = model.devices.selected().cloned() {
+                panel::open(model, id, Focus::Details);
+            }
+        }
+        Action::Filter => {
+            let field = Field::holding(model.devices.filter());
+            let before = model.devices.selected().cloned();
+            model.bar = Some(Bar::Filter(field, before));
+        }
+        Action::Prompt => model.bar = Some(Bar::Prompt(Field::default(), None)),
+        Action::List => return list(model),
+        Action::Updates => model.dialog = Some(Dialog::Updates(0)),
+        Action::NextUpdate => jump_to_update(model, true),
+        Action::PreviousUpdate => jump_to_update(model, false),
+        Action::Back if model.devices.filter().is_empty() => model.notice = None,
+        Action::Back => model.devices.set_filter(""),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Lists the hub's devices again, unless that is under way.
+pub(super) fn list(model: &mut Model) -> Vec<Effect> {
+    if model.inventory.state == Some(InventoryState::Listing) {
+        return Vec::new();
+    }
+    model.inventory.again = true;
+    vec![Effect::Send(Command::List)]
+}
+
+fn jump_to_update(model: &mut Model, forward: bool) {
+    if let Some(id) = panel::neighbour_in_flight(model, forward) {
+        model.devices.select(&id);
+    }
+}

@@ -1,0 +1,122 @@
+//! The question before a package goes onto a device: which device, which hub,
+//! which package, and exactly what is sent. Wrapped, never cut; the answer's
+//! line stays in sight.
+
+use ratatui::Frame;
+use ratatui::text::Span;
+
+use super::super::model::{Model, Order};
+use super::super::text::{safe, width as columns_of};
+use super::super::theme::Role;
+use super::dialogs::Window;
+use super::doc::Doc;
+use crate::domain::clean;
+
+/// Columns of the names.
+const LABEL: usize = 9;
+
+pub(super) fn draw(model: &Model, order: &Order, frame: &mut Frame) {
+    let window = window(model, order);
+    let (body, foot) = window.draw(model, frame, "Send this update?");
+    text(model, order, window.width()).draw(frame, body, order.scroll, &model.theme);
+    answer(model, order, window.width()).draw(frame, foot, 0, &model.theme);
+}
+
+/// Lines that do not fit.
+pub(super) fn overflow(model: &Model, order: &Order) -> usize {
+    let window = window(model, order);
+    let lines = text(model, order, window.width()).lines.len();
+    lines.saturating_sub(window.body_height())
+}
+
+fn window(model: &Model, order: &Order) -> Window {
+    let width = Window::inner_width(model, 76);
+    let body = text(model, order, width).lines.len();
+    let foot = answer(model, order, width).lines.len();
+    Window::of(model, width, body, foot)
+}
+
+/// What is going to happen.
+fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
+    let mut doc = Doc::new(&model.theme, width);
+    let profile = &model.context.profile;
+    doc.labelled(
+        "device",
+        LABEL,
+        Some(Role::Title),
+        order.device.as_str(),
+        true,
+    );
+    let environment = match (profile.is_production(), &profile.environment) {
+        (true, _) => doc.span(Role::Alarm, " PRODUCTION "),
+        (false, Some(name)) => doc.span(Role::Muted, format!("· {}", safe(name))),
+        (false, None) => Span::default(),
+    };
+    let name = safe(&profile.name);
+    let room = width.saturating_sub(LABEL + columns_of(&environment.content) + 1);
+    doc.labelled("hub", LABEL, Some(Role::Title), &name, true);
+    match doc.lines.last_mut() {
+        Some(line) if columns_of(&name) <= room => {
+            line.spans.extend([Span::raw(" "), environment]);
+        }
+        _ => doc.line(vec![Span::raw(" ".repeat(LABEL)), environment]),
+    }
+    doc.labelled("", LABEL, Some(Role::Muted), &safe(&profile.host), true);
+    doc.labelled(
+        "package",
+        LABEL,
+        Some(Role::Title),
+        order.uri.redacted(),
+        true,
+    );
+    let (dialect, known) = model.dialect(&order.device);
+    doc.labelled("method", LABEL, None, dialect.method, true);
+    let payload = dialect.payload.build(order.uri.redacted()).to_string();
+    doc.labelled("payload", LABEL, None, &clean::json(&payload), true);
+    if order.uri.holds_secrets() {
+        let note = "*** hides the signature here; the device gets the URI whole";
+        doc.labelled("", LABEL, Some(Role::Hint), note, false);
+    }
+    if !known {
+        let note =
+            "the device is not read yet; one that speaks another dialect gets its own payload";
+        doc.labelled("", LABEL, Some(Role::Doubt), note, false);
+    }
+    doc
+}
+
+/// How to say yes.
+fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
+    let mut doc = Doc::new(&model.theme, columns);
+    let Some(field) = &order.name else {
+        let apart = if columns < 44 { "  " } else { "    " };
+        let keys = vec![
+            doc.span(Role::Key, "y"),
+            doc.span(Role::Muted, "/"),
+            doc.span(Role::Key, "enter"),
+            Span::raw(" sends it"),
+            Span::raw(apart),
+            doc.span(Role::Key, "n"),
+            doc.span(Role::Muted, "/"),
+            doc.span(Role::Key, "esc"),
+            Span::raw(" goes back"),
+        ];
+        doc.line(keys);
+        return doc;
+    };
+    let name = safe(&model.context.profile.name);
+    let ask = format!("Production: type {name} and enter to send; esc goes back");
+    if order.wrong {
+        let why = format!("✗ that is not the hub's name; type {name}, or esc to go back");
+        doc.text(Role::Bad, &why);
+    } else {
+        doc.text(Role::Doubt, &ask);
+    }
+    let prompt = "hub › ";
+    let room = columns.saturating_sub(columns_of(prompt));
+    let (typed, cursor) = field.window(field.text(), room);
+    doc.cursor = Some((columns_of(prompt) + cursor, doc.lines.len()));
+    let line = vec![doc.span(Role::Key, prompt), doc.span(Role::Input, typed)];
+    doc.line(line);
+    doc
+}

@@ -1,0 +1,380 @@
+//! The table of devices: only the rows in the window are built.
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::super::model::{Asked, Bar, Model};
+use super::super::text::{Grain, age, count, cut, fit, safe, width};
+use super::super::theme::Role;
+use super::doc::Doc;
+use super::gauge;
+use crate::domain::device::{Connection, DeviceRow, Enablement};
+use crate::domain::event::InventoryState;
+use crate::domain::phase::Phase;
+use crate::domain::time::hub_time;
+use crate::domain::update::Update;
+
+/// Lines above the rows: the heading, what is wrong with the list, the heads.
+pub(super) fn heading_height(model: &Model, area: Rect) -> usize {
+    if model.devices.len() == 0 {
+        return 1;
+    }
+    2 + trouble(model, area.width)
+        .lines
+        .len()
+        .min(usize::from(area.height / 3))
+}
+
+pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
+    let mut row = Rect { height: 1, ..area };
+    heading(model, frame, row);
+    row.y += 1;
+    if model.devices.len() == 0 {
+        let rest = Rect {
+            y: row.y,
+            height: area.height.saturating_sub(1),
+            ..area
+        };
+        return empty(model, area.width).draw(frame, rest, 0, &model.theme);
+    }
+    let between = u16::try_from(heading_height(model, area) - 2).unwrap_or(0);
+    let part = Rect {
+        height: between,
+        ..row
+    };
+    trouble(model, area.width).draw(frame, part, 0, &model.theme);
+    row.y += between;
+    let columns = Columns::of(model, usize::from(area.width));
+    columns.heads(model).render(row, frame.buffer_mut());
+    row.y += 1;
+    let height = usize::from(area.bottom().saturating_sub(row.y));
+    for (device, selected) in model.devices.window(height) {
+        let line = columns.row(model, device, selected);
+        if selected && model.panel.is_none() {
+            frame
+                .buffer_mut()
+                .set_style(row, model.theme.style(Role::Selected));
+        }
+        line.render(row, frame.buffer_mut());
+        row.y += 1;
+    }
+    if model.devices.shown() == 0 {
+        let text = format!(" no id holds “{}”", cut(model.devices.filter(), 30));
+        Line::styled(text, model.theme.style(Role::Muted)).render(row, frame.buffer_mut());
+    }
+}
+
+/// `Devices 1,204` with the filter, how many it shows, and how far the list is.
+fn heading(model: &Model, frame: &mut Frame, area: Rect) {
+    let style = |role| model.theme.style(role);
+    let mut spans = vec![Span::styled(" Devices ", style(Role::Title))];
+    if model.devices.len() > 0 {
+        spans.push(Span::raw(count(model.devices.len())));
+    }
+    let mut cursor = None;
+    let typed = match &model.bar {
+        Some(Bar::Filter(field, _)) => Some(field),
+        _ => None,
+    };
+    if typed.is_some() || !model.devices.filter().is_empty() {
+        spans.push(Span::styled("  /", style(Role::Key)));
+        let before: usize = spans.iter().map(|s| width(&s.content)).sum();
+        let text = match typed {
+            Some(field) => {
+                let room = usize::from(area.width).saturating_sub(before + 14);
+                let (text, at) = field.window(field.text(), room.min(40));
+                cursor = Some(before + at);
+                text
+            }
+            None => cut(model.devices.filter(), 24),
+        };
+        spans.push(Span::styled(format!("{text} "), style(Role::Input)));
+        let shown = format!("  {} shown", count(model.devices.shown()));
+        spans.push(Span::styled(shown, style(Role::Muted)));
+    }
+    if let Some(InventoryState::Listing) | None = model.inventory.state {
+        if model.devices.len() > 0 {
+            spans.push(Span::styled("  listing…", style(Role::Busy)));
+        }
+    }
+    beyond(model, area, &mut spans);
+    Line::from(spans).render(area, frame.buffer_mut());
+    if let Some(at) = cursor.filter(|_| model.dialog.is_none()) {
+        let x = area.x + u16::try_from(at).unwrap_or(0);
+        frame.set_cursor_position(Position::new(x, area.y));
+    }
+}
+
+/// At the right end: how many rows are above and below the window.
+fn beyond(model: &Model, area: Rect, spans: &mut Vec<Span<'static>>) {
+    let height = super::layout::Areas::of(model).table_rows();
+    let text = match model.devices.beyond(height) {
+        (0, 0) => return,
+        (0, below) => format!("↓ {}", count(below)),
+        (above, 0) => format!("↑ {}", count(above)),
+        (above, below) => format!("↑ {}  ↓ {}", count(above), count(below)),
+    };
+    let used: usize = spans.iter().map(|s| width(&s.content)).sum();
+    let room = usize::from(area.width).saturating_sub(used + 1);
+    if width(&text) < room {
+        spans.push(Span::raw(" ".repeat(room - width(&text))));
+        spans.push(Span::styled(text, model.theme.style(Role::Muted)));
+    }
+}
+
+/// Why the list is not whole, while there are rows to show all the same.
+fn trouble(model: &Model, columns: u16) -> Doc<'_> {
+    let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
+    if let (Some(InventoryState::Failed), Some(problem)) =
+        (model.inventory.state, &model.inventory.problem)
+    {
+        doc.problem(Role::Bad, "✗", problem);
+        doc.indented(Role::Hint, 2, "The list is not whole; r lists again.");
+    }
+    doc
+}
+
+/// What stands instead of rows, and what to do about it.
+fn empty(model: &Model, columns: u16) -> Doc<'_> {
+    let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
+    doc.blank();
+    match (model.inventory.state, &model.inventory.problem) {
+        _ if model.ended => doc.text(Role::Muted, "Nothing was listed."),
+        (None | Some(InventoryState::Listing), _) => {
+            doc.text(Role::Busy, "Listing the hub's devices…")
+        }
+        (Some(InventoryState::Complete), _) => {
+            doc.text(Role::Title, "This hub has no devices yet.");
+            doc.text(
+                Role::Muted,
+                "Create one in the hub, then press r to list again.",
+            );
+        }
+        (Some(InventoryState::Failed), problem) => {
+            match problem {
+                // It stands right above already.
+                Some(problem) if model.link.1.as_ref() == Some(problem) => {}
+                Some(problem) => doc.problem(Role::Bad, "✗", problem),
+                None => doc.text(Role::Bad, "✗ The devices could not be listed."),
+            }
+            doc.blank();
+            let text = "Press r to list again. A device whose id you know opens with :device ID.";
+            doc.text(Role::Muted, text);
+        }
+    }
+    doc
+}
+
+/// How wide each column is; 0 is not shown.
+struct Columns {
+    all: usize,
+    id: usize,
+    firmware: usize,
+    phase: usize,
+    last: usize,
+    age: usize,
+}
+
+/// The bar, the sign, a blank.
+const FRONT: usize = 3;
+const GAP: usize = 2;
+/// Widths of phase, firmware and last update, from generous to none.
+const WIDTHS: [(usize, usize, usize); 8] = [
+    (16, 10, 16),
+    (16, 10, 10),
+    (15, 8, 10),
+    (15, 8, 0),
+    (16, 0, 0),
+    (14, 0, 0),
+    (12, 0, 0),
+    (0, 0, 0),
+];
+
+impl Columns {
+    fn of(model: &Model, all: usize) -> Self {
+        let age = 5;
+        let longest = model.devices.longest_id().max(6);
+        let id = longest.min(all * 2 / 5);
+        // The connection's sign and the age are always there; the others as
+        // many and as wide as fit.
+        let rest = all.saturating_sub(FRONT + id + GAP + 1 + GAP + age + 1);
+        let taken = |(phase, firmware, last): (usize, usize, usize)| {
+            [phase, firmware, last]
+                .into_iter()
+                .filter(|columns| *columns > 0)
+                .map(|columns| columns + GAP)
+                .sum::<usize>()
+        };
+        let fits = WIDTHS.into_iter().find(|widths| taken(*widths) <= rest);
+        let (phase, firmware, last) = fits.unwrap_or_default();
+        // What is left goes to ids that were cut.
+        let more = (rest - taken((phase, firmware, last))).min(longest - id);
+        Self {
+            all,
+            id: id + more,
+            firmware,
+            phase,
+            last,
+            age,
+        }
+    }
+
+    fn heads(&self, model: &Model) -> Line<'static> {
+        let mut text = " ".repeat(FRONT);
+        text.push_str(&fit("device", self.id + GAP + 1 + GAP));
+        for (head, columns) in [
+            ("firmware", self.firmware),
+            ("phase", self.phase),
+            ("last update", self.last),
+        ] {
+            if columns > 0 {
+                text.push_str(&fit(head, columns + GAP));
+            }
+        }
+        let age = "age";
+        let fill = self.all.saturating_sub(width(&text) + age.len() + 1);
+        text.push_str(&" ".repeat(fill));
+        text.push_str(age);
+        Line::styled(text, model.theme.style(Role::Head))
+    }
+
+    fn row(&self, model: &Model, row: &DeviceRow, selected: bool) -> Line<'static> {
+        let style = |role| model.theme.style(role);
+        // On the selected row the theme's own ground and ink stand, except
+        // where a colour tells a state.
+        let lit = selected && model.panel.is_none();
+        let quiet = if lit {
+            Style::new()
+        } else {
+            style(Role::Muted)
+        };
+        let strong = if selected {
+            style(Role::Title)
+        } else {
+            Style::new()
+        };
+        let bar = if selected { "▌" } else { " " };
+        let state = State::of(model, row);
+        let mut spans = vec![
+            Span::styled(bar, style(Role::Cursor)),
+            Span::styled(format!("{} ", state.sign), state.style(model, quiet)),
+            Span::styled(fit(&safe(row.device_id.as_str()), self.id + GAP), strong),
+        ];
+        let (sign, role) = connection_sign(row);
+        let sign_style = role.map_or(quiet, style);
+        spans.push(Span::styled(format!("{sign}  "), sign_style));
+        if self.firmware > 0 {
+            let text = row.firmware.as_deref().map_or("–".to_owned(), safe);
+            let style = row.firmware.as_ref().map_or(quiet, |_| Style::new());
+            let text = fit(&cut(&text, self.firmware), self.firmware + GAP);
+            spans.push(Span::styled(text, style));
+        }
+        if self.phase > 0 {
+            let text = fit(&state.text(self.phase), self.phase + GAP);
+            spans.push(Span::styled(text, state.style(model, quiet)));
+        }
+        if self.last > 0 {
+            let text = last_update(row, self.last);
+            spans.push(Span::styled(
+                fit(&cut(&text, self.last), self.last + GAP),
+                quiet,
+            ));
+        }
+        let age = age(model.now, state.seen, state.grain);
+        let used: usize = spans.iter().map(|s| width(&s.content)).sum();
+        let fill = self.all.saturating_sub(used + width(&age) + 1);
+        debug_assert!(width(&age) <= self.age);
+        spans.push(Span::raw(" ".repeat(fill)));
+        spans.push(Span::styled(age, quiet));
+        Line::from(spans)
+    }
+}
+
+/// What a row says about the device's update: a sign, words, how old it is.
+pub(super) struct State {
+    sign: &'static str,
+    word: String,
+    percent: Option<f64>,
+    role: Option<Role>,
+    pub(super) seen: jiff::Timestamp,
+    pub(super) grain: Grain,
+}
+
+impl State {
+    /// The order that waits, the update of this session, or what the device
+    /// reported before.
+    pub(super) fn of(model: &Model, row: &DeviceRow) -> Self {
+        let update = model.updates.of(&row.device_id).map(|t| &t.update);
+        let seen = update.map_or(row.seen, |update| row.seen.max(update.changed));
+        let (sign, word, role) = match (model.asked.get(&row.device_id), update) {
+            (Some(Asked::Waiting(_)), _) => ("▸", "asking…".to_owned(), Some(Role::Busy)),
+            (_, Some(update)) if update.is_open() => told(update),
+            (Some(Asked::Refused(_)), _) => ("✗", "refused".to_owned(), Some(Role::Bad)),
+            (None, Some(update)) => told(update),
+            (None, None) => reported(row),
+        };
+        let open = update.filter(|update| update.is_open());
+        let sure = open.filter(|update| update.doubt.is_none());
+        Self {
+            sign,
+            word,
+            percent: sure.and_then(|update| update.steps.last()?.percent),
+            role,
+            seen,
+            grain: open.map_or(Grain::Coarse, |_| Grain::Fine),
+        }
+    }
+
+    /// The word with the percentage where both fit, else the word.
+    fn text(&self, columns: usize) -> String {
+        let whole = self.percent.map(|p| format!("{} {p:.0}%", self.word));
+        whole
+            .filter(|text| width(text) <= columns)
+            .unwrap_or_else(|| cut(&self.word, columns))
+    }
+
+    fn style(&self, model: &Model, quiet: Style) -> Style {
+        self.role.map_or(quiet, |role| model.theme.style(role))
+    }
+}
+
+fn told(update: &Update) -> (&'static str, String, Option<Role>) {
+    let word = update.word().to_owned();
+    (gauge::sign(update), word, Some(gauge::role(update)))
+}
+
+/// Nobody of this session asked for it: the device's own words, quietly.
+fn reported(row: &DeviceRow) -> (&'static str, String, Option<Role>) {
+    let words = row.reported_status.as_deref().map(safe);
+    match (row.phase, words) {
+        (None | Some(Phase::Idle), _) => (" ", "–".to_owned(), None),
+        (Some(Phase::Unknown), Some(words)) => (" ", format!("“{words}”"), None),
+        (Some(phase @ Phase::Failed), _) => (" ", phase.name().to_owned(), Some(Role::Bad)),
+        (Some(phase), _) => (" ", phase.name().to_owned(), None),
+    }
+}
+
+/// `●` connected, `○` not, `⊘` shut out.
+pub(super) fn connection_sign(row: &DeviceRow) -> (&'static str, Option<Role>) {
+    match (row.status, row.connection) {
+        (Enablement::Disabled, _) => ("⊘", Some(Role::Doubt)),
+        (_, Connection::Connected) => ("●", Some(Role::Good)),
+        (_, Connection::Disconnected) => ("○", None),
+    }
+}
+
+/// When the device's last update ended: in one format if it is a time, else in
+/// the device's own.
+pub(super) fn last_update(row: &DeviceRow, columns: usize) -> String {
+    let Some(text) = row.last_update.as_deref() else {
+        return "–".to_owned();
+    };
+    match hub_time(text) {
+        Some(time) if columns >= 16 => time.strftime("%Y-%m-%d %H:%M").to_string(),
+        Some(time) => time.strftime("%Y-%m-%d").to_string(),
+        None => safe(text),
+    }
+}

@@ -1,0 +1,291 @@
+//! The windows over everything else: help, the list of updates, questions.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Clear, Widget};
+
+use super::super::keymap::shown;
+use super::super::model::{Dialog, Model};
+use super::super::text::{Grain, age, cut, fit, plural, safe, width};
+use super::super::theme::Role;
+use super::doc::Doc;
+use super::gauge;
+use super::layout::Areas;
+use crate::domain::gauge::Gauge;
+use crate::domain::update::Update;
+
+/// Below this size a window has no border and takes the whole screen.
+const FRAMED: (u16, u16) = (60, 18);
+
+/// Columns of the keys in the help.
+const KEYS: usize = 20;
+
+/// Where a window stands: a body that may scroll, and a foot that does not.
+pub(super) struct Window {
+    outer: Rect,
+    inner: Rect,
+    foot: u16,
+    framed: bool,
+}
+
+impl Window {
+    /// The columns that a window's text gets when it wants `wanted`.
+    pub(super) fn inner_width(model: &Model, wanted: usize) -> usize {
+        let margin = if framed(model) { 6 } else { 2 };
+        usize::from(model.size.0).saturating_sub(margin).min(wanted)
+    }
+
+    /// A window for so many lines, in the middle of the screen.
+    pub(super) fn of(model: &Model, columns: usize, body: usize, foot: usize) -> Self {
+        let (wide, high) = model.size;
+        let rows = |lines: usize| u16::try_from(lines).unwrap_or(u16::MAX);
+        let foot = rows(foot);
+        if !framed(model) {
+            let outer = Rect::new(0, 0, wide, high);
+            // The title's line.
+            let inner = Rect {
+                y: outer.y + 1.min(outer.height),
+                height: outer.height.saturating_sub(1),
+                ..outer
+            };
+            return Self {
+                outer,
+                inner,
+                foot: foot.min(inner.height),
+                framed: false,
+            };
+        }
+        let gap = u16::from(foot > 0);
+        let height = rows(body)
+            .saturating_add(foot + gap + 4)
+            .min(high.saturating_sub(4));
+        let width = rows(columns + 4).min(wide);
+        let outer = Rect::new((wide - width) / 2, (high - height) / 2, width, height);
+        let inner = Rect {
+            x: outer.x + 1,
+            y: outer.y + 2,
+            width: outer.width.saturating_sub(2),
+            height: outer.height.saturating_sub(4),
+        };
+        Self {
+            outer,
+            inner,
+            foot: foot.min(inner.height),
+            framed: true,
+        }
+    }
+
+    /// The columns of its text.
+    pub(super) fn width(&self) -> usize {
+        usize::from(self.inner.width.saturating_sub(2))
+    }
+
+    /// The lines of its body.
+    pub(super) fn body_height(&self) -> usize {
+        usize::from(self.body().height)
+    }
+
+    fn body(&self) -> Rect {
+        let gap = u16::from(self.framed && self.foot > 0);
+        let height = self.inner.height.saturating_sub(self.foot + gap);
+        Rect {
+            height,
+            ..self.inner
+        }
+    }
+
+    /// Draws what is around the text; gives the places of body and foot.
+    pub(super) fn draw(&self, model: &Model, frame: &mut Frame, title: &str) -> (Rect, Rect) {
+        let style = model
+            .theme
+            .style(Role::Title)
+            .remove_modifier(Modifier::DIM);
+        // What lies behind steps back.
+        let behind = Areas::of(model);
+        let screen = behind.table.union(behind.panel).intersection(frame.area());
+        frame
+            .buffer_mut()
+            .set_style(screen, Style::new().add_modifier(Modifier::DIM));
+        let outer = self.outer.intersection(frame.area());
+        Clear.render(outer, frame.buffer_mut());
+        if self.framed {
+            Block::bordered()
+                .border_type(BorderType::Rounded)
+                .border_style(model.theme.style(Role::Rule))
+                .title(Line::styled(format!(" {title} "), style))
+                .render(outer, frame.buffer_mut());
+        } else {
+            let row = Rect {
+                height: 1.min(outer.height),
+                ..outer
+            };
+            Line::styled(format!(" {title}"), style).render(row, frame.buffer_mut());
+        }
+        let body = self.body();
+        let foot = Rect {
+            y: self.inner.bottom() - self.foot,
+            height: self.foot,
+            ..self.inner
+        };
+        (body, foot)
+    }
+}
+
+fn framed(model: &Model) -> bool {
+    model.size.0 >= FRAMED.0 && model.size.1 >= FRAMED.1
+}
+
+pub(super) fn draw(model: &Model, dialog: &Dialog, frame: &mut Frame) {
+    let (title, body, foot, scroll) = match dialog {
+        Dialog::Help(scroll) => ("Keys", help(model), Doc::new(&model.theme, 8), *scroll),
+        Dialog::Updates(at) => {
+            let scroll = (at + 1).saturating_sub(usize::from(model.size.1.saturating_sub(8)));
+            (
+                "Updates of this session",
+                updates(model, *at),
+                Doc::new(&model.theme, 8),
+                scroll,
+            )
+        }
+        Dialog::Quit => ("Quit?", quit(model), yes_or_no(model, "quits", "stays"), 0),
+        Dialog::GiveUp(device, _) => {
+            let body = give_up(model, device.as_str());
+            (
+                "Give this update up?",
+                body,
+                yes_or_no(model, "gives it up", "goes back"),
+                0,
+            )
+        }
+        Dialog::Confirm(_) => return,
+    };
+    let window = Window::of(model, body.width, body.lines.len(), foot.lines.len());
+    let (place, below) = window.draw(model, frame, title);
+    body.draw(frame, place, scroll, &model.theme);
+    foot.draw(frame, below, 0, &model.theme);
+}
+
+/// Lines of the help that do not fit.
+pub(super) fn help_overflow(model: &Model) -> usize {
+    let help = help(model);
+    let window = Window::of(model, help.width, help.lines.len(), 0);
+    help.lines.len().saturating_sub(window.body_height())
+}
+
+/// Every binding of the keymap, place by place.
+fn help(model: &Model) -> Doc<'_> {
+    let mut doc = Doc::new(&model.theme, Window::inner_width(model, 68));
+    for (n, (place, bindings)) in model.keymap.places().enumerate() {
+        if n > 0 {
+            doc.blank();
+        }
+        doc.text(Role::Title, place.title());
+        for binding in bindings {
+            let keys: Vec<&str> = binding.keys.iter().map(|k| shown(k)).collect();
+            let about = super::super::text::wrap(&binding.about, doc.width.saturating_sub(KEYS));
+            for (n, line) in about.into_iter().enumerate() {
+                let keys = if n == 0 {
+                    keys.join("  ")
+                } else {
+                    String::new()
+                };
+                let spans = vec![doc.span(Role::Key, fit(&keys, KEYS)), Span::raw(line)];
+                doc.line(spans);
+            }
+        }
+    }
+    doc
+}
+
+fn quit(model: &Model) -> Doc<'_> {
+    let mut doc = Doc::new(&model.theme, Window::inner_width(model, 60));
+    let count = model.in_flight();
+    let (are, they) = if count == 1 {
+        ("is", "It goes")
+    } else {
+        ("are", "They go")
+    };
+    let text = format!("{} {are} in flight.", plural(count, "update"));
+    doc.text(Role::Title, &text);
+    let text = format!(
+        "{they} on on the device{}; only the watching ends. \
+         `otadeck watch --resume` carries on with it.",
+        if count == 1 { "" } else { "s" }
+    );
+    doc.text(Role::Muted, &text);
+    doc
+}
+
+fn give_up<'a>(model: &'a Model, device: &str) -> Doc<'a> {
+    let mut doc = Doc::new(&model.theme, Window::inner_width(model, 60));
+    doc.labelled("device", 9, Some(Role::Title), device, true);
+    let text = "The device is not stopped: what it has begun it may finish. \
+                Only the watching ends, with the outcome givenUp, and the device \
+                is free for another order.";
+    doc.text(Role::Muted, text);
+    doc
+}
+
+fn yes_or_no<'a>(model: &'a Model, yes: &str, no: &str) -> Doc<'a> {
+    let mut doc = Doc::new(&model.theme, 60);
+    let line = vec![
+        doc.span(Role::Key, "y"),
+        Span::raw(format!(" {yes}    ")),
+        doc.span(Role::Key, "n"),
+        Span::raw(format!(" {no}")),
+    ];
+    doc.line(line);
+    doc
+}
+
+/// One line an update: device, a small gauge, a word, how long ago.
+fn updates(model: &Model, at: usize) -> Doc<'_> {
+    let mut doc = Doc::new(&model.theme, Window::inner_width(model, 76));
+    let listed = model.updates.listed();
+    if listed.is_empty() {
+        doc.text(
+            Role::Muted,
+            "None yet: open a device and give it a package.",
+        );
+    }
+    for (n, update) in listed.into_iter().enumerate() {
+        let line = update_line(&doc, model, update, n == at);
+        doc.line(line);
+    }
+    doc
+}
+
+fn update_line(doc: &Doc, model: &Model, update: &Update, here: bool) -> Vec<Span<'static>> {
+    let columns = doc.width;
+    let role = gauge::role(update);
+    let dialect = model.context.dialects.named(&update.intent.dialect);
+    let id_width = (columns / 3).min(24);
+    let bar_width = if columns > 56 { 22 } else { 0 };
+    let grain = if update.is_open() {
+        Grain::Fine
+    } else {
+        Grain::Coarse
+    };
+    let mut spans = vec![
+        doc.span(Role::Cursor, if here { "▌" } else { " " }),
+        doc.span(role, format!("{} ", gauge::sign(update))),
+        doc.span(
+            if here { Role::Title } else { Role::Input },
+            fit(&cut(&safe(update.device.as_str()), id_width), id_width + 2),
+        ),
+    ];
+    if bar_width > 0 {
+        let gauge = Gauge::of(update, &dialect.phases());
+        spans.extend(gauge::bar(&gauge, role, bar_width, doc.theme));
+        spans.push(Span::raw("  "));
+    }
+    spans.push(doc.span(role, fit(update.word(), 13)));
+    let age = age(model.now, update.changed, grain);
+    let used: usize = spans.iter().map(|s| width(&s.content)).sum();
+    let fill = columns.saturating_sub(used + width(&age));
+    spans.push(Span::raw(" ".repeat(fill)));
+    spans.push(doc.span(Role::Muted, age));
+    spans
+}

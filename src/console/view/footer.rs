@@ -1,0 +1,82 @@
+//! The last line: what can be done now, or the command that is typed.
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::super::keymap::{Binding, Place, shown};
+use super::super::model::{Bar, Model};
+use super::super::text::{cut, width, wrap};
+use super::super::theme::Role;
+
+/// Lines wanted at that width: more than one only to say what is wrong with a
+/// command.
+pub(super) fn height(model: &Model, width: u16) -> u16 {
+    let lines = wrong(model, width).len() + 1;
+    u16::try_from(lines).unwrap_or(1)
+}
+
+fn wrong(model: &Model, width: u16) -> Vec<String> {
+    match &model.bar {
+        Some(Bar::Prompt(_, Some(why))) => wrap(why, usize::from(width.saturating_sub(2))),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
+    let Some(Bar::Prompt(field, _)) = &model.bar else {
+        return hints(model, frame, area);
+    };
+    let mut row = Rect { height: 1, ..area };
+    for line in wrong(model, area.width) {
+        let text = Line::styled(format!(" {line}"), model.theme.style(Role::Bad));
+        text.render(row, frame.buffer_mut());
+        row.y += 1;
+    }
+    let room = usize::from(area.width.saturating_sub(2));
+    let (text, cursor) = field.window(field.text(), room);
+    let key = model.theme.style(Role::Key);
+    Line::from(vec![Span::styled(" :", key), Span::raw(text)]).render(row, frame.buffer_mut());
+    let x = row.x + 2 + u16::try_from(cursor).unwrap_or(0);
+    frame.set_cursor_position(Position::new(x, row.y));
+}
+
+/// The hints of this place, then the general ones, as many as fit.
+fn hints(model: &Model, frame: &mut Frame, area: Rect) {
+    let line = hint_line(model, usize::from(area.width.saturating_sub(1)));
+    let mut spans = vec![Span::raw(" ")];
+    spans.extend(line);
+    Line::from(spans).render(area, frame.buffer_mut());
+}
+
+fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
+    let place = model.place();
+    let own = model.keymap.at(place).iter();
+    let general = model.keymap.at(Place::Anywhere).iter();
+    let everywhere = matches!(place, Place::Table | Place::Details | Place::Pick);
+    let general = general.filter(|_| everywhere);
+    // What may not be done is not offered.
+    let details = place == Place::Details;
+    let may_ask = model.in_view().is_none_or(|id| model.may_ask(id));
+    let offered =
+        |b: &&Binding| !(details && !may_ask && b.action == super::super::action::Action::Open);
+    let (mut spans, mut used) = (Vec::new(), 0);
+    for binding in own.filter(offered).chain(general) {
+        let (Some(hint), Some(key)) = (&binding.hint, binding.keys.first()) else {
+            continue;
+        };
+        let key = shown(key);
+        let gap = if used > 0 { " · " } else { "" };
+        let columns = width(gap) + width(key) + 1 + width(hint);
+        if used + columns > room {
+            continue;
+        }
+        used += columns;
+        let muted = model.theme.style(Role::Muted);
+        spans.push(Span::styled(gap, muted));
+        spans.push(Span::styled(key.to_owned(), model.theme.style(Role::Key)));
+        spans.push(Span::styled(format!(" {}", cut(hint, room)), muted));
+    }
+    spans
+}

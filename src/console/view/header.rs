@@ -1,0 +1,91 @@
+//! The first line: which hub this is, how the way to it is, and what may be
+//! done to it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::super::model::Model;
+use super::super::text::{cut, safe, width};
+use super::super::theme::Role;
+use crate::domain::event::Link;
+
+/// From this width on the line has room for what is only nice to know.
+const ROOMY: u16 = 70;
+
+pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
+    let style = |role| model.theme.style(role);
+    let mut right: Vec<Span> = Vec::new();
+    let roomy = area.width >= ROOMY;
+    let flying = model.in_flight();
+    if roomy && flying > 0 {
+        right.push(Span::styled(
+            format!("▸ {flying} in flight"),
+            style(Role::Busy),
+        ));
+    }
+    right.push(link(model, roomy));
+    right.extend(environment(model));
+    if model.context.profile.read_only {
+        right.push(Span::styled(" read-only ", style(Role::Guard)));
+    }
+    let gap = if roomy { 3 } else { 1 };
+    let mut columns = 1;
+    let mut spaced = Vec::new();
+    for span in right {
+        columns += width(&span.content) + gap;
+        spaced.extend([Span::raw(" ".repeat(gap)), span]);
+    }
+    let room = usize::from(area.width).saturating_sub(columns + 1);
+    let mut line = vec![Span::raw(" ")];
+    line.extend(left(model, room, roomy));
+    let used: usize = line.iter().map(|s| width(&s.content)).sum();
+    let fill = usize::from(area.width).saturating_sub(used + columns);
+    line.push(Span::raw(" ".repeat(fill)));
+    line.extend(spaced);
+    Line::from(line).render(area, frame.buffer_mut());
+}
+
+fn left(model: &Model, room: usize, roomy: bool) -> Vec<Span<'static>> {
+    let style = |role| model.theme.style(role);
+    let name = safe(&model.context.profile.name);
+    let tier = format!(" · {}", model.context.profile.tier_label());
+    let program = "otadeck  ";
+    let mut spans = Vec::new();
+    let mut used = width(&name);
+    if roomy && used + width(program) <= room {
+        spans.push(Span::styled(program, style(Role::Muted)));
+        used += width(program);
+    }
+    spans.push(Span::styled(cut(&name, room), style(Role::Title)));
+    if used + width(&tier) <= room {
+        spans.push(Span::styled(tier, style(Role::Muted)));
+    }
+    spans
+}
+
+/// The way to the hub. In a narrow terminal a way that is well is only a sign.
+fn link(model: &Model, roomy: bool) -> Span<'static> {
+    let (role, text) = match model.link.0 {
+        _ if model.ended => (Role::Bad, "✗ ended"),
+        Link::Connecting => (Role::Muted, "○ connecting"),
+        Link::Online if !roomy => (Role::Good, "●"),
+        Link::Online => (Role::Good, "● online"),
+        Link::Retrying => (Role::Doubt, "○ retrying"),
+        Link::Unauthorized => (Role::Bad, "✗ not allowed"),
+    };
+    Span::styled(text, model.theme.style(role))
+}
+
+/// The environment: production shouts, everything else speaks.
+fn environment(model: &Model) -> Option<Span<'static>> {
+    let profile = &model.context.profile;
+    if profile.is_production() {
+        let style = model.theme.style(Role::Alarm);
+        return Some(Span::styled(" PRODUCTION ", style));
+    }
+    let name = profile.environment.as_deref().filter(|e| !e.is_empty())?;
+    let style = model.theme.style(Role::Muted);
+    Some(Span::styled(cut(&safe(name), 16), style))
+}

@@ -1,0 +1,101 @@
+//! How the model looks. Pure: a frame is a function of the model, and only
+//! what is on the screen is built.
+//!
+//! | module | draws |
+//! |---|---|
+//! | [`layout`] | who gets which part of the screen |
+//! | `header` | the hub, its environment, the way to it |
+//! | `notice` | what is wrong with the whole, and what to do |
+//! | `devices` | the table |
+//! | `panel` | one device: package field, update, reported properties |
+//! | `gauge` | how far an update is |
+//! | `confirm`, `dialogs` | questions, help, the list of updates |
+//! | `footer` | what can be done now |
+//! | `wake` | when the screen changes by itself |
+
+mod confirm;
+mod devices;
+mod dialogs;
+mod doc;
+mod footer;
+mod gauge;
+mod header;
+pub(crate) mod layout;
+mod notice;
+mod package;
+mod panel;
+mod running;
+mod wake;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::Widget;
+
+use self::layout::Areas;
+use super::model::{Dialog, Focus, Model};
+use super::theme::Role;
+
+pub(crate) use self::wake::next_wake;
+
+/// Draws the model.
+pub fn view(model: &Model, frame: &mut Frame) {
+    let areas = Areas::of(model);
+    header::draw(model, frame, areas.header);
+    rule(model, frame, areas.header_rule);
+    notice::draw(model, frame, areas.notices);
+    if areas.shows_table {
+        devices::draw(model, frame, areas.table);
+    }
+    divider(model, frame, areas.divider);
+    if areas.shows_panel {
+        draw_panel(model, frame, areas.panel);
+    }
+    rule(model, frame, areas.footer_rule);
+    footer::draw(model, frame, areas.footer);
+    match &model.dialog {
+        None => {}
+        Some(Dialog::Confirm(order)) => confirm::draw(model, order, frame),
+        Some(dialog) => dialogs::draw(model, dialog, frame),
+    }
+}
+
+/// How many lines the panel's text has at that width.
+pub(crate) fn panel_length(model: &Model, width: u16) -> usize {
+    panel::document(model, width).lines.len()
+}
+
+/// How many lines of the open dialog do not fit: how far it scrolls.
+pub(crate) fn dialog_overflow(model: &Model) -> usize {
+    match &model.dialog {
+        Some(Dialog::Confirm(order)) => confirm::overflow(model, order),
+        Some(Dialog::Help(_)) => dialogs::help_overflow(model),
+        _ => 0,
+    }
+}
+
+fn draw_panel(model: &Model, frame: &mut Frame, area: Rect) {
+    let panel = model.panel.as_ref();
+    let typing = panel.is_some_and(|p| p.focus != Focus::Details);
+    let scroll = if typing {
+        0
+    } else {
+        panel.map_or(0, |p| p.scroll)
+    };
+    let document = panel::document(model, area.width);
+    document.draw(frame, area, scroll, &model.theme);
+}
+
+/// A horizontal line.
+fn rule(model: &Model, frame: &mut Frame, area: Rect) {
+    let line = "─".repeat(usize::from(area.width));
+    Line::styled(line, model.theme.style(Role::Rule)).render(area, frame.buffer_mut());
+}
+
+/// A vertical line.
+fn divider(model: &Model, frame: &mut Frame, area: Rect) {
+    for y in area.top()..area.bottom() {
+        let style = model.theme.style(Role::Rule);
+        frame.buffer_mut().set_string(area.x, y, "│", style);
+    }
+}

@@ -1,0 +1,287 @@
+//! An update: its verdict or how far it is, its timeline, what that rests on,
+//! and its log.
+
+use jiff::Timestamp;
+use ratatui::text::Span;
+
+use super::super::model::Model;
+use super::super::model::updates::{Tracked, short};
+use super::super::text::{Grain, age, clock, cut, day_and_clock, fit, safe, width};
+use super::super::theme::Role;
+use super::doc::Doc;
+use super::gauge;
+use super::layout::is_roomy;
+use super::panel::gap;
+use crate::domain::clean;
+use crate::domain::gauge::Gauge;
+use crate::domain::id::DeviceId;
+use crate::domain::phase::Phase;
+use crate::domain::update::{Evidence, Step, Update};
+
+/// Lines of the log that are shown on a high terminal, and on others.
+const LOG: [usize; 2] = [12, 5];
+/// What a high terminal is.
+const HIGH: u16 = 32;
+/// Columns of the names of values.
+const LABEL: usize = 10;
+
+/// The newest update of a device, if this session knows one.
+pub(super) fn update(doc: &mut Doc, model: &Model, device: &DeviceId) {
+    let Some(tracked) = model.updates.of(device) else {
+        return;
+    };
+    let update = &tracked.update;
+    gap(doc, model);
+    match update.verdict_line() {
+        Some(line) => verdict(doc, update, &safe(&line)),
+        None => title(doc, update),
+    }
+    progress(doc, model, update);
+    if let Some((_, reason)) = &update.doubt {
+        let text = format!("? {}: {}", update.word(), safe(reason));
+        doc.text(Role::Doubt, &text);
+    }
+    gap(doc, model);
+    timeline(doc, model, update);
+    evidence(doc, model, update);
+    log(doc, model, tracked);
+}
+
+/// The first line about an ended update begins with its outcome and a colon.
+fn verdict(doc: &mut Doc, update: &Update, line: &str) {
+    doc.text(gauge::role(update), line);
+    let problem = update.verdict.as_ref().and_then(|v| v.problem.as_ref());
+    if let Some(problem) = problem.filter(|p| !p.hint.is_empty()) {
+        doc.text(Role::Hint, &safe(&problem.hint));
+    }
+}
+
+fn title(doc: &mut Doc, update: &Update) {
+    let Some(uri) = &update.intent.uri else {
+        return doc.text(Role::Title, "watching, nothing was started from here");
+    };
+    let title = format!("updating to {}", safe(short(uri)));
+    let line = vec![doc.span(Role::Title, cut(&title, doc.width))];
+    doc.line(line);
+}
+
+/// The gauge, and one line that says the same in words.
+fn progress(doc: &mut Doc, model: &Model, update: &Update) {
+    let dialect = model.context.dialects.named(&update.intent.dialect);
+    let gauge = Gauge::of(update, &dialect.phases());
+    let columns = doc.width.min(72);
+    let bar = gauge::bar(&gauge, gauge::role(update), columns, doc.theme);
+    doc.line(bar);
+    if let Some(verdict) = &update.verdict {
+        let text = format!("took {}", lasted(update.intended, verdict.time));
+        return doc.text(Role::Muted, &text);
+    }
+    let now = match update.steps.iter().rev().find(|s| s.phase.is_active()) {
+        Some(step) => {
+            let phases = &gauge.segments;
+            let at = phases
+                .iter()
+                .position(|s| s.phase == step.phase)
+                .map_or(0, |n| n + 1);
+            let percent = gauge
+                .percent
+                .map_or(String::new(), |p| format!(" {p:.0} %"));
+            format!(
+                "{}{percent} · phase {at} of {} · for {}",
+                step.phase,
+                phases.len(),
+                lasted(step.since, model.now)
+            )
+        }
+        None => before_any_phase(model, update),
+    };
+    doc.text(gauge::role(update), &now);
+}
+
+/// What is known while the device has reported nothing of this run.
+fn before_any_phase(model: &Model, update: &Update) -> String {
+    let since = |time| lasted(time, model.now);
+    match (&update.answer, &update.retry, &update.invoked) {
+        (Some((time, _)), ..) => {
+            format!("accepted, waiting for its first phase · {}", since(*time))
+        }
+        (None, Some((at, problem)), _) => {
+            format!(
+                "not delivered yet: {} · again in {}",
+                safe(&problem.line()),
+                lasted(model.now, *at)
+            )
+        }
+        (None, None, Some((time, _))) => match &update.intent.method {
+            Some(method) => format!(
+                "calling {}, waiting for the answer · {}",
+                safe(method),
+                since(*time)
+            ),
+            None => format!("watching · {}", since(*time)),
+        },
+        _ => format!(
+            "written down, about to be sent · {}",
+            since(update.intended)
+        ),
+    }
+}
+
+fn lasted(from: Timestamp, to: Timestamp) -> String {
+    let passed = to.duration_since(from).max(jiff::SignedDuration::ZERO);
+    crate::domain::time::spoken(passed)
+}
+
+/// One line a step, with the hub's time; then the phases that are to come.
+fn timeline(doc: &mut Doc, model: &Model, update: &Update) {
+    if let Some((_, answer)) = &update.answer {
+        let (sign, role) = if answer.accepted() {
+            ("✓", Role::Good)
+        } else {
+            ("✗", Role::Bad)
+        };
+        let words = clean::value_line(&answer.payload, 300);
+        entry(
+            doc,
+            (sign, role),
+            "accepted",
+            "",
+            &format!("status {} {words}", answer.status),
+        );
+    }
+    let last = update.steps.len().saturating_sub(1);
+    for (n, step) in update.steps.iter().enumerate() {
+        let next = update.steps.get(n + 1);
+        let time = step.evidence.hub_time.map_or("–".to_owned(), clock);
+        entry(
+            doc,
+            mark(update, step, n == last),
+            step.phase.name(),
+            &time,
+            &step_text(step, next),
+        );
+    }
+    if update.is_open() {
+        let dialect = model.context.dialects.named(&update.intent.dialect);
+        let reached = update
+            .steps
+            .iter()
+            .map(|s| s.phase)
+            .filter(|p| p.is_active())
+            .max();
+        let to_come = dialect.phases().into_iter().filter(|p| Some(*p) > reached);
+        for phase in to_come.chain([Phase::Done]) {
+            entry(doc, ("·", Role::Muted), phase.name(), "", "");
+        }
+    }
+}
+
+fn mark(update: &Update, step: &Step, last: bool) -> (&'static str, Role) {
+    match step.phase {
+        Phase::Failed => ("✗", Role::Bad),
+        Phase::Done if update.is_open() => ("?", Role::Doubt),
+        _ if last && update.is_open() && update.doubt.is_some() => ("?", Role::Doubt),
+        _ if last && update.is_open() => ("▸", Role::Busy),
+        _ if last && gauge::role(update) != Role::Good => {
+            (gauge::sign(update), gauge::role(update))
+        }
+        _ => ("✓", Role::Good),
+    }
+}
+
+/// The percentage, the device's own word where it differs, and how long the
+/// phase lasted by the hub's clock.
+fn step_text(step: &Step, next: Option<&Step>) -> String {
+    let mut parts = Vec::new();
+    if let Some(percent) = step.percent {
+        parts.push(format!("{percent:.0} %"));
+    }
+    let value = clean::value_line(&step.evidence.value, 80);
+    if !value.eq_ignore_ascii_case(step.phase.name()) {
+        parts.push(format!("“{value}”"));
+    }
+    let ends = next.and_then(|next| next.evidence.hub_time);
+    if let (Some(from), Some(to)) = (step.evidence.hub_time, ends) {
+        parts.push(lasted(from, to));
+    }
+    parts.join(" · ")
+}
+
+fn entry(doc: &mut Doc, (sign, role): (&'static str, Role), name: &str, time: &str, text: &str) {
+    let name_role = match role {
+        Role::Muted => Role::Muted,
+        _ => Role::Input,
+    };
+    // Where there is room the texts stand in one column, with a time or not.
+    let time = match time {
+        "" if doc.width < 50 => String::new(),
+        time => fit(time, 10),
+    };
+    let room = doc.width.saturating_sub(15 + width(&time));
+    let spans = vec![
+        doc.span(role, format!("{sign} ")),
+        doc.span(name_role, fit(name, 13)),
+        doc.span(Role::Muted, time),
+        Span::raw(cut(text, room)),
+    ];
+    doc.line(spans);
+}
+
+/// What the verdict, or the phase at hand, rests on.
+fn evidence(doc: &mut Doc, model: &Model, update: &Update) {
+    let of_verdict = update.verdict.as_ref().map(|v| v.evidence.as_ref());
+    let last = || update.steps.last().map(|s| &s.evidence);
+    let Some(evidence) = of_verdict.unwrap_or_else(last) else {
+        return;
+    };
+    gap(doc, model);
+    let Evidence {
+        property,
+        value,
+        version,
+        hub_time,
+    } = evidence;
+    let value = clean::line(&value.to_string(), 300);
+    doc.labelled(
+        "evidence",
+        LABEL,
+        None,
+        &format!("{} = {value}", safe(property)),
+        false,
+    );
+    let time = hub_time.map_or("unknown".to_owned(), day_and_clock);
+    let text = format!("{time} · $version {version}");
+    doc.labelled("hub time", LABEL, Some(Role::Muted), &text, false);
+    if update.is_open() {
+        let ago = format!("{} ago", age(model.now, update.changed, Grain::Fine));
+        doc.labelled("changed", LABEL, Some(Role::Muted), &ago, false);
+    }
+}
+
+/// The last lines of the log, by our clock.
+fn log(doc: &mut Doc, model: &Model, tracked: &Tracked) {
+    gap(doc, model);
+    doc.text(Role::Label, "log · our clock, UTC");
+    let most = LOG[usize::from(model.size.1 < HIGH)];
+    let skip = tracked.log.len().saturating_sub(most);
+    for line in tracked.log.iter().skip(skip) {
+        let head = format!("{} {} ", clock(line.time), fit(&line.word, 12));
+        let by = if is_roomy(model) && doc.width > 50 {
+            width(&head)
+        } else {
+            2
+        };
+        let room = doc.width.saturating_sub(width(&head));
+        let first = super::super::text::wrap(&line.text, room);
+        let spans = vec![
+            doc.span(Role::Muted, format!("{} ", clock(line.time))),
+            Span::raw(format!("{} ", fit(&line.word, 12))),
+            doc.span(Role::Muted, first.first().cloned().unwrap_or_default()),
+        ];
+        doc.line(spans);
+        let rest = first[1..].join(" ");
+        if !rest.is_empty() {
+            doc.indented(Role::Muted, by, &rest);
+        }
+    }
+}

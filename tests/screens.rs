@@ -1,0 +1,198 @@
+//! Every screen, at three sizes, in colour and without: as text and runs of
+//! style in `tests/snapshots`, as pictures in `assets/screens`.
+//!
+//! `INSTA_UPDATE=always OTADECK_UPDATE_SCREENS=1 cargo test --test screens`
+//! writes both anew; look at them before they are committed.
+
+#[path = "screens/scenes.rs"]
+mod scenes;
+#[path = "screens/svg.rs"]
+mod svg;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use otadeck::console::view;
+use ratatui::Terminal;
+use ratatui::backend::{Backend as _, TestBackend};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
+use scenes::{SCENES, Scene, Stage};
+use unicode_width::UnicodeWidthStr as _;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+
+/// A frame: the buffer, and where the cursor is if it is shown.
+fn drawn(stage: &Stage, size: (u16, u16)) -> (Buffer, Option<(u16, u16)>) {
+    let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+    let draw = terminal.draw(|frame| view(&stage.model, frame));
+    draw.unwrap();
+    let position = terminal.backend_mut().get_cursor_position().unwrap();
+    let buffer = terminal.backend().buffer().clone();
+    let typed = terminal.backend().cursor_visible();
+    (buffer, typed.then_some((position.x, position.y)))
+}
+
+/// The text, then each row's runs of style.
+fn printed(buffer: &Buffer, cursor: Option<(u16, u16)>, with_text: bool) -> String {
+    let mut out = String::new();
+    if with_text {
+        for y in 0..buffer.area.height {
+            let row: String = (0..buffer.area.width)
+                .map(|x| buffer[(x, y)].symbol())
+                .collect();
+            let _ = writeln!(out, "│{}│", row);
+        }
+        let _ = writeln!(out, "cursor {cursor:?}");
+    }
+    for y in 0..buffer.area.height {
+        let mut runs: Vec<(u16, u16, String)> = Vec::new();
+        for x in 0..buffer.area.width {
+            let style = named(&buffer[(x, y)]);
+            match runs.last_mut() {
+                Some((_, end, last)) if *last == style => *end = x,
+                _ => runs.push((x, x, style)),
+            }
+        }
+        let runs: Vec<String> = runs
+            .into_iter()
+            .filter(|(.., style)| !style.is_empty())
+            .map(|(from, to, style)| format!("{from}-{to} {style}"))
+            .collect();
+        if !runs.is_empty() {
+            let _ = writeln!(out, "{y:2}: {}", runs.join(", "));
+        }
+    }
+    out
+}
+
+fn named(cell: &Cell) -> String {
+    let mut words = Vec::new();
+    if cell.fg != Color::Reset {
+        words.push(cell.fg.to_string().to_lowercase());
+    }
+    if cell.bg != Color::Reset {
+        words.push(format!("on-{}", cell.bg.to_string().to_lowercase()));
+    }
+    for (modifier, word) in [
+        (Modifier::BOLD, "bold"),
+        (Modifier::DIM, "dim"),
+        (Modifier::UNDERLINED, "underlined"),
+        (Modifier::REVERSED, "reversed"),
+    ] {
+        if cell.modifier.contains(modifier) {
+            words.push(word.to_owned());
+        }
+    }
+    words.join(" ")
+}
+
+fn shown((name, scene): &Scene, size: (u16, u16)) {
+    let (colour, cursor) = drawn(&scene(size, true), size);
+    let (mono, _) = drawn(&scene(size, false), size);
+    let text = format!(
+        "{}mono\n{}",
+        printed(&colour, cursor, true),
+        printed(&mono, None, false)
+    );
+    let (columns, rows) = size;
+    insta::assert_snapshot!(format!("{name}-{columns}x{rows}"), text);
+    pictured(
+        &format!("{name}-{columns}x{rows}"),
+        &svg::picture(&colour, cursor),
+    );
+    if *name == "devices" && columns == 80 {
+        pictured("devices-80x24-mono", &svg::picture(&mono, cursor));
+    }
+}
+
+fn pictured(name: &str, picture: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("assets/screens")
+        .join(format!("{name}.svg"));
+    if std::env::var_os("OTADECK_UPDATE_SCREENS").is_some() {
+        std::fs::write(&path, picture).unwrap();
+        return;
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == picture,
+        "{} is not what the console draws; run with OTADECK_UPDATE_SCREENS=1 and look at it",
+        path.display()
+    );
+}
+
+#[test]
+fn every_screen_looks_as_it_was_last_looked_at() {
+    for scene in &SCENES {
+        for size in SIZES {
+            shown(scene, size);
+        }
+    }
+}
+
+/// The words that a scene must show at every size, whatever else is cut.
+#[rstest::rstest]
+#[case("field-empty", &["package ›"])]
+#[case("field-hint", &["https://test.com"])]
+#[case("confirm", &["press-0040", "contoso-plant", "staging", "firmwareUpdate", "fwPackageUri", "sends it", "goes back"])]
+#[case("confirm-production", &["press-0040", "PRODUCTION", "hub › cont"])]
+#[case("running", &["52 %", "▕", "downloading"])]
+#[case("completed", &["completed: press-0040", "▕"])]
+#[case("failed", &["failed: press-0043"])]
+#[case("refused", &["refused"])]
+#[case("read-only", &["read-only"])]
+#[case("unauthorized", &["401"])]
+#[case("quit", &["in flight"])]
+fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
+    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    for size in SIZES {
+        let (buffer, _) = drawn(&scene(size, true), size);
+        let rows: Vec<String> = (0..size.1)
+            .map(|y| (0..size.0).map(|x| buffer[(x, y)].symbol()).collect())
+            .collect();
+        for word in words {
+            assert!(
+                rows.iter().any(|row| row.contains(word)),
+                "{word:?} at {size:?}:\n{}",
+                rows.join("\n")
+            );
+        }
+    }
+}
+
+/// Nothing that a device says reaches a cell as it is, and no cell is wider
+/// than its place.
+#[test]
+fn nothing_hostile_reaches_a_cell() {
+    for (name, scene) in &SCENES {
+        for size in SIZES {
+            let (buffer, _) = drawn(&scene(size, true), size);
+            for cell in buffer.content() {
+                let symbol = cell.symbol();
+                let bad = symbol.chars().any(otadeck::domain::clean::is_dangerous);
+                assert!(!bad && symbol.width() <= 2, "{name}: {symbol:?}");
+            }
+        }
+    }
+}
+
+/// The console survives every size, however small.
+#[test]
+fn no_size_breaks_a_screen() {
+    for (_, scene) in &SCENES {
+        for size in [
+            (1, 1),
+            (2, 3),
+            (8, 2),
+            (15, 6),
+            (25, 5),
+            (60, 18),
+            (99, 17),
+            (100, 4),
+            (300, 90),
+        ] {
+            drawn(&scene(size, true), size);
+        }
+    }
+}

@@ -1,0 +1,496 @@
+//! The scenes that are drawn: each a console brought where it is by events and
+//! keys alone.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use otadeck::console::{Context, Message, Model, press, update};
+use otadeck::domain::device::{Connection, DeviceRow, Enablement};
+use otadeck::domain::dialect::Dialects;
+use otadeck::domain::event::{Event, Intent, InventoryState, Link, What};
+use otadeck::domain::id::{DeviceId, UpdateId};
+use otadeck::domain::phase::Phase;
+use otadeck::domain::problem::{Kind, Problem};
+use otadeck::domain::profile::{Profile, Tier};
+use otadeck::domain::twin::{Section, Twin};
+use otadeck::domain::update::{Baseline, Evidence, OpenState, Outcome};
+use serde_json::{Value, json};
+
+/// The clock of every scene.
+pub fn noon() -> Timestamp {
+    "2026-11-23T12:04:00Z".parse().unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    noon() + SignedDuration::from_secs(seconds)
+}
+
+/// A console that is told things.
+pub struct Stage {
+    pub model: Model,
+}
+
+impl Stage {
+    pub fn new(profile: Profile, size: (u16, u16), colour: bool) -> Self {
+        let context = Context {
+            dialects: Dialects::built_in(),
+            sample_uris: vec![
+                "https://fw.example.com/press/fw-1.5.0.bin".into(),
+                "https://fw.example.com/press/fw-1.4.2.bin".into(),
+            ],
+            colour,
+            ..Context::new(profile)
+        };
+        Self {
+            model: Model::new(context, size, noon()),
+        }
+    }
+
+    pub fn plant(size: (u16, u16), colour: bool) -> Self {
+        let mut stage = Self::new(plant(), size, colour);
+        stage.online().listed();
+        stage
+    }
+
+    pub fn tell(&mut self, events: Vec<Event>) -> &mut Self {
+        update(&mut self.model, Message::Events(Arc::from(events)));
+        self
+    }
+
+    pub fn general(&mut self, what: What) -> &mut Self {
+        self.tell(vec![Event::general(noon(), what)])
+    }
+
+    pub fn later(&mut self, seconds: f64) -> &mut Self {
+        #[expect(clippy::cast_possible_truncation, reason = "seconds of a scene")]
+        let time = noon() + SignedDuration::from_millis((seconds * 1_000.0) as i64);
+        update(&mut self.model, Message::Tick(time));
+        self
+    }
+
+    pub fn keys(&mut self, keys: &str) -> &mut Self {
+        press(&mut self.model, keys).unwrap();
+        self
+    }
+
+    pub fn online(&mut self) -> &mut Self {
+        self.general(What::Link {
+            state: Link::Online,
+            problem: None,
+        })
+    }
+
+    pub fn listed(&mut self) -> &mut Self {
+        let rows = (38..=61).map(row).map(|row| {
+            let what = What::Device {
+                device: Box::new(row.clone()),
+            };
+            Event::device(noon(), row.device_id, what)
+        });
+        let events: Vec<Event> = rows.collect();
+        let count = events.len();
+        self.tell(events).general(What::Inventory {
+            state: InventoryState::Complete,
+            count,
+            problem: None,
+        })
+    }
+
+    fn of(&mut self, device: &str, seconds: i64, what: What) -> &mut Self {
+        let id = UpdateId::from_text(&format!("0199-{device}"));
+        let event = Event::update(at(seconds), device_id(device), id, what);
+        self.tell(vec![event])
+    }
+
+    pub fn started(&mut self, device: &str, from: i64) -> &mut Self {
+        let intent = Intent {
+            hub: "contoso-plant.azure-devices.net".into(),
+            uri: Some("https://fw.example.com/press/fw-1.5.0.bin".into()),
+            payload_sha256: None,
+            method: Some("firmwareUpdate".into()),
+            expect: None,
+            dialect: "tutorial-2018".into(),
+            baseline: Baseline::default(),
+            by: "ana@jump-1".into(),
+        };
+        self.of(device, from, What::Intended(Box::new(intent))).of(
+            device,
+            from,
+            What::Invoked { attempt: 1 },
+        )
+    }
+
+    pub fn accepted(&mut self, device: &str, when: i64) -> &mut Self {
+        let payload = json!({"Response": "Firmware update started"});
+        self.of(
+            device,
+            when,
+            What::Accepted {
+                status: 200,
+                payload,
+            },
+        )
+    }
+
+    pub fn phase(
+        &mut self,
+        device: &str,
+        when: i64,
+        value: &str,
+        percent: Option<f64>,
+    ) -> &mut Self {
+        let phase = Dialects::built_in().named("tutorial-2018").phase_of(value);
+        let what = What::Phase {
+            phase,
+            reported: reported(value, percent),
+            percent,
+            evidence: evidence(value, when),
+        };
+        self.of(device, when, what)
+    }
+
+    pub fn doubt(&mut self, device: &str, when: i64, state: OpenState, reason: &str) -> &mut Self {
+        let reason = reason.to_owned();
+        self.of(
+            device,
+            when,
+            What::State {
+                state,
+                reason,
+                evidence: None,
+            },
+        )
+    }
+
+    pub fn ended(&mut self, device: &str, when: i64, outcome: Outcome, reason: &str) -> &mut Self {
+        let value = if outcome == Outcome::Completed {
+            "completed"
+        } else {
+            "downloadFailed"
+        };
+        let verdict = What::Verdict {
+            outcome,
+            reason: reason.to_owned(),
+            evidence: Some(evidence(value, when)),
+            reported: reported(value, None),
+            problem: None,
+        };
+        self.phase(device, when, value, None)
+            .of(device, when, verdict)
+    }
+
+    pub fn twin(&mut self, device: &str) -> &mut Self {
+        let values = json!({
+            "firmwareStatus": "standBy",
+            "firmwareVersion": "1.4.2",
+            "lastFirmwareUpdate": "2026-10-02T07:31:12Z",
+            "logTime": "2026-11-23T11:58:40.120Z",
+            "network": {"ip": "10.4.2.17", "rssi": -61},
+        });
+        let section = Section {
+            values: values.as_object().unwrap().clone(),
+            ..Section::default()
+        };
+        let twin = Twin {
+            device_id: device_id(device),
+            etag: "AAAAAAAAAAE=".into(),
+            device_etag: None,
+            version: 12,
+            status: Enablement::Enabled,
+            status_reason: None,
+            connection: Connection::Connected,
+            last_activity: None,
+            tags: Default::default(),
+            desired: Section::default(),
+            reported: section,
+        };
+        let what = What::Twin {
+            twin: Box::new(twin),
+        };
+        self.tell(vec![Event::device(noon(), device_id(device), what)])
+    }
+
+    pub fn refused(&mut self, device: &str, problem: Problem) -> &mut Self {
+        let what = What::Refused { problem };
+        self.tell(vec![Event::device(noon(), device_id(device), what)])
+    }
+
+    /// Several updates at once, in every state that there is.
+    pub fn busy(&mut self) -> &mut Self {
+        self.started("press-0039", -200)
+            .accepted("press-0039", -199);
+        self.phase("press-0039", -180, "downloading", None);
+        let stalled = "nothing changed for 2 min since \"downloading\"";
+        self.doubt("press-0039", -60, OpenState::Stalled, stalled);
+        self.started("press-0041", -150)
+            .accepted("press-0041", -149);
+        self.phase("press-0041", -130, "downloading", None);
+        self.phase("press-0041", -115, "applying", None);
+        let why = "press-0041 reports \"completed\", version 1.5.0";
+        self.ended("press-0041", -100, Outcome::Completed, why);
+        self.started("press-0043", -140)
+            .accepted("press-0043", -139);
+        self.phase("press-0043", -120, "downloading", Some(64.0));
+        let why = "press-0043 reports \"downloadFailed\" while downloading: connection reset by fw.example.com";
+        self.ended("press-0043", -90, Outcome::Failed, why);
+        self.started("press-0044", -31).accepted("press-0044", -30);
+        self.phase("press-0044", -14, "downloading", Some(52.0));
+        self.started("press-0045", -3);
+        self
+    }
+}
+
+pub fn plant() -> Profile {
+    Profile {
+        name: "contoso-plant".into(),
+        host: "contoso-plant.azure-devices.net".into(),
+        environment: Some("staging".into()),
+        read_only: false,
+        tier: Some(Tier::S1),
+        units: 1,
+    }
+}
+
+fn device_id(text: &str) -> DeviceId {
+    DeviceId::parse(text).unwrap()
+}
+
+fn row(n: u32) -> DeviceRow {
+    let failed = n == 52;
+    let strange = n == 55;
+    let (status, phase) = match n {
+        _ if failed => ("downloadFailed", Phase::Failed),
+        _ if strange => ("\u{1b}[31mbrewing coffee", Phase::Unknown),
+        n if n % 7 == 0 => ("completed", Phase::Done),
+        _ => ("standBy", Phase::Idle),
+    };
+    DeviceRow {
+        device_id: device_id(&format!("press-{n:04}")),
+        connection: if n % 6 == 1 {
+            Connection::Disconnected
+        } else {
+            Connection::Connected
+        },
+        status: if n == 50 {
+            Enablement::Disabled
+        } else {
+            Enablement::Enabled
+        },
+        last_activity: None,
+        firmware: (n != 47).then(|| if n % 7 == 0 { "1.5.0" } else { "1.4.2" }.to_owned()),
+        reported_status: Some(status.to_owned()),
+        phase: Some(phase),
+        last_update: match n {
+            47 => None,
+            55 => Some("yesterday, after lunch".into()),
+            _ => Some(format!("2026-10-{:02}T07:31:12Z", n % 28 + 1)),
+        },
+        seen: at(-80),
+    }
+}
+
+fn evidence(value: &str, when: i64) -> Evidence {
+    Evidence {
+        property: "firmwareStatus".into(),
+        value: Value::from(value),
+        version: u64::try_from(when + 1_000).unwrap(),
+        hub_time: Some(at(when)),
+    }
+}
+
+fn reported(value: &str, percent: Option<f64>) -> Value {
+    let mut object = json!({"firmwareStatus": value, "firmwareVersion": "1.4.2"});
+    if let Some(percent) = percent {
+        object["downloadPercent"] = json!(percent);
+    }
+    if value == "completed" {
+        object["firmwareVersion"] = json!("1.5.0");
+        object["lastFirmwareUpdate"] = json!("2026-11-23T12:04:46Z");
+    }
+    object
+}
+
+/// A name and how to get there.
+pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
+
+/// All scenes.
+pub const SCENES: [Scene; 22] = [
+    ("start", |size, colour| Stage::new(plant(), size, colour)),
+    ("devices", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.busy().keys("jj").later(0.3);
+        stage
+    }),
+    ("filter", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("/0E<backspace>05");
+        stage.keys("<backspace><backspace>5");
+        stage
+    }),
+    ("field-empty", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<enter>").twin("press-0040");
+        stage
+    }),
+    ("field-hint", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<enter>test.com").twin("press-0040");
+        stage
+    }),
+    ("field-pick", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<enter><down><down>").twin("press-0040");
+        stage
+    }),
+    ("field-signed", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<enter>https://fwstore.blob.core.windows.net/press/fw-1.5.0.bin?se=2026-12-01&sig=c2VjcmV0");
+        stage.twin("press-0040");
+        stage
+    }),
+    ("confirm", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<enter>").twin("press-0040");
+        stage.keys("https://fw.example.com/press/fw-1.5.0.bin<enter>");
+        stage
+    }),
+    ("confirm-production", |size, colour| {
+        let environment = Some("production".into());
+        let mut stage = Stage::new(
+            Profile {
+                environment,
+                ..plant()
+            },
+            size,
+            colour,
+        );
+        stage.online().listed().keys("jj<enter>");
+        stage.keys("https://fwstore.blob.core.windows.net/press/fw-1.5.0.bin?se=2026-12-01&sig=c2VjcmV0<enter>cont");
+        stage
+    }),
+    ("running", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .twin("press-0040")
+            .started("press-0040", 0)
+            .accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", Some(52.0));
+        stage.keys("jj<enter>").later(18.4);
+        stage
+    }),
+    ("applying", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .twin("press-0040")
+            .started("press-0040", 0)
+            .accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", None);
+        stage.phase("press-0040", 31, "applying", None);
+        stage.keys("jj<enter>").later(35.2);
+        stage
+    }),
+    ("completed", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .twin("press-0040")
+            .started("press-0040", 0)
+            .accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", None);
+        stage.phase("press-0040", 31, "applying", None);
+        let why = "press-0040 reports \"completed\", version 1.5.0";
+        stage.ended("press-0040", 46, Outcome::Completed, why);
+        stage.keys("jj<tab>").later(50.0);
+        stage
+    }),
+    ("failed", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.busy().keys("jjjjj<tab>").later(0.0);
+        stage
+    }),
+    ("stalled", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.busy().keys("j<enter>").later(0.0);
+        stage
+    }),
+    ("refused", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<enter>https://fw.example.com/press/fw-1.5.0.bin<enter>y");
+        let problem = Problem::new(
+            Kind::Busy,
+            "press-0040 is busy",
+            "another otadeck (bo@jump-2) started an update 3 min ago",
+        );
+        stage.refused(
+            "press-0040",
+            problem.hint("Wait for it to end, or watch it with `otadeck watch press-0040`."),
+        );
+        stage
+    }),
+    ("read-only", |size, colour| {
+        let profile = Profile {
+            read_only: true,
+            environment: Some("production".into()),
+            ..plant()
+        };
+        let mut stage = Stage::new(profile, size, colour);
+        stage.online().listed().keys("jj<enter>").twin("press-0040");
+        stage
+    }),
+    ("unauthorized", |size, colour| {
+        let mut stage = Stage::new(plant(), size, colour);
+        let problem = Problem::new(
+            Kind::Unauthorized,
+            "cannot list the devices of contoso-plant.azure-devices.net",
+            "the hub answered 401: the key of policy \"service\" is not the hub's",
+        )
+        .hint("Copy the connection string of the policy again, then press r.");
+        stage.general(What::Link {
+            state: Link::Unauthorized,
+            problem: Some(problem.clone()),
+        });
+        stage.general(What::Inventory {
+            state: InventoryState::Failed,
+            count: 0,
+            problem: Some(problem),
+        });
+        stage
+    }),
+    ("retrying", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        let problem = Problem::new(
+            Kind::Unreachable,
+            "cannot reach contoso-plant.azure-devices.net",
+            "the name is not known to the resolver",
+        )
+        .hint("It is tried again in 8 s. What stands here is as old as it says.");
+        stage.general(What::Link {
+            state: Link::Retrying,
+            problem: Some(problem),
+        });
+        stage
+    }),
+    ("no-devices", |size, colour| {
+        let mut stage = Stage::new(plant(), size, colour);
+        stage.online().general(What::Inventory {
+            state: InventoryState::Complete,
+            count: 0,
+            problem: None,
+        });
+        stage
+    }),
+    ("quit", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.busy().keys("q");
+        stage
+    }),
+    ("help", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("?");
+        stage
+    }),
+    ("updates", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.busy().keys("uj").later(0.3);
+        stage
+    }),
+];
