@@ -1,6 +1,48 @@
-//! wip
+//! `otadeck demo`: the console on a hub and devices of its own, in one process.
+
+use std::time::Duration;
+
+use crate::config::Paths;
+use crate::console::Context;
+use crate::emulator::{self, Emulator};
+use crate::hub::ConnectionString;
+
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
-pub(super) async fn run(_v: Demo, _global: &Global) -> Result<Code, Failure> {
-    Err(Failure::usage("wip"))
+use super::session::Session;
+use super::{console, emulator as verb};
+
+/// How long the console waits for the devices before it shows what is there.
+const ARRIVAL: Duration = Duration::from_millis(1_500);
+/// The sample packages, offered below the package field.
+const PACKAGES: [&str; 3] = ["fw-1.5.0.bin", "fw-2.0.0.bin", "fw-1.4.2.bin"];
+
+pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
+    console::need_terminal()?;
+    let scenario = verb::scenario(&demo.scenario)?;
+    let failed = |e: &dyn std::fmt::Display| Failure::new(Code::Failure, e);
+    let folder = tempfile::Builder::new().prefix("otadeck-demo-").tempdir();
+    let folder = folder.map_err(|e| Failure::internal("no temporary folder", e))?;
+    let settings = emulator::Settings {
+        state: Some(folder.path().to_owned()),
+        ..emulator::Settings::default()
+    };
+    let hub = Emulator::start(settings).await.map_err(|e| failed(&e))?;
+    let devices = hub.create_identities("sim", demo.devices as usize);
+    let fleet = verb::fleet(&hub, &devices.map_err(|e| failed(&e))?, &scenario)?;
+    // Those that come later are seen when they are read or listed again.
+    let _ = tokio::time::timeout(ARRIVAL, fleet.ready()).await;
+    let connection = ConnectionString::parse(&hub.ready_info().service_connection_string);
+    let mut session = Session::own(
+        connection.map_err(|e| failed(&e))?,
+        hub.ca_file().to_owned(),
+        Paths::within(folder.path()),
+    );
+    session.profile.read_only = global.read_only;
+    let mut context = Context::new(session.profile.clone());
+    context.sample_uris = PACKAGES.map(|name| hub.package_url(name)).to_vec();
+    let code = console::show(&session, context).await;
+    fleet.stop().await;
+    hub.shutdown().await;
+    code
 }
