@@ -46,7 +46,8 @@ pub struct Dialect {
     pub status: Path,
     /// Status value, in lower case, → phase.
     values: Vec<(&'static str, Phase)>,
-    /// Where a percentage may stand.
+    /// Where the percentage of the download may stand; it says nothing about
+    /// any other phase.
     percent: Path,
     /// Where the running firmware's version may stand.
     version: Path,
@@ -82,7 +83,7 @@ pub struct Reading {
     pub phase: Phase,
     /// When the hub saw the status written.
     pub stamp: Option<Timestamp>,
-    /// 0 to 100, when the device reports a percentage.
+    /// 0 to 100, while the device downloads and reports a percentage.
     pub percent: Option<f64>,
     /// When the hub saw that written.
     pub percent_stamp: Option<Timestamp>,
@@ -103,11 +104,13 @@ impl Dialect {
     #[must_use]
     pub fn read(&self, reported: &Section) -> Reading {
         let value = reported.get(&self.status).map(text_of);
+        let phase = value.as_deref().map_or(Phase::Idle, |v| self.phase_of(v));
+        let percent = reported.get(&self.percent).and_then(percent_of);
         Reading {
-            phase: value.as_deref().map_or(Phase::Idle, |v| self.phase_of(v)),
+            phase,
             value,
             stamp: reported.stamp(&self.status),
-            percent: reported.get(&self.percent).and_then(percent_of),
+            percent: percent.filter(|_| phase == Phase::Downloading),
             percent_stamp: reported.stamp(&self.percent),
             version: stamped(reported, &self.version),
             uri: stamped(reported, &self.uri),

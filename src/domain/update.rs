@@ -279,9 +279,13 @@ impl Update {
     /// nothing new is stamped after the baseline, or after the verdict.
     #[must_use]
     pub fn observe(&self, dialect: &Dialect, twin: &Twin) -> Vec<What> {
-        let reading = dialect.read(&twin.reported);
+        let mut reading = dialect.read(&twin.reported);
         if self.verdict.is_some() || !self.is_news(&reading) {
             return Vec::new();
+        }
+        if !self.intent.baseline.is_older_than(reading.percent_stamp) {
+            // What an earlier run had downloaded.
+            reading.percent = None;
         }
         let evidence = self.evidence(dialect, &reading, twin);
         let mut news = Vec::new();
@@ -385,7 +389,7 @@ impl Update {
             || our_uri
     }
 
-    /// Is the status, or the percentage, stamped after the baseline?
+    /// Is the status stamped after the baseline?
     fn is_news(&self, reading: &Reading) -> bool {
         let base = &self.intent.baseline;
         reading.value.is_some() && base.is_older_than(reading.stamp)

@@ -261,6 +261,28 @@ fn a_device_that_had_said_nothing_is_read_in_the_dialect_it_turns_out_to_speak()
 }
 
 #[test]
+fn a_percentage_is_this_runs_and_the_downloads() {
+    let mut story = Story::new();
+    story
+        .twin
+        .report(json!({"firmwareStatus": "completed", "downloadPercent": 100}));
+    story.start().twin().accepted();
+    story.status("downloading");
+    story.report(json!({"downloadPercent": 40}));
+    story.report(json!({"downloadPercent": 100}));
+    story.status("applying");
+    let percents: Vec<Option<f64>> = story
+        .said
+        .iter()
+        .filter_map(|event| match event.what {
+            What::Phase { percent, .. } => Some(percent),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(percents, [None, Some(40.0), Some(100.0), None]);
+}
+
+#[test]
 fn a_late_answer_of_an_earlier_read_is_dropped() {
     let mut story = Story::new();
     story.start().twin().accepted();
