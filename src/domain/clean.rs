@@ -2,7 +2,7 @@
 //!
 //! Whatever a device or a hub says may hold escape sequences, bidi overrides,
 //! piles of combining marks or a megabyte of anything. Nothing foreign reaches
-//! a screen, a line of text or a log but through [`line`]; JSON goes out through
+//! a screen, a line of text or a log but through [`line()`]; JSON goes out through
 //! [`json`], which keeps every character but escapes the dangerous ones; a
 //! reported object that is kept or sent on goes through [`bounded`].
 

@@ -1,6 +1,6 @@
 //! What was intended, done and seen, in SQLite, so that it survives anything.
 //!
-//! One append-only table of [`Event`](crate::domain::event::Event)s, written by a
+//! One append-only table of [`Event`]s, written by a
 //! thread of its own, and a table of leases: who works on which device. An intent
 //! is committed to the disk before anything is sent; only that commit makes a
 //! [`Receipt`], and only with a receipt does the engine's gate give leave to
