@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 const OTADECK: &str = env!("CARGO_BIN_EXE_otadeck");
-/// How long bytes are counted.
-const REST: Duration = Duration::from_secs(10);
+/// How long bytes are counted at rest: long enough for ages in whole minutes to
+/// change once.
+const REST: Duration = Duration::from_secs(65);
+/// How long they are counted while an update is watched.
+const WORK: Duration = Duration::from_secs(10);
 
 struct Session {
     began: Instant,
@@ -190,7 +193,8 @@ fn at_rest_and_at_work() {
     session.until("firmwareUpdate");
     session.press("y");
     session.until("downloading");
-    let (bytes, writes) = session.count(REST);
+    let (bytes, writes) = session.count(WORK);
+    let seconds = WORK.as_secs_f64();
     println!(
         "watching one update: {:.0} B/s in {writes} writes (goal: 1024 B/s); a redraw each 500 ms {:.0} B/s; ratio {:.2}",
         bytes as f64 / seconds,
