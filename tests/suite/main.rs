@@ -6,5 +6,6 @@ mod once;
 mod processes;
 mod recordings;
 mod rooms;
+mod shell;
 mod support;
 mod terminal;

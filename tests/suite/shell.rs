@@ -1,0 +1,243 @@
+//! The engine at work without a socket: the emulator's world and a device's
+//! firmware, both pure, behind `hub::Service`, on a paused clock.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use otadeck::device::{Firmware, Input, Moment, Output, Scenario, WallTime};
+use otadeck::domain::dialect::Dialects;
+use otadeck::domain::event::{Command, Event, InventoryState, Start, What};
+use otadeck::domain::id::DeviceId;
+use otadeck::domain::method::MethodAnswer;
+use otadeck::domain::twin::Twin;
+use otadeck::domain::uri::PackageUri;
+use otadeck::emulator::world::{World, seeded_entropy};
+use otadeck::engine::{Batch, Settings, Subscription, spawn};
+use otadeck::hub::{Grant, HubError, Page, Permit, Query, Service, wire};
+use otadeck::journal::Journal;
+use tokio::time::Instant;
+
+use super::support::{id, profile};
+
+/// A hub of devices that live when they are looked at: what they did since the
+/// last look is done then, stamped with the time at which it happened.
+struct Pure {
+    state: Mutex<(World, BTreeMap<DeviceId, Firmware>)>,
+    began: Instant,
+    wall: Timestamp,
+}
+
+impl Pure {
+    fn new(devices: usize, scenario: &str) -> Arc<Self> {
+        let scenario = Scenario::load(scenario).unwrap();
+        let (began, wall) = (Instant::now(), Timestamp::now());
+        let mut world = World::new(seeded_entropy(7));
+        let mut firmwares = BTreeMap::new();
+        for n in 0..devices {
+            let device = id(&format!("d{n:04}"));
+            world.ensure_identity(&device, wall);
+            let mut firmware = Firmware::new(scenario.behaviour(device.as_str()), "hub.test");
+            let outputs = firmware.step(Input::Started, moment(wall, Duration::ZERO));
+            report(&mut world, &device, outputs, wall);
+            firmwares.insert(device, firmware);
+        }
+        Arc::new(Self {
+            state: Mutex::new((world, firmwares)),
+            began,
+            wall,
+        })
+    }
+
+    /// The hub's clock.
+    fn now(&self) -> Timestamp {
+        self.wall + self.began.elapsed()
+    }
+
+    /// Lets the device live up to now, then does `then` with it.
+    fn live<T>(
+        &self,
+        device: &DeviceId,
+        then: impl FnOnce(&mut World, &mut Firmware, Moment) -> T,
+    ) -> T {
+        let elapsed = self.began.elapsed();
+        let (world, firmwares) = &mut *self.state.lock().unwrap();
+        let firmware = firmwares.get_mut(device).unwrap();
+        while let Some(at) = firmware.wake_at().filter(|at| *at <= elapsed) {
+            let outputs = firmware.step(Input::Tick, moment(self.wall, at));
+            report(world, device, outputs, self.wall + at);
+        }
+        then(world, firmware, moment(self.wall, elapsed))
+    }
+}
+
+fn moment(wall: Timestamp, now: Duration) -> Moment {
+    Moment {
+        now,
+        wall: WallTime::of(wall + now, &TimeZone::UTC),
+        chance: 0.5,
+    }
+}
+
+fn report(world: &mut World, device: &DeviceId, outputs: Vec<Output>, at: Timestamp) {
+    for output in outputs {
+        if let Output::Report { patch, .. } = output {
+            world
+                .report(device, patch.as_object().unwrap(), at)
+                .unwrap();
+        }
+    }
+}
+
+impl Service for Pure {
+    async fn twin(&self, device: &DeviceId) -> Result<Twin, HubError> {
+        let twin = self.live(device, |world, _, _| world.twin(device));
+        wire::twin(twin.unwrap()).map_err(HubError::Unreadable)
+    }
+
+    async fn page(&self, query: &Query, continuation: Option<&str>) -> Result<Page, HubError> {
+        let page = self
+            .state
+            .lock()
+            .unwrap()
+            .0
+            .query(query.text(), Some(1_000), continuation);
+        let page = page.map_err(|refusal| HubError::Unreadable(refusal.message))?;
+        let rows = page
+            .items
+            .into_iter()
+            .filter_map(|item| query.row(item, self.now()));
+        Ok(Page {
+            rows: rows.collect(),
+            skipped: 0,
+            continuation: page.continuation,
+        })
+    }
+
+    async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {
+        let call = permit.into_call();
+        let payload = call.payload.to_string();
+        let answer = self.live(&call.device, |world, firmware, moment| {
+            let method = Input::Method {
+                name: &call.method,
+                payload: payload.as_bytes(),
+            };
+            let outputs = firmware.step(method, moment);
+            let answer = outputs.iter().find_map(|output| match output {
+                Output::Answer { status, payload } => Some(MethodAnswer {
+                    status: i64::from(*status),
+                    payload: payload.clone(),
+                }),
+                _ => None,
+            });
+            report(world, &call.device, outputs, moment.wall.utc);
+            answer
+        });
+        answer.ok_or_else(|| HubError::NoAnswer {
+            host: "pure".into(),
+            cause: "the device is silent".into(),
+        })
+    }
+}
+
+/// The next events, with the time at which they came.
+async fn next(events: &mut Subscription) -> (Instant, Arc<[Event]>) {
+    match events.next().await {
+        Some(Batch::Events(events)) => (Instant::now(), events),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn start(device: &str) -> Command {
+    Command::Start(Start {
+        device: id(device),
+        uri: PackageUri::parse("https://elsewhere.test/fw-1.5.0.bin").unwrap(),
+        expect: None,
+    })
+}
+
+/// Each change on a device is told within 500 ms, 250 ms on the average over
+/// changes that come at any time: what a perfect poll gives.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_told_within_half_a_second() {
+    let hub = Pure::new(16, "tutorial");
+    let journal = Journal::in_memory("ana").unwrap();
+    let running = spawn(
+        Arc::clone(&hub),
+        journal,
+        Settings::new(profile("pure"), Dialects::built_in()),
+    );
+    let engine = running.engine();
+    let mut events = engine.subscribe();
+    for n in 0..16 {
+        // Not all at once, so that phases change at different times of a poll.
+        tokio::time::sleep(Duration::from_millis(137)).await;
+        engine.send(start(&format!("d{n:04}"))).await.unwrap();
+    }
+    let mut delays = Vec::new();
+    let mut ended = 0;
+    while ended < 16 {
+        let (came, batch) = next(&mut events).await;
+        for event in batch.iter() {
+            match &event.what {
+                What::Phase { evidence, .. } => {
+                    let changed = evidence.hub_time.unwrap().duration_since(hub.wall);
+                    let changed = hub.began + Duration::try_from(changed).unwrap();
+                    delays.push(came.duration_since(changed));
+                }
+                What::Verdict { outcome, .. } => {
+                    assert_eq!(outcome.name(), "completed");
+                    ended += 1;
+                }
+                What::Refused { problem } => panic!("{problem}"),
+                _ => {}
+            }
+        }
+    }
+    running.stop().await;
+    assert_eq!(delays.len(), 16 * 3, "downloading, applying, done");
+    let worst = delays.iter().max().unwrap();
+    // A millisecond for the timer's grain, another for the rate's gap.
+    assert!(*worst <= Duration::from_millis(520), "{worst:?}");
+    let mean = delays.iter().sum::<Duration>() / 48;
+    assert!(mean <= Duration::from_millis(300), "{mean:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inventory_of_many_pages_and_a_snapshot_for_whoever_comes_late() {
+    let hub = Pure::new(3_500, "quick");
+    let journal = Journal::in_memory("ana").unwrap();
+    let running = spawn(
+        hub,
+        journal,
+        Settings::new(profile("pure"), Dialects::built_in()),
+    );
+    let engine = running.engine();
+    let mut events = engine.subscribe();
+    engine.send(Command::List).await.unwrap();
+    let mut rows = 0;
+    'listing: loop {
+        for event in next(&mut events).await.1.iter() {
+            match &event.what {
+                What::Device { .. } => rows += 1,
+                What::Inventory {
+                    state: InventoryState::Complete,
+                    count,
+                    ..
+                } => {
+                    assert_eq!(*count, 3_500);
+                    break 'listing;
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(rows, 3_500);
+    let snapshot = engine.snapshot().await.unwrap();
+    assert_eq!(snapshot.rows.len(), 3_500);
+    assert!(snapshot.rows.is_sorted_by(|a, b| a.device_id < b.device_id));
+    running.stop().await;
+    assert!(engine.snapshot().await.is_err(), "the engine has ended");
+}
