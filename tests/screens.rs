@@ -4,6 +4,8 @@
 //! `INSTA_UPDATE=always OTADECK_UPDATE_SCREENS=1 cargo test --test screens`
 //! writes both anew; look at them before they are committed.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 #[path = "screens/scenes.rs"]
 mod scenes;
 #[path = "screens/svg.rs"]
@@ -41,7 +43,7 @@ fn printed(buffer: &Buffer, cursor: Option<(u16, u16)>, with_text: bool) -> Stri
             let row: String = (0..buffer.area.width)
                 .map(|x| buffer[(x, y)].symbol())
                 .collect();
-            let _ = writeln!(out, "│{}│", row);
+            let _ = writeln!(out, "│{row}│");
         }
         let _ = writeln!(out, "cursor {cursor:?}");
     }

@@ -23,6 +23,7 @@
 //! | `theme` | styles by role, out of `assets/themes` |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run` | the loop |
+//! | `signals` | what the system tells: signals, hang-up |
 //! | `terminal` | the terminal, taken and given back |
 
 mod action;
@@ -30,6 +31,7 @@ mod keymap;
 mod message;
 mod model;
 mod run;
+mod signals;
 mod terminal;
 mod text;
 mod theme;

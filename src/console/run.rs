@@ -4,26 +4,26 @@
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use ratatui::crossterm::event::{Event as Input, EventStream, KeyEventKind};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use super::message::{Effect, Message};
 use super::model::{Context, Model};
+use super::signals::{HangUp, Heard, SIGHUP, Signals};
 use super::terminal::{self, Screen};
 use super::update::update;
 use super::view::next_wake;
 use crate::domain::event::Command;
 use crate::engine::{Batch, Engine, Snapshot, Stopped, Subscription};
 
+/// After this long a stop that was asked for has come and gone, or will not
+/// come.
+const STOP: Duration = Duration::from_millis(200);
 /// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(16);
 
@@ -83,17 +83,18 @@ pub async fn run(engine: Engine, context: Context) -> Result<Exit, ConsoleError>
         hang_up: HangUp::new(),
         dirty: false,
         drawn: Instant::now(),
+        stopped: None,
     };
     let exit = console.turn(&mut model, &mut screen, &mut signals).await;
     drop(screen);
     exit
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Snapshot, Stopped>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Box<Snapshot>, Stopped>> + Send>>;
 
 fn ask(engine: &Engine) -> Answer {
     let engine = engine.clone();
-    Box::pin(async move { engine.snapshot().await })
+    Box::pin(async move { engine.snapshot().await.map(Box::new) })
 }
 
 /// What the loop holds besides model and screen.
@@ -109,15 +110,16 @@ struct Console {
     hang_up: HangUp,
     dirty: bool,
     drawn: Instant,
+    /// When a stop was asked for; the terminal is not ours until it is over.
+    stopped: Option<Instant>,
 }
 
 /// What the loop was woken by.
 enum Woken {
-    Signalled(i32),
-    Continued,
+    Heard(Heard),
     Frame,
     Input(Option<io::Result<Input>>),
-    Answered(Result<Snapshot, Stopped>),
+    Answered(Result<Box<Snapshot>, Stopped>),
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
     Aged,
@@ -133,8 +135,9 @@ impl Console {
         loop {
             let woken = self.wait(model, signals).await;
             let message = match woken {
-                Woken::Signalled(number) => return Ok(Exit::Signal(number)),
-                Woken::Continued => {
+                Woken::Heard(Heard::End(number)) => return Ok(Exit::Signal(number)),
+                Woken::Heard(Heard::Continued) => {
+                    self.stopped = None;
                     screen.enter_again().map_err(terminal_error("set up"))?;
                     self.dirty = true;
                     None
@@ -146,7 +149,7 @@ impl Console {
                 // The terminal has gone, whatever SIGHUP says.
                 Woken::Input(None) => return Ok(Exit::Signal(SIGHUP)),
                 Woken::Input(Some(input)) => message(model, input.map_err(terminal_error("read"))?),
-                Woken::Answered(Ok(snapshot)) => Some(Message::Snapshot(Box::new(snapshot))),
+                Woken::Answered(Ok(snapshot)) => Some(Message::Snapshot(snapshot)),
                 Woken::Told(Some(Batch::Events(events))) => Some(Message::Events(events)),
                 Woken::Told(Some(Batch::Lagged)) => {
                     self.answer = Some(ask(&self.engine));
@@ -164,7 +167,7 @@ impl Console {
                     None
                 }
             };
-            if let Some(exit) = self.fold(model, screen, message)? {
+            if let Some(exit) = self.fold(model, message)? {
                 return Ok(exit);
             }
         }
@@ -183,12 +186,19 @@ impl Console {
             hang_up,
             dirty,
             drawn,
+            stopped,
         } = self;
+        if let Some(since) = *stopped {
+            return tokio::select! {
+                heard = signals.next() => Woken::Heard(heard),
+                () = sleep_until(since + STOP) => Woken::Heard(Heard::Continued),
+            };
+        }
         let wake = next_wake(model).map(instant);
         tokio::select! {
             biased;
-            woken = signals.next() => woken,
-            () = hang_up.happens() => Woken::Signalled(SIGHUP),
+            heard = signals.next() => Woken::Heard(heard),
+            () = hang_up.happens() => Woken::Heard(Heard::End(SIGHUP)),
             () = sleep_until(*drawn + FRAME), if *dirty => Woken::Frame,
             event = input.next() => Woken::Input(event),
             result = poll_some(answer.as_mut()) => {
@@ -208,7 +218,6 @@ impl Console {
     fn fold(
         &mut self,
         model: &mut Model,
-        screen: &mut Screen,
         message: Option<Message>,
     ) -> Result<Option<Exit>, ConsoleError> {
         let mut effects = update(model, Message::Tick(Timestamp::now()));
@@ -223,8 +232,8 @@ impl Console {
                 Effect::Send(command) if !model.ended => self.outbox.push_back(command),
                 Effect::Send(_) => {}
                 Effect::Suspend => {
-                    suspend(screen).map_err(terminal_error("set up"))?;
-                    self.dirty = true;
+                    suspend();
+                    self.stopped = Some(Instant::now());
                 }
             }
         }
@@ -262,7 +271,7 @@ fn instant(time: Timestamp) -> Instant {
     Instant::now() + Duration::try_from(wait).unwrap_or_default()
 }
 
-async fn poll_some(answer: Option<&mut Answer>) -> Result<Snapshot, Stopped> {
+async fn poll_some(answer: Option<&mut Answer>) -> Result<Box<Snapshot>, Stopped> {
     match answer {
         Some(answer) => answer.await,
         None => pending().await,
@@ -284,75 +293,10 @@ async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
     }
 }
 
-/// Gives the terminal back and stops the process; continued, takes it again.
-fn suspend(screen: &mut Screen) -> io::Result<()> {
+/// Gives the terminal back and asks for the process to be stopped. That takes
+/// effect a little later, and not at all where no shell could continue it.
+fn suspend() {
     terminal::restore();
     let own = rustix::process::getpid();
-    let stopped = rustix::process::kill_process(own, rustix::process::Signal::TSTP);
-    screen.enter_again()?;
-    stopped.map_err(io::Error::from)
-}
-
-const SIGHUP: i32 = 1;
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
-const SIGCONT: i32 = 18;
-
-/// The signals that mean something to the console.
-struct Signals {
-    term: Signal,
-    hup: Signal,
-    int: Signal,
-    cont: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            hup: signal(SignalKind::hangup())?,
-            int: signal(SignalKind::interrupt())?,
-            cont: signal(SignalKind::from_raw(SIGCONT))?,
-        })
-    }
-
-    /// Waits for one that ends the process, or for the process to go on after
-    /// it was stopped.
-    async fn next(&mut self) -> Woken {
-        tokio::select! {
-            Some(()) = self.term.recv() => Woken::Signalled(SIGTERM),
-            Some(()) = self.hup.recv() => Woken::Signalled(SIGHUP),
-            Some(()) = self.int.recv() => Woken::Signalled(SIGINT),
-            Some(()) = self.cont.recv() => Woken::Continued,
-            else => pending().await,
-        }
-    }
-}
-
-/// Notices that the terminal has gone. The event source does not: it reads
-/// nothing for ever and burns a core.
-struct HangUp(Option<AsyncFd<OwnedFd>>);
-
-impl HangUp {
-    /// Watches standard input; in vain when that is no terminal.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe for the sake of types that lie about their \
-                  descriptor; an owned descriptor does not"
-    )]
-    fn new() -> Self {
-        let watched = rustix::io::dup(rustix::stdio::stdin())
-            .ok()
-            .and_then(|stdin| AsyncFd::with_interest(stdin, Interest::ERROR).ok());
-        Self(watched)
-    }
-
-    async fn happens(&mut self) {
-        match &self.0 {
-            Some(stdin) => {
-                let _ = stdin.ready(Interest::ERROR).await;
-            }
-            None => pending().await,
-        }
-    }
+    let _ = rustix::process::kill_process(own, rustix::process::Signal::TSTP);
 }

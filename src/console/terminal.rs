@@ -25,6 +25,7 @@ use ratatui::crossterm::terminal::{
     disable_raw_mode, enable_raw_mode, size,
 };
 use ratatui::crossterm::{cursor, execute, queue};
+use ratatui::layout::{Position, Rect};
 
 use super::model::Model;
 
@@ -57,11 +58,14 @@ impl Screen {
         Ok(Self { terminal })
     }
 
-    /// Takes the terminal again after the process was stopped, and forgets
-    /// what was on it.
+    /// Takes the terminal again after the process was stopped, whatever the
+    /// shell has made of it meanwhile, and forgets what was on it.
     pub(super) fn enter_again(&mut self) -> io::Result<()> {
+        restore();
         take()?;
-        self.terminal.clear()
+        let size = self.terminal.size()?;
+        // Not `clear`: that asks the terminal where its cursor is, and waits.
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 
     /// How many columns and rows it has.

@@ -261,7 +261,7 @@ fn row(n: u32) -> DeviceRow {
     let (status, phase) = match n {
         _ if failed => ("downloadFailed", Phase::Failed),
         _ if strange => ("\u{1b}[31mbrewing coffee", Phase::Unknown),
-        n if n % 7 == 0 => ("completed", Phase::Done),
+        n if n.is_multiple_of(7) => ("completed", Phase::Done),
         _ => ("standBy", Phase::Idle),
     };
     DeviceRow {
@@ -277,7 +277,14 @@ fn row(n: u32) -> DeviceRow {
             Enablement::Enabled
         },
         last_activity: None,
-        firmware: (n != 47).then(|| if n % 7 == 0 { "1.5.0" } else { "1.4.2" }.to_owned()),
+        firmware: (n != 47).then(|| {
+            if n.is_multiple_of(7) {
+                "1.5.0"
+            } else {
+                "1.4.2"
+            }
+            .to_owned()
+        }),
         reported_status: Some(status.to_owned()),
         phase: Some(phase),
         last_update: match n {

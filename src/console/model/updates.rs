@@ -9,7 +9,7 @@ use crate::domain::clean;
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
-use crate::domain::update::{Evidence, OpenState, Update};
+use crate::domain::update::{Evidence, Update};
 
 /// Lines of one update's log that are kept.
 const LOG: usize = 200;
@@ -250,9 +250,7 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         push(step.since, step.phase.name(), text);
     }
     if let Some((doubt, reason)) = &update.doubt {
-        if *doubt != OpenState::Back {
-            push(update.changed, doubt.name(), reason.clone());
-        }
+        push(update.changed, doubt.name(), reason.clone());
     }
     if let Some(verdict) = &update.verdict {
         push(verdict.time, verdict.outcome.name(), verdict.reason.clone());

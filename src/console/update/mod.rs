@@ -8,6 +8,8 @@ mod package;
 mod panel;
 mod prompt;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use super::action::Action;
 use super::keymap::Place;

@@ -11,7 +11,11 @@ use crate::domain::id::DeviceId;
 /// An action while the filter is typed.
 pub(super) fn filter(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
-        Action::Submit => model.bar = None,
+        Action::Submit => {
+            // Whoever keeps a filter has chosen what it found.
+            model.devices.step(0);
+            model.bar = None;
+        }
         Action::Next => model.devices.step(1),
         Action::Previous => model.devices.step(-1),
         Action::Back => {

@@ -6,16 +6,13 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::super::model::{Asked, Bar, Model};
-use super::super::text::{Grain, age, count, cut, fit, safe, width};
+use super::super::model::{Bar, Model};
+use super::super::text::{age, count, cut, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
-use super::gauge;
-use crate::domain::device::{Connection, DeviceRow, Enablement};
+use super::state::{State, connection_sign, last_update};
+use crate::domain::device::DeviceRow;
 use crate::domain::event::InventoryState;
-use crate::domain::phase::Phase;
-use crate::domain::time::hub_time;
-use crate::domain::update::Update;
 
 /// Lines above the rows: the heading, what is wrong with the list, the heads.
 pub(super) fn heading_height(model: &Model, area: Rect) -> usize {
@@ -95,10 +92,9 @@ fn heading(model: &Model, frame: &mut Frame, area: Rect) {
         let shown = format!("  {} shown", count(model.devices.shown()));
         spans.push(Span::styled(shown, style(Role::Muted)));
     }
-    if let Some(InventoryState::Listing) | None = model.inventory.state {
-        if model.devices.len() > 0 {
-            spans.push(Span::styled("  listing…", style(Role::Busy)));
-        }
+    let listing = matches!(model.inventory.state, None | Some(InventoryState::Listing));
+    if listing && !model.ended && model.devices.len() > 0 {
+        spans.push(Span::styled("  listing…", style(Role::Busy)));
     }
     beyond(model, area, &mut spans);
     Line::from(spans).render(area, frame.buffer_mut());
@@ -140,11 +136,11 @@ fn trouble(model: &Model, columns: u16) -> Doc<'_> {
 /// What stands instead of rows, and what to do about it.
 fn empty(model: &Model, columns: u16) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
-    doc.blank();
+    super::panel::gap(&mut doc, model);
     match (model.inventory.state, &model.inventory.problem) {
         _ if model.ended => doc.text(Role::Muted, "Nothing was listed."),
         (None | Some(InventoryState::Listing), _) => {
-            doc.text(Role::Busy, "Listing the hub's devices…")
+            doc.text(Role::Busy, "Listing the hub's devices…");
         }
         (Some(InventoryState::Complete), _) => {
             doc.text(Role::Title, "This hub has no devices yet.");
@@ -160,7 +156,9 @@ fn empty(model: &Model, columns: u16) -> Doc<'_> {
                 Some(problem) => doc.problem(Role::Bad, "✗", problem),
                 None => doc.text(Role::Bad, "✗ The devices could not be listed."),
             }
-            doc.blank();
+            if doc.lines.len() > 1 {
+                doc.blank();
+            }
             let text = "Press r to list again. A device whose id you know opens with :device ID.";
             doc.text(Role::Muted, text);
         }
@@ -290,91 +288,5 @@ impl Columns {
         spans.push(Span::raw(" ".repeat(fill)));
         spans.push(Span::styled(age, quiet));
         Line::from(spans)
-    }
-}
-
-/// What a row says about the device's update: a sign, words, how old it is.
-pub(super) struct State {
-    sign: &'static str,
-    word: String,
-    percent: Option<f64>,
-    role: Option<Role>,
-    pub(super) seen: jiff::Timestamp,
-    pub(super) grain: Grain,
-}
-
-impl State {
-    /// The order that waits, the update of this session, or what the device
-    /// reported before.
-    pub(super) fn of(model: &Model, row: &DeviceRow) -> Self {
-        let update = model.updates.of(&row.device_id).map(|t| &t.update);
-        let seen = update.map_or(row.seen, |update| row.seen.max(update.changed));
-        let (sign, word, role) = match (model.asked.get(&row.device_id), update) {
-            (Some(Asked::Waiting(_)), _) => ("▸", "asking…".to_owned(), Some(Role::Busy)),
-            (_, Some(update)) if update.is_open() => told(update),
-            (Some(Asked::Refused(_)), _) => ("✗", "refused".to_owned(), Some(Role::Bad)),
-            (None, Some(update)) => told(update),
-            (None, None) => reported(row),
-        };
-        let open = update.filter(|update| update.is_open());
-        let sure = open.filter(|update| update.doubt.is_none());
-        Self {
-            sign,
-            word,
-            percent: sure.and_then(|update| update.steps.last()?.percent),
-            role,
-            seen,
-            grain: open.map_or(Grain::Coarse, |_| Grain::Fine),
-        }
-    }
-
-    /// The word with the percentage where both fit, else the word.
-    fn text(&self, columns: usize) -> String {
-        let whole = self.percent.map(|p| format!("{} {p:.0}%", self.word));
-        whole
-            .filter(|text| width(text) <= columns)
-            .unwrap_or_else(|| cut(&self.word, columns))
-    }
-
-    fn style(&self, model: &Model, quiet: Style) -> Style {
-        self.role.map_or(quiet, |role| model.theme.style(role))
-    }
-}
-
-fn told(update: &Update) -> (&'static str, String, Option<Role>) {
-    let word = update.word().to_owned();
-    (gauge::sign(update), word, Some(gauge::role(update)))
-}
-
-/// Nobody of this session asked for it: the device's own words, quietly.
-fn reported(row: &DeviceRow) -> (&'static str, String, Option<Role>) {
-    let words = row.reported_status.as_deref().map(safe);
-    match (row.phase, words) {
-        (None | Some(Phase::Idle), _) => (" ", "–".to_owned(), None),
-        (Some(Phase::Unknown), Some(words)) => (" ", format!("“{words}”"), None),
-        (Some(phase @ Phase::Failed), _) => (" ", phase.name().to_owned(), Some(Role::Bad)),
-        (Some(phase), _) => (" ", phase.name().to_owned(), None),
-    }
-}
-
-/// `●` connected, `○` not, `⊘` shut out.
-pub(super) fn connection_sign(row: &DeviceRow) -> (&'static str, Option<Role>) {
-    match (row.status, row.connection) {
-        (Enablement::Disabled, _) => ("⊘", Some(Role::Doubt)),
-        (_, Connection::Connected) => ("●", Some(Role::Good)),
-        (_, Connection::Disconnected) => ("○", None),
-    }
-}
-
-/// When the device's last update ended: in one format if it is a time, else in
-/// the device's own.
-pub(super) fn last_update(row: &DeviceRow, columns: usize) -> String {
-    let Some(text) = row.last_update.as_deref() else {
-        return "–".to_owned();
-    };
-    match hub_time(text) {
-        Some(time) if columns >= 16 => time.strftime("%Y-%m-%d %H:%M").to_string(),
-        Some(time) => time.strftime("%Y-%m-%d").to_string(),
-        None => safe(text),
     }
 }

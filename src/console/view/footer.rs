@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
+use super::super::action::Action;
 use super::super::keymap::{Binding, Place, shown};
 use super::super::model::{Bar, Model};
 use super::super::text::{cut, width, wrap};
@@ -57,10 +58,16 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
     let everywhere = matches!(place, Place::Table | Place::Details | Place::Pick);
     let general = general.filter(|_| everywhere);
     // What may not be done is not offered.
-    let details = place == Place::Details;
-    let may_ask = model.in_view().is_none_or(|id| model.may_ask(id));
-    let offered =
-        |b: &&Binding| !(details && !may_ask && b.action == super::super::action::Action::Open);
+    let in_view = model.in_view();
+    let may_ask = in_view.is_none_or(|id| model.may_ask(id));
+    // Giving up is for an update that is in doubt; it works without a hint too.
+    let update = in_view.and_then(|id| model.updates.open_of(id));
+    let doubtful = update.is_some_and(|update| update.doubt.is_some());
+    let offered = |binding: &&Binding| match binding.action {
+        Action::Open if place == Place::Details => may_ask,
+        Action::GiveUp => doubtful,
+        _ => true,
+    };
     let (mut spans, mut used) = (Vec::new(), 0);
     for binding in own.filter(offered).chain(general) {
         let (Some(hint), Some(key)) = (&binding.hint, binding.keys.first()) else {

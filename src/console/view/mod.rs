@@ -6,8 +6,10 @@
 //! | [`layout`] | who gets which part of the screen |
 //! | `header` | the hub, its environment, the way to it |
 //! | `notice` | what is wrong with the whole, and what to do |
-//! | `devices` | the table |
-//! | `panel` | one device: package field, update, reported properties |
+//! | `devices`, `state` | the table, and what a row says |
+//! | `panel` | one device: the next two, and its reported properties |
+//! | `package` | the package field and the URIs below it |
+//! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
 //! | `confirm`, `dialogs` | questions, help, the list of updates |
 //! | `footer` | what can be done now |
@@ -25,6 +27,7 @@ mod notice;
 mod package;
 mod panel;
 mod running;
+mod state;
 mod wake;
 
 use ratatui::Frame;

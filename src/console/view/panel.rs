@@ -9,7 +9,7 @@ use super::super::text::{Grain, age, cut, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::layout::is_roomy;
-use super::{devices, package, running};
+use super::{package, running, state};
 use crate::domain::device::{Connection, DeviceRow, Enablement};
 use crate::domain::id::DeviceId;
 
@@ -49,42 +49,38 @@ fn headline(doc: &mut Doc, model: &Model, device: &DeviceId) {
         doc.text(Role::Muted, "not in the list of devices");
         return;
     };
-    let (sign, role) = devices::connection_sign(row);
-    let state = format!("{sign} {}", connection_word(row));
+    let (sign, role) = state::connection_sign(row);
+    let words = format!("{sign} {}", connection_word(row));
     let id = device.as_str();
-    if width(id) + 2 + width(&state) <= doc.width {
+    if width(id) + 2 + width(&words) <= doc.width {
         let spans = vec![
             doc.span(Role::Title, id),
             Span::raw("  "),
-            doc.span(role.unwrap_or(Role::Muted), state),
+            doc.span(role.unwrap_or(Role::Muted), words),
         ];
         doc.line(spans);
     } else {
         doc.text(Role::Title, id);
-        doc.text(role.unwrap_or(Role::Muted), &state);
+        doc.text(role.unwrap_or(Role::Muted), &words);
     }
     facts(doc, model, row);
 }
 
-/// Firmware, last update and age: as many as fit into one line of a small
-/// terminal, all of them in a large one.
+/// Firmware, last update and age: as many as fit into one line. The age stands
+/// in the table too, and is left out first.
 fn facts(doc: &mut Doc, model: &Model, row: &DeviceRow) {
     let firmware = row.firmware.as_deref().map_or("unknown".to_owned(), safe);
-    let last = devices::last_update(row, 16);
+    let last = state::last_update(row, 16);
     let seen = age(model.now, row.seen, Grain::Coarse);
     let mut text = format!("firmware {firmware}");
     for part in [format!("last update {last}"), format!("read {seen} ago")] {
         let longer = format!("{text} · {part}");
-        if is_roomy(model) || width(&longer) <= doc.width {
+        if width(&longer) <= doc.width {
             text = longer;
         }
     }
-    if is_roomy(model) {
-        doc.text(Role::Muted, &text);
-    } else {
-        let line = vec![doc.span(Role::Muted, cut(&text, doc.width))];
-        doc.line(line);
-    }
+    let line = vec![doc.span(Role::Muted, cut(&text, doc.width))];
+    doc.line(line);
 }
 
 fn connection_word(row: &DeviceRow) -> &'static str {

@@ -87,9 +87,10 @@ fn progress(doc: &mut Doc, model: &Model, update: &Update) {
                 .percent
                 .map_or(String::new(), |p| format!(" {p:.0} %"));
             format!(
-                "{}{percent} · phase {at} of {} · for {}",
+                "{}{percent} · phase {at} of {} · {}{}",
                 step.phase,
                 phases.len(),
+                if doc.width < 50 { "" } else { "for " },
                 lasted(step.since, model.now)
             )
         }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::super::model::{Dialog, Model};
 use super::super::text::{Grain, next_age, next_second};
-use super::devices::State;
 use super::layout::Areas;
+use super::state::State;
 
 /// When to wake up and draw again, if nothing happens before.
 pub(crate) fn next_wake(model: &Model) -> Option<Timestamp> {
