@@ -3,6 +3,12 @@
 //! `cargo bench --bench terminal`. Each figure stands beside an ideal or a peer
 //! measured in the same run, because machines differ and are noisy.
 
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench prints its figures, and stops when it cannot have them"
+)]
+
 use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::mpsc;

@@ -1,5 +1,5 @@
 //! What happened, and what is to be done: plain data on both sides of
-//! [`update`](super::update).
+//! [`update`](super::update()).
 
 use std::sync::Arc;
 

@@ -1,6 +1,13 @@
 //! Tests of the whole: rooms, hub client, command line, console in a
 //! pseudo-terminal. All on loopback, on ports that the system picks.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking, and one that is skipped on stderr"
+)]
+
 mod hostile;
 mod once;
 mod processes;

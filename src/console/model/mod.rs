@@ -1,5 +1,5 @@
 //! What the console knows: everything that the screen shows, and nothing that
-//! it does not need for that. Changed only by [`update`](super::update).
+//! it does not need for that. Changed only by [`update`](super::update()).
 
 pub(crate) mod attention;
 pub(crate) mod devices;
