@@ -11,7 +11,6 @@ const URI: &str = "https://example.test/fw-1.5.0.bin";
 fn main_job(rows: u16, cols: u16) {
     let home = Home::new();
     let mut terminal = Terminal::start(&home, &["demo"], rows, cols);
-    let before = terminal.modes();
     terminal.shows("sim-0003");
     terminal.press("\x1b[B").press("\r");
     terminal.shows("ackage");
@@ -31,7 +30,7 @@ fn main_job(rows: u16, cols: u16) {
         (false, false, false),
         "the terminal is as before"
     );
-    assert_eq!(terminal.modes(), before);
+    assert_eq!(terminal.modes(), terminal.before);
 }
 
 #[test]
@@ -61,14 +60,53 @@ fn signals_end_it_and_the_terminal_is_as_before() {
     let home = Home::on(&emulator);
     for (which, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
         let mut terminal = Terminal::start(&home, &[], 24, 80);
-        let before = terminal.modes();
         terminal.shows("sim-0001");
-        assert_ne!(terminal.modes(), before, "the terminal is raw");
+        assert_ne!(terminal.modes(), terminal.before, "the terminal is raw");
         terminal.signal(which);
         assert_eq!(terminal.ends(), code);
         assert_eq!(terminal.traces(), (false, false, false));
-        assert_eq!(terminal.modes(), before);
+        assert_eq!(terminal.modes(), terminal.before);
     }
+}
+
+/// Not a test by itself: the program of the next one.
+#[test]
+fn child_that_panics() {
+    if std::env::var_os("OTADECK_TEST_CHILD").is_none() {
+        return;
+    }
+    let (engine, mut backend) = otadeck::engine::channel();
+    let context = otadeck::console::Context::new(super::support::profile("test"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        tokio::select! {
+            ended = otadeck::console::run(engine, context) => panic!("it ended: {ended:?}"),
+            // The console asks only after its first frame.
+            _ = backend.requests.recv() => panic!("a defect"),
+        }
+    });
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_told() {
+    let home = Home::new().env("OTADECK_TEST_CHILD", "1");
+    let program = std::env::current_exe().unwrap();
+    let args = ["--exact", "terminal::child_that_panics", "--nocapture"];
+    let mut terminal = Terminal::start_program(&program, &home, &args, 24, 80);
+    assert_ne!(terminal.ends(), 0);
+    let screen = terminal.screen();
+    assert!(
+        screen.contains("a defect"),
+        "on the ordinary screen:\n{screen}"
+    );
+    assert!(
+        terminal.raw().contains("\u{1b}[?1049h"),
+        "the console was there"
+    );
+    assert_eq!(terminal.traces(), (false, false, false));
+    assert_eq!(terminal.modes(), terminal.before);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -22,14 +23,21 @@ pub struct Terminal {
     keyboard: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
+    /// The terminal's modes before the program started.
+    pub before: String,
 }
 
 impl Terminal {
     /// Starts otadeck with `args` in a terminal of that size.
     pub fn start(home: &Home, args: &[&str], rows: u16, cols: u16) -> Self {
+        Self::start_program(binary(), home, args, rows, cols)
+    }
+
+    /// Starts any program so.
+    pub fn start_program(program: &Path, home: &Home, args: &[&str], rows: u16, cols: u16) -> Self {
         let size = size(rows, cols);
         let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(binary());
+        let mut command = CommandBuilder::new(program);
         command.args(args);
         command.env_clear();
         let plain = home.command(&[]);
@@ -40,6 +48,7 @@ impl Terminal {
         }
         command.env("TERM", "xterm-256color");
         command.cwd(home.folder.path());
+        let before = modes(&*pair.master);
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let number = |n| NonZeroU16::new(n).unwrap();
@@ -57,6 +66,7 @@ impl Terminal {
             master: pair.master,
             child,
             seen,
+            before,
         }
     }
 
@@ -96,6 +106,10 @@ impl Terminal {
         self.until(text, |screen| screen.contains(text))
     }
 
+    pub fn screen(&self) -> String {
+        self.seen.0.lock().unwrap().parser.screen().contents()
+    }
+
     /// All that came so far, as it came.
     pub fn raw(&self) -> String {
         String::from_utf8_lossy(&self.seen.0.lock().unwrap().raw).into_owned()
@@ -131,16 +145,7 @@ impl Terminal {
 
     /// The terminal's modes, as `stty -a` would show them.
     pub fn modes(&self) -> String {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
-        let path = self.master.tty_name().unwrap();
-        let flags = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
-        let tty = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)
-            .unwrap();
-        format!("{:?}", rustix::termios::tcgetattr(tty).unwrap())
+        modes(&*self.master)
     }
 
     /// Waits for the end; the exit code.
@@ -194,4 +199,14 @@ fn watch(mut reader: Box<dyn Read + Send>, seen: Arc<(Mutex<Seen>, Condvar)>) {
             }
         }
     });
+}
+
+fn modes(master: &(dyn MasterPty + Send)) -> String {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = master.tty_name().unwrap();
+    let flags = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
+    let mut options = std::fs::OpenOptions::new();
+    let tty = options.read(true).custom_flags(flags).open(path).unwrap();
+    format!("{:?}", rustix::termios::tcgetattr(tty).unwrap())
 }
