@@ -11,6 +11,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::redact;
+
 /// Characters of one grapheme that are let through: a letter with a few marks,
 /// or an emoji sequence.
 const MAX_PER_GRAPHEME: usize = 8;
@@ -20,6 +22,8 @@ const MAX_STRING: usize = 1_024;
 const MAX_MEMBERS: usize = 256;
 /// Levels of a kept object; IoT Hub allows ten.
 const MAX_DEPTH: usize = 12;
+/// Characters of a kept object in all; IoT Hub allows 32 KB.
+const MAX_OBJECT: usize = 64 << 10;
 
 /// One line of at most `max` characters in which nothing is left that moves a
 /// cursor, hides or reorders text. What is dangerous stays visible as an
@@ -48,9 +52,9 @@ pub fn line(text: &str, max: usize) -> String {
 /// A JSON value as one harmless line; a string stands without its quotes.
 #[must_use]
 pub fn value_line(value: &Value, max: usize) -> String {
-    match value {
-        Value::String(text) => line(text, max),
-        other => line(&bounded(other).to_string(), max),
+    match bounded(value) {
+        Value::String(text) => line(&text, max),
+        other => line(&other.to_string(), max),
     }
 }
 
@@ -112,41 +116,46 @@ pub fn json(serialised: &str) -> String {
 }
 
 /// The same value with long strings, wide objects and deep nesting cut, each
-/// cut marked, so that one device cannot fill a journal or a screen.
+/// cut marked, so that one device cannot fill a journal or a screen; and with
+/// the secrets of URLs hidden.
 #[must_use]
 pub fn bounded(value: &Value) -> Value {
-    bounded_at(value, 0)
+    let mut left = MAX_OBJECT;
+    bounded_at(value, 0, &mut left)
 }
 
-fn bounded_at(value: &Value, depth: usize) -> Value {
+fn bounded_at(value: &Value, depth: usize, left: &mut usize) -> Value {
+    let cut = |why: &str| Value::String(format!("… ({why})"));
+    *left = left.saturating_sub(8);
+    if *left == 0 {
+        return cut("too large");
+    }
     match value {
-        Value::String(text) => Value::String(bounded_text(text)),
-        Value::Object(_) | Value::Array(_) if depth >= MAX_DEPTH => {
-            Value::String("… (nested too deep)".to_owned())
+        Value::String(text) => {
+            let text = bounded_text(text);
+            *left = left.saturating_sub(text.len());
+            Value::String(text)
         }
+        Value::Object(_) | Value::Array(_) if depth >= MAX_DEPTH => cut("nested too deep"),
         Value::Array(items) => {
-            let mut kept: Vec<Value> = items
-                .iter()
-                .take(MAX_MEMBERS)
-                .map(|item| bounded_at(item, depth + 1))
-                .collect();
+            let kept = items.iter().take(MAX_MEMBERS);
+            let mut kept: Vec<Value> = kept.map(|i| bounded_at(i, depth + 1, left)).collect();
             if items.len() > MAX_MEMBERS {
-                kept.push(Value::String(format!(
-                    "… ({} more)",
-                    items.len() - MAX_MEMBERS
-                )));
+                kept.push(cut(&format!("{} more", items.len() - MAX_MEMBERS)));
             }
             Value::Array(kept)
         }
         Value::Object(members) => {
-            let mut kept: Map<String, Value> = members
-                .iter()
-                .take(MAX_MEMBERS)
-                .map(|(key, item)| (bounded_text(key), bounded_at(item, depth + 1)))
-                .collect();
-            if members.len() > MAX_MEMBERS {
-                let more = format!("{} more", members.len() - MAX_MEMBERS);
-                kept.insert("…".to_owned(), Value::String(more));
+            let mut kept = Map::new();
+            for (n, (key, item)) in members.iter().enumerate() {
+                if n == MAX_MEMBERS || *left == 0 {
+                    let more = format!("{} more", members.len() - n);
+                    kept.insert("…".to_owned(), Value::String(more));
+                    break;
+                }
+                let key = bounded_text(key);
+                *left = left.saturating_sub(key.len());
+                kept.insert(key, bounded_at(item, depth + 1, left));
             }
             Value::Object(kept)
         }
@@ -155,13 +164,26 @@ fn bounded_at(value: &Value, depth: usize) -> Value {
 }
 
 /// A text of at most 1,024 characters; a longer one is cut and says how long
-/// it was.
+/// it was. The secrets of URLs in it are hidden.
 #[must_use]
 pub fn bounded_text(text: &str) -> String {
     match text.char_indices().nth(MAX_STRING) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}… ({} characters)", &text[..at], text.chars().count()),
+        None => redact::text(text),
+        Some((at, _)) => {
+            let begin = redact::text(&text[..at]);
+            format!("{begin}… ({} characters)", text.chars().count())
+        }
     }
+}
+
+/// A word as a shell takes it literally: quoted when it must be.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -200,6 +222,24 @@ mod tests {
         let safe = json(&value.to_string());
         assert!(!safe.chars().any(is_dangerous), "{safe}");
         assert_eq!(serde_json::from_str::<Value>(&safe).unwrap(), value);
+    }
+
+    #[rstest::rstest]
+    #[case("press-7", "press-7")]
+    #[case("$(id);'", r"'$(id);'\'''")]
+    #[case("x;reboot", "'x;reboot'")]
+    #[case("", "''")]
+    fn shell_words(#[case] word: &str, #[case] want: &str) {
+        assert_eq!(shell_word(word), want);
+    }
+
+    #[test]
+    fn a_wide_and_deep_object_is_bounded_as_a_whole() {
+        let row: Vec<String> = (0..200).map(|_| "x".repeat(1_000)).collect();
+        let rows: Vec<Vec<String>> = (0..200).map(|_| row.clone()).collect();
+        let kept = bounded(&serde_json::json!({ "rows": rows })).to_string();
+        assert!(kept.len() < 3 * MAX_OBJECT, "{} bytes", kept.len());
+        assert!(kept.contains("too large"));
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | [`profile`] | which hub this is, and what may be done to it |
 //! | [`backoff`] | waits between tries |
 //! | [`pace`] | when to read which twin |
+//! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
 //! | [`time`] | the hub's time formats |
 
@@ -34,6 +35,7 @@ pub mod pace;
 pub mod phase;
 pub mod problem;
 pub mod profile;
+pub mod redact;
 pub mod time;
 pub mod twin;
 pub mod update;

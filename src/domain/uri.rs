@@ -4,31 +4,10 @@ use std::fmt;
 
 use url::Url;
 
-use super::clean;
+use super::{clean, redact};
 
 /// The longest URI that is taken, in characters.
 const MAX_URI: usize = 4_096;
-
-/// Query parameters of signed URLs that tell nothing secret: times, versions,
-/// permissions. The values of all others are hidden.
-const HARMLESS: [&str; 16] = [
-    "se",
-    "st",
-    "sp",
-    "sv",
-    "sr",
-    "spr",
-    "version",
-    "v",
-    "api-version",
-    "x-amz-expires",
-    "x-amz-date",
-    "x-amz-algorithm",
-    "x-amz-signedheaders",
-    "expires",
-    "versionid",
-    "id",
-];
 
 /// An `http` or `https` URI with a host. `Debug` and `Display` are redacted;
 /// only [`PackageUri::expose`] gives the whole.
@@ -106,7 +85,7 @@ impl PackageUri {
             e => InvalidUri::Malformed(e.to_string()),
         })?;
         Ok(Self {
-            redacted: redact(&url),
+            redacted: redact::url(url.as_str()),
             file_name: file_name(&url),
             text: text.to_owned(),
         })
@@ -133,68 +112,45 @@ impl PackageUri {
     /// Does the URI hold anything that is not shown?
     #[must_use]
     pub fn holds_secrets(&self) -> bool {
-        self.redacted.contains(HIDDEN)
+        self.redacted.contains(redact::HIDDEN)
     }
 }
-
-const HIDDEN: &str = "***";
 
 /// A URI that somebody else wrote, a device for example, as it may be shown.
 #[must_use]
 pub fn redacted_text(text: &str) -> String {
-    PackageUri::parse(text).map_or_else(|_| clean::line(text, 200), |uri| uri.redacted)
+    PackageUri::parse(text).map_or_else(
+        |_| clean::line(&redact::text(text), 200),
+        |uri| uri.redacted,
+    )
 }
 
 /// A text without `://`: a host name, a local path, or another scheme?
 fn without_slashes(text: &str) -> InvalidUri {
     let lower = text.to_ascii_lowercase();
-    if let Some(rest) = lower
-        .strip_prefix("https:")
-        .or_else(|| lower.strip_prefix("http:"))
-    {
-        return InvalidUri::NoScheme {
-            suggestion: format!("https://{}", clean::line(rest.trim_start_matches('/'), 60)),
-        };
+    for scheme in ["https:", "http:"] {
+        if lower.starts_with(scheme) {
+            return missing_scheme(&text[scheme.len()..]);
+        }
     }
     match text.split_once(':') {
         Some((scheme, rest))
             if !scheme.contains('.')
+                && !rest.contains('@')
                 && scheme.chars().all(|c| c.is_ascii_alphanumeric())
                 && !rest.starts_with(|c: char| c.is_ascii_digit()) =>
         {
             InvalidUri::Scheme(clean::line(scheme, 20))
         }
-        _ => InvalidUri::NoScheme {
-            suggestion: format!("https://{}", clean::line(text.trim_start_matches('/'), 60)),
-        },
+        _ => missing_scheme(text),
     }
 }
 
-fn redact(url: &Url) -> String {
-    let mut shown = url.clone();
-    if !url.username().is_empty() || url.password().is_some() {
-        // Both setters fail only on URLs without a host, which `parse` refused.
-        let _ = shown.set_username(HIDDEN);
-        let _ = shown.set_password(None);
-    }
-    shown.set_fragment(None);
-    let query = url.query().map(|query| {
-        let parts: Vec<String> = query.split('&').map(redact_parameter).collect();
-        parts.join("&")
-    });
-    shown.set_query(query.as_deref());
-    shown.to_string()
-}
-
-fn redact_parameter(parameter: &str) -> String {
-    match parameter.split_once('=') {
-        Some((key, value))
-            if value.is_empty() || HARMLESS.contains(&key.to_ascii_lowercase().as_str()) =>
-        {
-            parameter.to_owned()
-        }
-        Some((key, _)) => format!("{key}={HIDDEN}"),
-        None => HIDDEN.to_owned(),
+/// The likely URI, without its secrets.
+fn missing_scheme(rest: &str) -> InvalidUri {
+    let whole = format!("https://{}", rest.trim_start_matches('/'));
+    InvalidUri::NoScheme {
+        suggestion: clean::line(&redact::url(&whole), 80),
     }
 }
 
@@ -232,6 +188,8 @@ mod tests {
     #[case("localhost:8443/fw.bin", "https://localhost:8443/fw.bin")]
     #[case("https:test.com", "https://test.com")]
     #[case("//test.com/a", "https://test.com/a")]
+    #[case("x.test/fw?sig=SECRET", "https://x.test/fw?sig=***")]
+    #[case("me:SECRET@x.test/fw", "https://***@x.test/fw")]
     fn a_missing_scheme_is_answered_with_the_likely_one(#[case] text: &str, #[case] want: &str) {
         assert_eq!(
             PackageUri::parse(text),
@@ -246,7 +204,7 @@ mod tests {
     #[case("   ", "enter the URI")]
     #[case("ftp://x.test/a", "not with ftp:")]
     #[case("file:///etc/passwd", "not with file:")]
-    #[case("mailto:me", "not with mailto:")]
+    #[case("urn:me", "not with urn:")]
     #[case("https://", "no host")]
     #[case("https:///a", "no host")]
     #[case("https://x.test/a b", "%20")]
