@@ -26,7 +26,7 @@
 //!                                               └─► journal                   hub · journal · clock
 //! ```
 //!
-//! `ARCHITECTURE.md` says who may know whom and why; `tests/rooms.rs` holds it.
+//! `ARCHITECTURE.md` says who may know whom and why; `tests/suite/rooms.rs` holds it.
 
 pub mod cli;
 pub mod config;

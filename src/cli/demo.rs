@@ -40,6 +40,7 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     );
     session.profile.read_only = global.read_only;
     let mut context = Context::new(session.profile.clone());
+    context.demo = true;
     context.sample_uris = PACKAGES.map(|name| hub.package_url(name)).to_vec();
     let code = console::show(&session, context).await;
     fleet.stop().await;

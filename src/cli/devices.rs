@@ -56,8 +56,16 @@ async fn list(engine: &Engine, mut events: Subscription, json: bool) -> Result<C
                 What::Device { device } => rows.push((**device).clone()),
                 What::Inventory {
                     state: InventoryState::Complete,
+                    skipped,
                     ..
-                } => return show(rows, json),
+                } => {
+                    if *skipped > 0 {
+                        out::note(&format!(
+                            "{skipped} rows name no device and are left out; a query must select deviceId"
+                        ));
+                    }
+                    return show(rows, json);
+                }
                 What::Inventory {
                     state: InventoryState::Failed,
                     problem: Some(problem),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::device::{self, Fleet, Scenario};
 use crate::domain::id::DeviceId;
-use crate::emulator::{self, Emulator as Hub, ReadyInfo};
+use crate::emulator::{self, Emulator as Hub, EmulatorError, ReadyInfo};
 
 use super::args::Emulator;
 use super::exit::{Code, Failure};
@@ -16,6 +16,8 @@ use super::signals::Signals;
 pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
     let scenario = scenario(&verb.scenario)?;
     let mut signals = Signals::take()?;
+    // One of an earlier run would be taken for this one's.
+    forget(verb.ready_file.as_deref());
     let hub = Hub::start(emulator::Settings {
         https: verb.https,
         mqtt: verb.mqtt,
@@ -25,7 +27,10 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
         tier: verb.tier.map(|tier| (tier, verb.units)),
         listen_anywhere: verb.listen_anywhere,
     });
-    let hub = hub.await.map_err(|e| Failure::new(Code::Failure, e))?;
+    let hub = hub.await.map_err(|e| match e {
+        EmulatorError::NotLoopback { .. } | EmulatorError::HostName(_) => Failure::usage(e),
+        e => Failure::new(Code::Failure, e),
+    })?;
     let made = |prefix, n: u32| {
         let devices = hub.create_identities(prefix, n as usize);
         devices.map_err(|e| Failure::new(Code::Failure, e))
@@ -45,12 +50,21 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
             Err(failure) => Err(failure),
         },
     };
+    forget(verb.ready_file.as_deref());
     fleet.stop().await;
     hub.shutdown().await;
     match code {
         // Being told to end is how an emulator ends well.
         Ok(Code::Signal(_)) => Ok(Code::Completed),
         other => other,
+    }
+}
+
+/// Removes the file that says that all is ready, if there is one.
+fn forget(file: Option<&Path>) {
+    if let Some(file) = file {
+        // There may be none.
+        let _ = std::fs::remove_file(file);
     }
 }
 

@@ -73,7 +73,8 @@ impl Code {
             return Self::Open;
         };
         let unauthorized = |p: &Problem| p.kind == Kind::Unauthorized;
-        let refused = |p: &Problem| matches!(p.kind, Kind::ReadOnly | Kind::Unconfirmed);
+        let refused =
+            |p: &Problem| matches!(p.kind, Kind::ReadOnly | Kind::Unconfirmed | Kind::Busy);
         match verdict.outcome {
             Outcome::Completed => Self::Completed,
             Outcome::GivenUp => Self::Open,

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::domain::clean;
 use crate::domain::event::{Event, Link, What};
 use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::problem::Problem;
 use crate::domain::update::{OpenState, Update};
 use crate::engine::{Batch, Engine, Subscription};
 
@@ -73,7 +74,7 @@ pub(super) async fn follow(
             // A signal first; then what has happened, before the time is up.
             biased;
             code = signals.next() => return Ok(follow.left_open(Some(code))),
-            batch = events.next() => follow.batch(batch).await?,
+            batch = events.next() => follow.batch(batch, &mut events).await?,
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => {
                 return Ok(follow.left_open(None));
             }
@@ -123,7 +124,11 @@ impl Follow {
         signal.unwrap_or_else(|| Code::worst([self.code(), Code::Open]))
     }
 
-    async fn batch(&mut self, batch: Option<Batch>) -> Result<(), Failure> {
+    async fn batch(
+        &mut self,
+        batch: Option<Batch>,
+        events: &mut Subscription,
+    ) -> Result<(), Failure> {
         match batch {
             Some(Batch::Events(events)) => {
                 for event in events.iter() {
@@ -131,7 +136,7 @@ impl Follow {
                 }
                 Ok(())
             }
-            Some(Batch::Lagged) => self.catch_up().await,
+            Some(Batch::Lagged) => self.catch_up(events).await,
             None => Err(Failure::internal(
                 "the engine has ended",
                 "a defect; see the log",
@@ -141,10 +146,12 @@ impl Follow {
 
     /// Some events were missed because stdout was slow: go on from how all
     /// stands.
-    async fn catch_up(&mut self) -> Result<(), Failure> {
+    async fn catch_up(&mut self, events: &mut Subscription) -> Result<(), Failure> {
         out::note("the output was too slow; some lines are missing");
         let ended = |e| Failure::internal("the engine has ended", e);
         let snapshot = self.engine.snapshot().await.map_err(ended)?;
+        events.after(&snapshot);
+        self.resuming &= snapshot.resuming;
         for update in snapshot.updates {
             self.awaited.remove(&update.device);
             let told = self.updates.get(&update.id).is_some_and(|u| !u.is_open());
@@ -153,26 +160,36 @@ impl Follow {
             }
             self.updates.insert(update.id.clone(), update);
         }
+        for (device, problem) in snapshot.refusals {
+            if self.awaited.contains(&device) && !snapshot.starting.contains(&device) {
+                self.refused(Some(&device), &problem);
+            }
+        }
         Ok(())
+    }
+
+    fn refused(&mut self, device: Option<&DeviceId>, problem: &Problem) {
+        self.codes.push(Code::of_problem(problem));
+        match device {
+            Some(device) => {
+                self.awaited.remove(device);
+            }
+            // A refusal of the hub as a whole: nothing more will come.
+            None => self.awaited.clear(),
+        }
+        out::complain(&problem.to_string());
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Failure> {
         match &event.what {
-            What::Intended(_) => {
+            What::Intended(_) | What::Watched(_) => {
                 if let Some(update) = Update::intended(event) {
                     self.awaited.remove(&update.device);
                     self.updates.insert(update.id.clone(), update);
                 }
             }
-            What::Refused { problem } => {
-                self.codes.push(Code::of_problem(problem));
-                match &event.device_id {
-                    Some(device) => self.awaited.remove(device),
-                    // A refusal of the hub as a whole: nothing more will come.
-                    None => !std::mem::take(&mut self.awaited).is_empty(),
-                };
-                out::complain(&problem.to_string());
-            }
+            What::Refused { problem } => self.refused(event.device_id.as_ref(), problem),
+            What::DeviceProblem { problem } => out::note(&problem.line()),
             What::Resumed { .. } => self.resuming = false,
             What::JournalProblem { problem } => {
                 out::complain(&problem.to_string());
@@ -192,9 +209,10 @@ impl Follow {
             .and_then(|id| self.updates.get_mut(id))
         {
             Some(update) => {
-                let before = update.phase();
+                let before = update.steps.len();
                 update.apply(event);
-                let same = matches!(event.what, What::Phase { phase, .. } if Some(phase) == before);
+                let repeats = update.steps.len() == before;
+                let same = repeats && matches!(event.what, What::Phase { .. });
                 (!same || self.options.json).then(|| update.clone())
             }
             None => None,
@@ -225,10 +243,8 @@ fn words(event: &Event, update: &Update) -> String {
         format!("{}\n", clean::line(line.trim_end(), 400))
     };
     match &event.what {
-        What::Intended(intent) => match &intent.uri {
-            Some(uri) => said("intended", uri),
-            None => said("watching", ""),
-        },
+        What::Intended(intent) => said("intended", intent.uri.as_deref().unwrap_or_default()),
+        What::Watched(_) => said("watching", ""),
         What::Invoked { attempt } => {
             let method = update.intent.method.as_deref().unwrap_or_default();
             let again = if *attempt > 1 {

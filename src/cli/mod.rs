@@ -36,9 +36,14 @@ pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Help goes to stdout, mistakes to stderr; a closed pipe is no reason to panic.
+            if error.use_stderr() {
+                // What was typed may hold secrets, or come from anywhere.
+                out::usage(&error.to_string());
+                return Code::Usage.into();
+            }
+            // Help; a closed pipe is no reason to panic.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return Code::Completed.into();
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::domain::clean;
 use crate::domain::event::Event;
+use crate::domain::{clean, redact};
 
 use super::exit::{Code, Failure};
 
@@ -14,6 +14,15 @@ pub(super) fn complain(text: &str) {
         let name = if n == 0 { "otadeck: " } else { "" };
         // Nowhere is left to complain to.
         let _ = writeln!(stderr, "{name}{}", clean::line(line, 2_000));
+    }
+}
+
+/// Says what is wrong with the command line, on stderr.
+pub(super) fn usage(text: &str) {
+    let mut stderr = io::stderr().lock();
+    for line in redact::text(text).lines() {
+        // Nowhere is left to complain to.
+        let _ = writeln!(stderr, "{}", clean::line(line, 2_000));
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{self, Config, HubConfig, Paths, SecretSource};
+use crate::domain::backoff::Backoff;
 use crate::domain::dialect::Dialects;
 use crate::domain::id::DeviceId;
 use crate::domain::profile::Profile;
+use crate::domain::twin::Twin;
 use crate::engine::{Running, Settings, spawn};
 use crate::hub::{Client, ConnectionString, HubError, Query, Service, Settings as HubSettings};
 use crate::journal::Journal;
@@ -129,19 +132,29 @@ impl Session {
     }
 
     /// Reads the twin of each device, so that nothing is begun when one of them
-    /// does not exist.
-    pub(super) async fn check(&self, devices: &[DeviceId]) -> Result<(), Failure> {
+    /// does not exist. Stays within the rate that a program may take of the hub.
+    pub(super) async fn check(&self, devices: &[DeviceId]) -> Result<Vec<Twin>, Failure> {
         use futures_util::stream::{self, StreamExt};
-        let reads = devices.iter().map(|device| async move {
-            match self.read(device).await {
-                Ok(()) => Ok(()),
-                Err(error) => Err(error.problem(format!("{device} cannot be read"))),
+        let gap = Duration::from_secs(1) / self.profile.reads_per_second().max(1);
+        let turns = tokio::sync::Mutex::new(tokio::time::interval(gap));
+        let reads = devices.iter().map(|device| {
+            let turns = &turns;
+            async move {
+                turns.lock().await.tick().await;
+                let read = self.read(device).await;
+                read.map_err(|error| error.problem(format!("{device} cannot be read")))
             }
         });
-        let results: Vec<_> = stream::iter(reads).buffer_unordered(CHECKS).collect().await;
-        let problems: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+        let results: Vec<_> = stream::iter(reads).buffered(CHECKS).collect().await;
+        let (mut twins, mut problems) = (Vec::new(), Vec::new());
+        for result in results {
+            match result {
+                Ok(twin) => twins.push(twin),
+                Err(problem) => problems.push(problem),
+            }
+        }
         if problems.is_empty() {
-            return Ok(());
+            return Ok(twins);
         }
         let code = Code::worst(problems.iter().map(Code::of_problem));
         let mut texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -154,9 +167,7 @@ impl Session {
     }
 
     /// Reads a twin, again a few times when the hub is only away for a moment.
-    async fn read(&self, device: &DeviceId) -> Result<(), HubError> {
-        use crate::domain::backoff::Backoff;
-        use std::time::Duration;
+    async fn read(&self, device: &DeviceId) -> Result<Twin, HubError> {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
         for _ in 0..3 {
             match self.client.twin(device).await {
@@ -164,10 +175,10 @@ impl Session {
                     let wait = backoff.next_wait(rand::random());
                     tokio::time::sleep(wait.max(error.wait().unwrap_or_default())).await;
                 }
-                other => return other.map(|_| ()),
+                other => return other,
             }
         }
-        self.client.twin(device).await.map(|_| ())
+        self.client.twin(device).await
     }
 }
 
@@ -241,10 +252,7 @@ fn profile(
     connection: &ConnectionString,
     read_only: bool,
 ) -> Profile {
-    let host = match connection.port {
-        443 => connection.host.clone(),
-        port => format!("{}:{port}", connection.host),
-    };
+    let host = connection.address();
     Profile {
         name: name.unwrap_or_else(|| connection.short_name().to_owned()),
         host,

@@ -1,8 +1,14 @@
 //! SIGINT, SIGTERM and SIGHUP as a future.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::{Code, Failure};
+
+/// How long the program may take to end by itself after a signal. Whoever waits
+/// for a reader that reads no more, of a pipe for example, cannot.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The signals that end the program.
 pub(super) struct Signals {
@@ -14,6 +20,16 @@ pub(super) struct Signals {
 impl Signals {
     /// Takes the signals over from now on.
     pub(super) fn take() -> Result<Self, Failure> {
+        let mut same = Self::listen()?;
+        tokio::spawn(async move {
+            let code = same.next().await;
+            tokio::time::sleep(PATIENCE).await;
+            std::process::exit(i32::from(code.number()));
+        });
+        Self::listen()
+    }
+
+    fn listen() -> Result<Self, Failure> {
         let one = |kind| signal(kind).map_err(|e| Failure::internal("no signals", e));
         Ok(Self {
             interrupt: one(SignalKind::interrupt())?,

@@ -5,8 +5,8 @@ use std::io::Read;
 use crate::domain::clean;
 use crate::domain::event::{Command, Start};
 use crate::domain::id::DeviceId;
+use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
-use crate::hub::Service;
 
 use super::args::{Global, Update};
 use super::exit::{Code, Failure};
@@ -26,13 +26,13 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
     let mut signals = Signals::take()?;
     let _log = log::start(&session.paths.log());
     refuse_unconfirmed(&session, verb.confirm.as_deref(), verb.dry_run)?;
-    tokio::select! {
+    let twins = tokio::select! {
         biased;
         code = signals.next() => return Ok(code),
-        checked = session.check(&devices) => checked?,
-    }
+        twins = session.check(&devices) => twins?,
+    };
     if verb.dry_run {
-        return dry_run(&session, &devices, &uri).await;
+        return dry_run(&session, &twins, &uri);
     }
     let running = session.start(None)?;
     let engine = running.engine();
@@ -131,18 +131,13 @@ fn refuse_unconfirmed(
 }
 
 /// Says what would be done.
-async fn dry_run(
-    session: &Session,
-    devices: &[DeviceId],
-    uri: &PackageUri,
-) -> Result<Code, Failure> {
-    for device in devices {
-        let twin = session.client.twin(device).await;
-        let twin = twin.map_err(|e| e.problem(format!("{device} cannot be read")))?;
-        let dialect = session.dialects.recognise(&twin);
+fn dry_run(session: &Session, twins: &[Twin], uri: &PackageUri) -> Result<Code, Failure> {
+    for twin in twins {
+        let dialect = session.dialects.recognise(twin);
         let status = dialect.read(&twin.reported).value;
         out::line(&format!(
-            "{device}  would be invoked: {} {}",
+            "{}  would be invoked: {} {}",
+            twin.device_id,
             dialect.method,
             dialect.payload.build(uri.redacted())
         ))?;

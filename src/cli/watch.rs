@@ -10,6 +10,11 @@ use super::session::Session;
 use super::signals::Signals;
 
 pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
+    if verb.resume && global.no_journal {
+        return Err(Failure::usage(
+            "--resume carries on with the updates of the journal, and --no-journal keeps none",
+        ));
+    }
     let session = Session::need(global).await?;
     let mut signals = Signals::take()?;
     let _log = log::start(&session.paths.log());
@@ -19,7 +24,7 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         tokio::select! {
             biased;
             code = signals.next() => return Ok(code),
-            checked = session.check(&verb.devices) => checked?,
+            checked = session.check(&verb.devices) => drop(checked?),
         }
         let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
         (Whose::Devices(verb.devices), commands)

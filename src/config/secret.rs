@@ -46,14 +46,14 @@ pub enum SecretError {
     },
     /// Others can write the configuration that names a command.
     #[error(
-        "others can write the configuration {path} (mode {mode:o}), so its secret_command is not \
-         run; run: chmod 600 {path}"
+        "the configuration {path} is not yours alone to write ({why}), so its secret_command is \
+         not run; it must belong to you, with the mode 600"
     )]
     Writable {
         /// Which file.
         path: PathBuf,
-        /// Its mode.
-        mode: u32,
+        /// Whose it is, or its mode.
+        why: String,
     },
     /// The command names no program.
     #[error("secret_command is empty; write [\"program\", \"argument\"]")]
@@ -105,12 +105,22 @@ fn read(path: &Path) -> Result<String, SecretError> {
 }
 
 fn refuse_writable(path: &Path) -> Result<(), SecretError> {
-    let mode = std::fs::metadata(path).map(|m| m.mode() & 0o777);
-    match mode {
-        Ok(mode) if mode & 0o022 != 0 => Err(SecretError::Writable {
+    let refused = |why: String| {
+        Err(SecretError::Writable {
             path: path.to_owned(),
-            mode,
-        }),
+            why,
+        })
+    };
+    let file = match std::fs::metadata(path) {
+        Ok(file) => file,
+        Err(error) => return refused(error.to_string()),
+    };
+    let (owner, me) = (file.uid(), rustix::process::geteuid().as_raw());
+    if owner != me && owner != 0 {
+        return refused(format!("user {owner} owns it"));
+    }
+    match file.mode() & 0o777 {
+        mode if mode & 0o022 != 0 => refused(format!("mode {mode:o}")),
         _ => Ok(()),
     }
 }

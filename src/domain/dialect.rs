@@ -18,8 +18,6 @@ use super::uri::PackageUri;
 pub enum Payload {
     /// A JSON object `{"fwPackageUri": "…"}`.
     Object,
-    /// The same object as JSON inside a string (the Node tutorial of 2017).
-    ObjectInString,
     /// The bare URI as a string (the Java tutorial of 2017).
     BareUri,
 }
@@ -28,10 +26,8 @@ impl Payload {
     /// The payload that asks for the package at `uri`.
     #[must_use]
     pub fn build(self, uri: &str) -> Value {
-        let object = json!({ "fwPackageUri": uri });
         match self {
-            Self::Object => object,
-            Self::ObjectInString => Value::String(object.to_string()),
+            Self::Object => json!({ "fwPackageUri": uri }),
             Self::BareUri => Value::String(uri.to_owned()),
         }
     }
@@ -393,10 +389,6 @@ mod tests {
     fn payloads_have_the_shape_that_each_tutorial_takes() {
         let uri = "https://x.test/a";
         assert_eq!(Payload::Object.build(uri), json!({"fwPackageUri": uri}));
-        assert_eq!(
-            Payload::ObjectInString.build(uri),
-            json!(r#"{"fwPackageUri":"https://x.test/a"}"#)
-        );
         assert_eq!(Payload::BareUri.build(uri), json!(uri));
     }
 

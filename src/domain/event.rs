@@ -113,6 +113,9 @@ pub enum What {
         state: InventoryState,
         /// Devices listed so far.
         count: usize,
+        /// Rows that named no device, so that they cannot be shown.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        skipped: usize,
         /// Why it broke off.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<Problem>,
@@ -141,6 +144,12 @@ pub enum What {
     /// An update was decided on and written down; nothing was sent yet.
     #[serde(rename = "update.intended")]
     Intended(Box<Intent>),
+    /// A device is watched from now on; nothing is sent to it.
+    #[serde(rename = "update.watched")]
+    Watched(Box<Intent>),
+    /// What would be decided; nothing is written down, nothing is sent.
+    #[serde(rename = "update.planned")]
+    Planned(Box<Intent>),
     /// The order goes out now. After this only the twin can tell what the
     /// device has got.
     #[serde(rename = "update.invoked")]
@@ -155,6 +164,13 @@ pub enum What {
         problem: Problem,
         /// When it is tried again.
         at: Timestamp,
+    },
+    /// Before an order that was not delivered is sent again, the twin was read
+    /// again: this is what it held.
+    #[serde(rename = "update.baseline")]
+    Rebased {
+        /// The baseline from now on.
+        baseline: Baseline,
     },
     /// The device took the order.
     #[serde(rename = "update.accepted")]
@@ -224,6 +240,14 @@ pub enum What {
         /// Why, and what to do.
         problem: Problem,
     },
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What was decided: everything that a later process needs to judge the device.

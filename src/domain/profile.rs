@@ -93,7 +93,24 @@ impl Profile {
     pub fn is_production(&self) -> bool {
         self.environment
             .as_deref()
-            .is_some_and(|e| e.eq_ignore_ascii_case("production") || e.eq_ignore_ascii_case("prod"))
+            .map(|e| e.trim().to_ascii_lowercase())
+            .is_some_and(|e| e == "production" || e == "prod")
+    }
+
+    /// Twin reads a second that one program may make: 60 % of what the hub
+    /// takes from everybody.
+    #[must_use]
+    pub fn reads_per_second(&self) -> u32 {
+        let tier = self.tier.unwrap_or(Tier::S1);
+        tier.twin_reads_per_second(self.units).saturating_mul(6) / 10
+    }
+
+    /// Inventory pages a minute that one program may ask for: half of what the
+    /// hub takes from everybody.
+    #[must_use]
+    pub fn pages_per_minute(&self) -> u32 {
+        let tier = self.tier.unwrap_or(Tier::S1);
+        tier.queries_per_minute(self.units) / 2
     }
 
     /// The tier as shown: `S2`, or `S1?` when nobody said which it is.

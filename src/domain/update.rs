@@ -44,6 +44,10 @@ use super::phase::Phase;
 use super::problem::Problem;
 use super::twin::Twin;
 
+/// Steps of a timeline that are kept, of a device that reports something new
+/// each time.
+const MAX_STEPS: usize = 256;
+
 /// What the device was seen to report: one step of the timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
@@ -115,11 +119,11 @@ pub struct Update {
 }
 
 impl Update {
-    /// The update that an `update.intended` event begins; `None` for any other
-    /// event.
+    /// The update that an `update.intended` or `update.watched` event begins;
+    /// `None` for any other event.
     #[must_use]
     pub fn intended(event: &Event) -> Option<Self> {
-        let What::Intended(intent) = &event.what else {
+        let (What::Intended(intent) | What::Watched(intent)) = &event.what else {
             return None;
         };
         Some(Self {
@@ -191,6 +195,7 @@ impl Update {
                     problem: problem.clone(),
                 });
             }
+            What::Rebased { baseline } => self.intent.baseline = baseline.clone(),
             _ => {}
         }
     }
@@ -201,12 +206,18 @@ impl Update {
                 last.percent = percent;
                 last.evidence = evidence.clone();
             }
-            _ => self.steps.push(Step {
-                phase,
-                percent,
-                since: time,
-                evidence: evidence.clone(),
-            }),
+            _ => {
+                if self.steps.len() >= MAX_STEPS {
+                    // The first ones tell how it began, the last ones how it is.
+                    self.steps.remove(MAX_STEPS / 4);
+                }
+                self.steps.push(Step {
+                    phase,
+                    percent,
+                    since: time,
+                    evidence: evidence.clone(),
+                });
+            }
         }
     }
 
@@ -283,13 +294,10 @@ impl Update {
         if self.verdict.is_some() || !self.is_news(&reading) {
             return Vec::new();
         }
-        if !self.intent.baseline.is_older_than(reading.percent_stamp) {
-            // What an earlier run had downloaded.
-            reading.percent = None;
-        }
+        self.forget_the_old(&mut reading);
         let evidence = self.evidence(dialect, &reading, twin);
         let mut news = Vec::new();
-        let repeated = reading.value == self.intent.baseline.value;
+        let repeated = self.is_the_baselines(reading.value.as_deref());
         if reading.phase.is_end() {
             self.end(&mut news, &reading, evidence, twin);
             return news;
@@ -306,6 +314,20 @@ impl Update {
         }
         news.push(phase_event(&reading, evidence));
         news
+    }
+
+    /// Takes out what was stamped before the order: an earlier run's percentage,
+    /// version and error.
+    fn forget_the_old(&self, reading: &mut Reading) {
+        let base = &self.intent.baseline;
+        if !base.is_older_than(reading.percent_stamp) {
+            reading.percent = None;
+        }
+        reading.version = reading
+            .version
+            .take()
+            .filter(|v| base.is_older_than(v.stamp));
+        reading.error = reading.error.take().filter(|e| base.is_older_than(e.stamp));
     }
 
     /// The device says that it has ended: believe it, or say what is missing.
@@ -340,7 +362,6 @@ impl Update {
 
     /// What keeps an end from being believed; `None` when nothing does.
     fn missing(&self, reading: &Reading) -> Option<String> {
-        let base = &self.intent.baseline;
         let value = reading.value.as_deref().unwrap_or_default();
         if let (Phase::Done, Some(expect)) = (reading.phase, &self.intent.expect) {
             match &reading.version {
@@ -353,12 +374,12 @@ impl Update {
                 }
                 None => {
                     return Some(format!(
-                        "the device says {value:?} but reports no version; {expect:?} is expected"
+                        "the device says {value:?} but has reported no version since; {expect:?} is expected"
                     ));
                 }
             }
         }
-        if reading.value != base.value || self.second_sign(reading) {
+        if !self.is_the_baselines(Some(value)) || self.second_sign(reading) {
             return None;
         }
         Some(format!(
@@ -376,7 +397,7 @@ impl Update {
                 .is_some_and(|n| base.is_older_than(n.stamp) && Some(&n.text) != before.as_ref())
         };
         let active = |step: &Step| {
-            step.phase.is_active() && step.evidence.value.as_str() != base.value.as_deref()
+            step.phase.is_active() && !self.is_the_baselines(step.evidence.value.as_str())
         };
         let our_uri = reading.uri.as_ref().is_some_and(|uri| {
             base.is_older_than(uri.stamp)
@@ -387,6 +408,15 @@ impl Update {
             || changed(&reading.end, &base.end)
             || changed(&reading.version, &base.firmware)
             || our_uri
+    }
+
+    /// Is this the status that the baseline held? As in a dialect, case does
+    /// not count.
+    fn is_the_baselines(&self, value: Option<&str>) -> bool {
+        match (value, self.intent.baseline.value.as_deref()) {
+            (Some(now), Some(before)) => now.trim().to_lowercase() == before.trim().to_lowercase(),
+            (now, before) => now == before,
+        }
     }
 
     /// Is the status stamped after the baseline?

@@ -6,6 +6,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Command, Event, InventoryState, Link};
+use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
 use crate::domain::update::Update;
 
@@ -19,7 +20,7 @@ const BATCHES: usize = 1_024;
 pub struct Engine {
     requests: mpsc::Sender<Request>,
     /// Weak, so that listeners learn of the engine's end while they hold this.
-    events: broadcast::WeakSender<Arc<[Event]>>,
+    events: broadcast::WeakSender<Numbered>,
 }
 
 /// The engine's own end of an [`Engine`].
@@ -27,8 +28,29 @@ pub struct Engine {
 pub struct Backend {
     /// What front ends ask.
     pub requests: mpsc::Receiver<Request>,
-    /// Where events go.
-    pub events: broadcast::Sender<Arc<[Event]>>,
+    events: broadcast::Sender<Numbered>,
+    sequence: u64,
+}
+
+/// Events with the number of their batch.
+type Numbered = (u64, Arc<[Event]>);
+
+impl Backend {
+    /// Tells all listeners.
+    pub fn publish(&mut self, events: Vec<Event>) {
+        self.sequence += 1;
+        // Nobody may be listening.
+        let _ = self.events.send((self.sequence, events.into()));
+    }
+
+    /// Answers with how all stands after what was published so far.
+    pub fn answer(&self, reply: oneshot::Sender<Snapshot>, snapshot: Snapshot) {
+        // A front end that is gone needs no snapshot.
+        let _ = reply.send(Snapshot {
+            sequence: self.sequence,
+            ..snapshot
+        });
+    }
 }
 
 /// What a front end asks.
@@ -51,6 +73,14 @@ pub struct Snapshot {
     pub link: (Link, Option<Problem>),
     /// Every update of this process, open or ended, oldest first.
     pub updates: Vec<Update>,
+    /// Devices whose order is not written down yet.
+    pub starting: Vec<DeviceId>,
+    /// Orders that were refused, the last ones, oldest first.
+    pub refusals: Vec<(DeviceId, Problem)>,
+    /// Are the journal's open updates still being taken up?
+    pub resuming: bool,
+    /// The number of the last batch of events that is in here.
+    pub sequence: u64,
 }
 
 /// The engine has ended.
@@ -70,6 +100,7 @@ pub fn channel() -> (Engine, Backend) {
     let backend = Backend {
         requests: inbox,
         events,
+        sequence: 0,
     };
     (engine, backend)
 }
@@ -99,15 +130,15 @@ impl Engine {
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         match self.events.upgrade() {
-            Some(events) => Subscription(events.subscribe()),
-            None => Subscription(broadcast::channel(1).1),
+            Some(events) => Subscription(events.subscribe(), 0),
+            None => Subscription(broadcast::channel(1).1, 0),
         }
     }
 }
 
 /// A front end's place among the listeners.
 #[derive(Debug)]
-pub struct Subscription(broadcast::Receiver<Arc<[Event]>>);
+pub struct Subscription(broadcast::Receiver<Numbered>, u64);
 
 /// What a listener gets.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,11 +152,19 @@ pub enum Batch {
 impl Subscription {
     /// The next batch; `None` when the engine has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Batch> {
-        match self.0.recv().await {
-            Ok(events) => Some(Batch::Events(events)),
-            Err(broadcast::error::RecvError::Lagged(_)) => Some(Batch::Lagged),
-            Err(broadcast::error::RecvError::Closed) => None,
+        loop {
+            match self.0.recv().await {
+                Ok((number, _)) if number <= self.1 => {}
+                Ok((_, events)) => return Some(Batch::Events(events)),
+                Err(broadcast::error::RecvError::Lagged(_)) => return Some(Batch::Lagged),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
         }
+    }
+
+    /// Leaves out what a snapshot holds already.
+    pub fn after(&mut self, snapshot: &Snapshot) {
+        self.1 = self.1.max(snapshot.sequence);
     }
 }
 

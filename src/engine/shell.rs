@@ -98,34 +98,34 @@ impl<S: Service> Shell<S> {
                 // so that a front end never outruns the truth; then time.
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(input) = inbox.recv() => self.handle(input, &backend),
+                Some(input) = inbox.recv() => self.handle(input, &mut backend),
                 request = backend.requests.recv() => match request {
                     Some(Request::Command(command)) => {
-                        self.handle(Input::Command(command), &backend);
+                        self.handle(Input::Command(command), &mut backend);
                     }
                     Some(Request::Snapshot(reply)) => {
-                        // A front end that is gone needs no snapshot.
-                        let _ = reply.send(self.core.snapshot());
+                        backend.answer(reply, self.core.snapshot());
                     }
                     None => break,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    self.handle(Input::Tick, &backend);
+                    self.handle(Input::Tick, &mut backend);
                 }
             }
         }
         self.stop.cancel();
-        self.end(&backend, inbox, scribe).await;
+        self.end(&mut backend, inbox, scribe).await;
     }
 
     /// Takes in the answers of calls that are under way, then lets the journal
     /// finish.
     async fn end(
         mut self,
-        backend: &Backend,
+        backend: &mut Backend,
         mut inbox: mpsc::Receiver<Input>,
         scribe: JoinHandle<()>,
     ) {
+        self.handle(Input::Stop, backend);
         self.calls.close();
         let calls = self.calls.clone();
         let _ = timeout(LAST_CALLS, async {
@@ -148,7 +148,7 @@ impl<S: Service> Shell<S> {
         }
     }
 
-    fn handle(&mut self, input: Input, backend: &Backend) {
+    fn handle(&mut self, input: Input, backend: &mut Backend) {
         let now = Now {
             at: self.start.elapsed(),
             wall: Timestamp::now(),
@@ -159,13 +159,12 @@ impl<S: Service> Shell<S> {
         }
     }
 
-    fn perform(&self, output: Output, backend: &Backend) {
+    fn perform(&self, output: Output, backend: &mut Backend) {
         let service = Arc::clone(&self.service);
         match output {
             Output::Publish(events) => {
                 events.iter().for_each(log);
-                // Nobody may be listening.
-                let _ = backend.events.send(events.into());
+                backend.publish(events);
             }
             Output::Record(_) | Output::Intend(_) | Output::OpenUpdates | Output::Adopt(_) => {
                 if self.scribe.send(output).is_err() {

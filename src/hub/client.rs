@@ -56,7 +56,7 @@ impl Settings {
             connection,
             ca_file,
             connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(15),
         }
     }
 }
@@ -231,7 +231,7 @@ impl Client {
     /// What a broken call means: only when no connection was made is it sure
     /// that nothing was sent.
     fn lost(&self, error: reqwest::Error) -> HubError {
-        let host = self.settings.connection.host.clone();
+        let host = self.settings.connection.address();
         let cause = chain(&error);
         if error.is_builder() {
             return HubError::Setup(cause);

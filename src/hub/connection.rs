@@ -41,12 +41,12 @@ pub enum InvalidConnectionString {
          access policies, 'service' for example"
     )]
     OfADevice,
-    /// The host is no host.
-    #[error("HostName {0:?} is no host name")]
-    Host(String),
+    /// The host holds what no host name holds, a wrong separator for example.
+    #[error("HostName holds {0:?}, which no host name holds; fields are separated by ';'")]
+    Host(char),
     /// The port is no port.
-    #[error("HostName has the port {0:?}, which is no number between 1 and 65535")]
-    Port(String),
+    #[error("HostName has a port that is no number between 1 and 65535")]
+    Port,
     /// The policy's name holds a character that no policy may hold.
     #[error("SharedAccessKeyName holds {0:?}; allowed are letters, digits and _ - @ .")]
     Policy(char),
@@ -111,6 +111,15 @@ impl ConnectionString {
         self.key.expose_secret()
     }
 
+    /// The host, with its port when that is not 443.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self.port {
+            443 => self.host.clone(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+
     /// The first label of the host name: what people call the hub.
     #[must_use]
     pub fn short_name(&self) -> &str {
@@ -130,15 +139,17 @@ impl ConnectionString {
 
 fn split_host(text: &str) -> Result<(String, u16), InvalidConnectionString> {
     use InvalidConnectionString as E;
-    let shown = || crate::domain::clean::line(text, 80);
     let (host, port) = match text.rsplit_once(':') {
         Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
-    if host.is_empty() || !host.chars().all(allowed) {
-        return Err(E::Host(shown()));
+    if host.is_empty() {
+        return Err(E::Missing("HostName"));
+    }
+    if let Some(bad) = text.chars().find(|c| !allowed(*c)) {
+        return Err(E::Host(bad));
     }
     let port = match port {
         None => 443,
@@ -146,9 +157,10 @@ fn split_host(text: &str) -> Result<(String, u16), InvalidConnectionString> {
             .parse::<u16>()
             .ok()
             .filter(|port| *port > 0)
-            .ok_or_else(|| E::Port(crate::domain::clean::line(port, 20)))?,
+            .ok_or(E::Port)?,
     };
-    Ok((host.to_owned(), port))
+    // Names are the same in any case, and what is kept under one must be found.
+    Ok((host.to_ascii_lowercase(), port))
 }
 
 impl fmt::Debug for ConnectionString {
@@ -170,7 +182,7 @@ mod tests {
 
     #[rstest::rstest]
     #[case(
-        "HostName=a.azure-devices.net;SharedAccessKeyName=service;SharedAccessKey={K}",
+        "HostName=A.azure-devices.net;SharedAccessKeyName=service;SharedAccessKey={K}",
         "a.azure-devices.net",
         443
     )]
@@ -199,13 +211,15 @@ mod tests {
     #[case("HostName=a;SharedAccessKey={K}", E::Missing("SharedAccessKeyName"))]
     #[case("SharedAccessKeyName=s;SharedAccessKey={K}", E::Missing("HostName"))]
     #[case("HostName=a;DeviceId=d;SharedAccessKey={K}", E::OfADevice)]
-    #[case("HostName=a b;SharedAccessKeyName=s;SharedAccessKey={K}", E::Host("a b".into()))]
-    #[case("HostName=a:99999;SharedAccessKeyName=s;SharedAccessKey={K}", E::Port("99999".into()))]
+    #[case("HostName=a b;SharedAccessKeyName=s;SharedAccessKey={K}", E::Host(' '))]
+    #[case("HostName=a:99999;SharedAccessKeyName=s;SharedAccessKey={K}", E::Port)]
     #[case(
         "HostName=a;SharedAccessKeyName=s/t;SharedAccessKey={K}",
         E::Policy('/')
     )]
     #[case("HostName=a;SharedAccessKeyName=s;SharedAccessKey=%%", E::Key)]
+    #[case("HostName=a,SharedAccessKeyName=s,SharedAccessKey={K}", E::Host(','))]
+    #[case("HostName=a:1,SharedAccessKey={K};SharedAccessKeyName=s", E::Host(','))]
     fn bad_ones_say_why(#[case] text: &str, #[case] why: E) {
         let error = ConnectionString::parse(&text.replace("{K}", KEY)).unwrap_err();
         assert_eq!(error, why);

@@ -151,7 +151,7 @@ impl Refusal {
         match (self.status, self.code) {
             (_, Some(404_104)) => Delivery::Unknown,
             (400 | 401 | 403 | 405 | 407 | 412 | 413 | 429, _) => Delivery::No,
-            (404, Some(_)) => Delivery::No,
+            (404, Some(404_001 | 404_010 | 404_103)) => Delivery::No,
             (409 | 415, _) if self.is_the_hubs() => Delivery::No,
             _ => Delivery::Unknown,
         }
@@ -161,7 +161,8 @@ impl Refusal {
         match (self.status, self.code) {
             (_, Some(404_001 | 404_010)) => Kind::NoSuchDevice,
             (_, Some(404_103 | 404_104)) => Kind::DeviceOffline,
-            (_, Some(403_002)) | (429, _) => Kind::Throttled,
+            (_, Some(403_002 | 403_800)) | (429, _) => Kind::Throttled,
+            (_, Some(403_010)) => Kind::BadRequest,
             (407, _) => Kind::Proxy,
             (401 | 403, _) => Kind::Unauthorized,
             (408, _) | (500.., _) => Kind::Server,
@@ -180,11 +181,13 @@ impl Refusal {
                 "The device dropped the connection during the call; it may have got the order."
             }
             (Kind::DeviceOffline, _) => {
-                "The device must be connected and listening for methods. Nothing was delivered."
+                "Nothing was delivered. Start it again when the device is connected."
             }
             (Kind::Throttled, Some(403_002)) => {
                 "The hub's messages for today are spent; it serves nobody until midnight UTC."
             }
+            (Kind::Throttled, Some(403_800)) => "Too many method calls wait for this device.",
+            (_, Some(403_010)) => "The basic tiers have no twins and no direct methods.",
             (Kind::Throttled, _) => "The hub is busy with too many requests; slow down.",
             (Kind::Unauthorized, _) => {
                 "Check the key and the policy's rights: reading devices and calling methods \
@@ -268,7 +271,15 @@ impl HubError {
             Self::Setup(_) => "Nothing was sent.",
             Self::Answered(refusal) => refusal.hint(),
         };
-        let mut problem = Problem::new(self.kind(), title, self.to_string()).hint(hint);
+        let cause = match self {
+            Self::Answered(refusal) if refusal.code == Some(404_103) => {
+                "the device is not connected, or does not listen for methods \
+                 (404 DeviceNotOnline, 404103)"
+                    .to_owned()
+            }
+            _ => self.to_string(),
+        };
+        let mut problem = Problem::new(self.kind(), title, cause).hint(hint);
         if let Self::Answered(refusal) = self {
             problem.code = refusal.code;
         }

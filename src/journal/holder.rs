@@ -31,6 +31,11 @@ impl Holder {
         }
     }
 
+    /// Is this the same process?
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (&self.host, self.pid, &self.started) == (&other.host, other.pid, &other.started)
+    }
+
     /// Does the process still live? On another machine nobody can tell, so it
     /// counts as living.
     pub(super) fn lives(&self) -> bool {

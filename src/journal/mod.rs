@@ -35,7 +35,7 @@ const JOBS: usize = 1_024;
 pub enum JournalError {
     /// The file or its folder cannot be made or read.
     #[error("cannot open the journal {path}: {cause}")]
-    Open {
+    Unusable {
         /// Which file.
         path: PathBuf,
         /// Why not.
@@ -64,6 +64,16 @@ pub enum JournalError {
         /// Who, since when.
         holder: Box<Holder>,
     },
+    /// An earlier update of the device has no verdict, and its process is gone.
+    #[error("{device} has an open update of {since}, by {by}")]
+    Open {
+        /// Which device.
+        device: DeviceId,
+        /// Who began it.
+        by: String,
+        /// When.
+        since: String,
+    },
 }
 
 impl JournalError {
@@ -77,9 +87,17 @@ impl JournalError {
                     "Nothing was sent. Wait until that update has ended, or watch the device.",
                 )
             }
+            Self::Open { device, by, since } => {
+                let title = format!("{device} is busy");
+                let cause = format!("its update of {since}, by {by}, has no verdict yet");
+                Problem::new(Kind::Busy, title, cause).hint(
+                    "Nothing was sent. Carry on with it: otadeck watch --resume, or in the \
+                     console, where x gives it up.",
+                )
+            }
             Self::Newer { .. } => Problem::new(Kind::Journal, self.to_string(), "")
                 .hint("Nothing was done. Use that otadeck, or another state_dir."),
-            Self::Open { .. } | Self::Failed(_) => {
+            Self::Unusable { .. } | Self::Failed(_) => {
                 Problem::new(Kind::Journal, self.to_string(), "").hint(
                     "What is not written down is not done: nothing was sent. \
                      Mend the disk, or say --no-journal to go without.",
@@ -153,7 +171,7 @@ impl Journal {
     /// there yet, readable by the owner alone. `by` says who writes.
     ///
     /// # Errors
-    /// [`JournalError::Open`] or [`JournalError::Newer`].
+    /// [`JournalError::Unusable`] or [`JournalError::Newer`].
     pub fn open(path: &Path, by: &str) -> Result<Self, JournalError> {
         let connection = schema::open(path)?;
         Ok(Self::start(connection, by))
@@ -179,7 +197,8 @@ impl Journal {
     /// lease, both or neither.
     ///
     /// # Errors
-    /// [`JournalError::Busy`] when a living process holds the device.
+    /// [`JournalError::Busy`] when a living process holds the device,
+    /// [`JournalError::Open`] when an earlier update of it has no verdict.
     pub async fn intend(&self, intended: Event) -> Result<Receipt, JournalError> {
         self.ask(|reply| Job::Intend(Box::new(intended), reply))
             .await
@@ -197,7 +216,7 @@ impl Journal {
     /// Takes over the lease of an open update whose process is gone.
     ///
     /// # Errors
-    /// [`JournalError::Busy`] when its process lives.
+    /// [`JournalError::Busy`] when another process that lives holds it.
     pub async fn adopt(&self, update: UpdateId) -> Result<(), JournalError> {
         self.ask(|reply| Job::Adopt(update, reply)).await
     }

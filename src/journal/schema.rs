@@ -1,7 +1,7 @@
 //! The journal's file: its place, its rights, its tables.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ CREATE TABLE event (
     body      TEXT NOT NULL
 ) STRICT;
 CREATE INDEX event_by_update ON event (update_id, kind);
-CREATE INDEX event_by_kind ON event (kind, hub);
+CREATE INDEX event_by_device ON event (hub, device_id, kind);
 CREATE TRIGGER event_is_not_changed BEFORE UPDATE ON event
     BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER event_is_not_deleted BEFORE DELETE ON event
@@ -43,7 +43,7 @@ PRAGMA user_version = 1;
 ";
 
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
-    let failed = |cause: &dyn std::fmt::Display| JournalError::Open {
+    let failed = |cause: &dyn std::fmt::Display| JournalError::Unusable {
         path: path.to_owned(),
         cause: cause.to_string(),
     };
@@ -55,11 +55,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
             .map_err(|e| failed(&e))?;
     }
     // SQLite gives its other files the rights of this one.
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
         .open(path)
+        .map_err(|e| failed(&e))?;
+    file.set_permissions(Permissions::from_mode(0o600))
         .map_err(|e| failed(&e))?;
     let mut connection = Connection::open(path).map_err(|e| failed(&e))?;
     let found = prepare(&mut connection).map_err(|e| failed(&e))?;

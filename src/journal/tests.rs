@@ -134,6 +134,11 @@ async fn the_lease_of_a_dead_process_ends_by_itself() {
         .unwrap();
     raw.execute("UPDATE lease SET started = 'long ago'", [])
         .unwrap();
+    // Its process is gone, and still nobody knows what became of it.
+    let refused = journal.intend(intended("a", "h")).await.unwrap_err();
+    assert!(matches!(refused, JournalError::Open { .. }), "{refused}");
+    assert_eq!(refused.problem().kind, Kind::Busy);
+    journal.record(vec![then(&first, verdict())]).await.unwrap();
     journal.intend(intended("a", "h")).await.unwrap();
 }
 

@@ -53,10 +53,9 @@ fn intend(
         return Err(failed("an intent without a device or an update"));
     };
     let transaction = begin(connection, true).map_err(failed)?;
+    lease(&transaction, holder, &intent.hub, device, event, false)?;
+    refuse_open(&transaction, &intent.hub, device)?;
     append(&transaction, &intent.hub, event)?;
-    if intent.method.is_some() {
-        lease(&transaction, holder, &intent.hub, device, event)?;
-    }
     transaction.commit().map_err(failed)?;
     Ok(Receipt {
         device: device.clone(),
@@ -65,13 +64,48 @@ fn intend(
     })
 }
 
-/// Takes the device's lease, unless a living process holds it.
+/// Refuses when an earlier update of the device has no verdict: nobody knows
+/// what became of it.
+fn refuse_open(
+    transaction: &Transaction<'_>,
+    hub: &str,
+    device: &DeviceId,
+) -> Result<(), JournalError> {
+    let open: Option<String> = transaction
+        .query_row(
+            "SELECT e.body FROM event e
+             WHERE e.hub = ?1 AND e.device_id = ?2 AND e.kind = 'update.intended' AND NOT EXISTS
+               (SELECT 1 FROM event v WHERE v.update_id = e.update_id AND v.kind = 'update.verdict')
+             ORDER BY e.id DESC LIMIT 1",
+            params![hub, device.as_str()],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(failed)?;
+    let Some(body) = open else {
+        return Ok(());
+    };
+    let event: Event = serde_json::from_str(&body).map_err(failed)?;
+    let by = match event.what {
+        What::Intended(intent) => intent.by,
+        _ => String::new(),
+    };
+    Err(JournalError::Open {
+        device: device.clone(),
+        by,
+        since: event.time.to_string(),
+    })
+}
+
+/// Takes the device's lease, unless a living process holds it. One that takes an
+/// open update over may do so from itself.
 fn lease(
     transaction: &Transaction<'_>,
     holder: &Holder,
     hub: &str,
     device: &DeviceId,
     event: &Event,
+    adopts: bool,
 ) -> Result<(), JournalError> {
     let held = transaction
         .query_row(
@@ -91,6 +125,7 @@ fn lease(
         .map_err(failed)?;
     if let Some(held) = held
         && held.lives()
+        && !(adopts && held.is(holder))
     {
         return Err(JournalError::Busy {
             device: device.clone(),
@@ -177,7 +212,7 @@ fn adopt(
         .map_err(failed)?;
     let event: Event = serde_json::from_str(&body).map_err(failed)?;
     if let (What::Intended(intent), Some(device)) = (&event.what, &event.device_id) {
-        lease(&transaction, holder, &intent.hub, device, &event)?;
+        lease(&transaction, holder, &intent.hub, device, &event, true)?;
     }
     transaction.commit().map_err(failed)
 }

@@ -92,6 +92,7 @@ impl Stage {
         self.tell(events).general(What::Inventory {
             state: InventoryState::Complete,
             count,
+            skipped: 0,
             problem: None,
         })
     }
@@ -458,6 +459,7 @@ pub const SCENES: [Scene; 22] = [
         stage.general(What::Inventory {
             state: InventoryState::Failed,
             count: 0,
+            skipped: 0,
             problem: Some(problem),
         });
         stage
@@ -481,6 +483,7 @@ pub const SCENES: [Scene; 22] = [
         stage.online().general(What::Inventory {
             state: InventoryState::Complete,
             count: 0,
+            skipped: 0,
             problem: None,
         });
         stage

@@ -45,6 +45,8 @@ pub struct Context {
     pub recent_uris: Vec<String>,
     /// Something to say at the start; stays until it is dismissed.
     pub first_notice: Option<String>,
+    /// Do hub and devices end with the console?
+    pub demo: bool,
     /// May colours be used?
     pub colour: bool,
 }
@@ -60,6 +62,7 @@ impl Context {
             sample_uris: Vec::new(),
             recent_uris: Vec::new(),
             first_notice: None,
+            demo: false,
             colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         }
     }
@@ -245,6 +248,13 @@ impl Model {
             None if self.is_wide() => self.devices.selected(),
             None => None,
         }
+    }
+
+    /// Is this device opened?
+    pub(crate) fn panel_is_of(&self, device: &DeviceId) -> bool {
+        self.panel
+            .as_ref()
+            .is_some_and(|panel| panel.device == *device)
     }
 
     /// May an update of this device be asked for now?

@@ -30,6 +30,7 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             state,
             count,
             problem,
+            ..
         } => {
             let inventory = &mut model.inventory;
             inventory.state = Some(*state);
@@ -50,11 +51,14 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             }
         }
         What::Refused { problem } => {
-            if let Some(device) = &event.device_id {
-                let refused = Asked::Refused(problem.clone());
-                model.asked.insert(device.clone(), refused);
-            }
+            let Some(device) = &event.device_id else {
+                model.notice = Some(problem.to_string());
+                return None;
+            };
+            let refused = Asked::Refused(problem.clone());
+            model.asked.insert(device.clone(), refused);
         }
+        What::JournalProblem { problem } => model.notice = Some(problem.to_string()),
         _ => update_event(model, event),
     }
     None
@@ -102,9 +106,15 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
         model.inventory.problem = problem;
     }
     for update in snapshot.updates {
-        if update.is_open() {
-            model.asked.remove(&update.device);
-        }
         model.updates.restore(update);
+    }
+    // What waits, and is not on its way any more, was refused or has begun.
+    model.asked.retain(|device, asked| {
+        matches!(asked, Asked::Refused(_)) || snapshot.starting.contains(device)
+    });
+    for (device, problem) in snapshot.refusals {
+        if model.updates.open_of(&device).is_none() && model.panel_is_of(&device) {
+            model.asked.insert(device, Asked::Refused(problem));
+        }
     }
 }

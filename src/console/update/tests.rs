@@ -70,6 +70,7 @@ fn console_on(profile: Profile, columns: u16) -> Model {
     let listed = What::Inventory {
         state: InventoryState::Complete,
         count: 3,
+        skipped: 0,
         problem: None,
     };
     tell(&mut model, vec![Event::general(start(), listed)]);
@@ -416,6 +417,10 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
         rows: vec![row("a-1"), row("c-1")],
         inventory: Some((InventoryState::Complete, None)),
         link: (Link::Online, None),
+        starting: Vec::new(),
+        refusals: Vec::new(),
+        resuming: false,
+        sequence: 0,
         updates: vec![known],
     };
     update(&mut model, Message::Snapshot(Box::new(snapshot)));
@@ -438,6 +443,7 @@ fn listing_again_takes_a_snapshot_so_that_what_is_gone_goes() {
         let what = What::Inventory {
             state,
             count: 2,
+            skipped: 0,
             problem: None,
         };
         vec![Event::general(start(), what)]

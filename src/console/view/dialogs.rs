@@ -209,11 +209,15 @@ fn quit(model: &Model) -> Doc<'_> {
     };
     let text = format!("{} {are} in flight.", plural(count, "update"));
     doc.text(Role::Title, &text);
-    let text = format!(
-        "{they} on on the device{}; only the watching ends. \
-         `otadeck watch --resume` carries on with it.",
-        if count == 1 { "" } else { "s" }
-    );
+    let text = if model.context.demo {
+        "The demo's hub and its devices end with it.".to_owned()
+    } else {
+        format!(
+            "{they} on on the device{}; only the watching ends. \
+             `otadeck watch --resume` carries on with it.",
+            if count == 1 { "" } else { "s" }
+        )
+    };
     doc.text(Role::Muted, &text);
     doc
 }

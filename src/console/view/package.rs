@@ -81,6 +81,16 @@ fn left_out(dropped: Dropped) -> Option<String> {
     (!parts.is_empty()).then(|| format!("left out of the paste: {}", parts.join(", ")))
 }
 
+/// A URI that is too long keeps its file name, which tells it from others.
+fn cut_uri(uri: &PackageUri, columns: usize) -> String {
+    let (text, name) = (uri.redacted(), uri.file_name());
+    let head = columns.saturating_sub(width(name));
+    if width(text) <= columns || head < 8 || !text.ends_with(name) {
+        return cut(text, columns);
+    }
+    format!("{}{name}", cut(text, head))
+}
+
 /// The URIs below the field; the selected one in sight.
 fn offers(doc: &mut Doc, model: &Model, panel: &Panel) {
     let offers = model.offers();
@@ -100,7 +110,7 @@ fn offers(doc: &mut Doc, model: &Model, panel: &Panel) {
         before = kind;
         let here = picked == Some(n);
         let bar = if here { "▌" } else { " " };
-        let text = cut(uri.redacted(), doc.width.saturating_sub(LABEL));
+        let text = cut_uri(uri, doc.width.saturating_sub(LABEL));
         let (name, role) = if here {
             (doc.theme.style(Role::Label), doc.theme.style(Role::Title))
         } else {

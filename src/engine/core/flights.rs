@@ -1,14 +1,17 @@
 //! Updates in flight: the order, its answer, what the device reports, the end.
 
+use std::collections::HashMap;
 use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::{MethodAnswer, MethodCall};
-use crate::domain::problem::Problem;
+use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
-use crate::domain::update::{Delivery, OpenState, Outcome, Update};
+use crate::domain::update::{Baseline, Delivery, OpenState, Outcome, Update};
 use crate::hub::{self, HubError};
 use crate::journal::{JournalError, Receipt};
 
@@ -26,7 +29,10 @@ pub(super) struct Flight {
     order: Option<Order>,
     /// When something last changed, since the engine's start.
     changed: Duration,
-    began: Duration,
+    /// When the overall deadline is reached.
+    ends: Duration,
+    /// The operator has given it up while its call is under way.
+    given_up: bool,
     /// Is it in the journal?
     journaled: bool,
 }
@@ -41,15 +47,29 @@ struct Order {
     calling: bool,
     /// When it is tried again.
     again: Option<Duration>,
+    /// Its time has come: it goes out when the twin has been read again.
+    rebase: bool,
+}
+
+impl Order {
+    /// Was it surely not delivered so far, and is it to be tried again?
+    fn waits(&self) -> bool {
+        self.again.is_some() || self.rebase
+    }
 }
 
 impl Flight {
-    pub(super) fn watched(update: Update, at: Duration) -> Self {
+    /// A flight that only watches. The deadline counts from the intent, also
+    /// when that is from an earlier process.
+    pub(super) fn watched(update: Update, now: Now, overall: SignedDuration) -> Self {
+        let age = now.wall.duration_since(update.intended);
+        let left = overall.saturating_sub(age.max(SignedDuration::ZERO));
         Self {
             update,
             order: None,
-            changed: at,
-            began: at,
+            changed: now.at,
+            ends: now.at + unsigned(left),
+            given_up: false,
             journaled: false,
         }
     }
@@ -58,7 +78,8 @@ impl Flight {
         update: Update,
         receipt: Receipt,
         call: MethodCall,
-        at: Duration,
+        now: Now,
+        overall: SignedDuration,
     ) -> Self {
         let order = Order {
             receipt,
@@ -67,18 +88,19 @@ impl Flight {
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             calling: false,
             again: None,
+            rebase: false,
         };
         Self {
             order: Some(order),
             journaled: true,
-            ..Self::watched(update, at)
+            ..Self::watched(update, now, overall)
         }
     }
 
-    fn resumed(update: Update, at: Duration) -> Self {
+    fn resumed(update: Update, now: Now, overall: SignedDuration) -> Self {
         Self {
             journaled: true,
-            ..Self::watched(update, at)
+            ..Self::watched(update, now, overall)
         }
     }
 }
@@ -102,6 +124,12 @@ impl Core {
             return;
         };
         order.again = None;
+        order.rebase = false;
+        if self.stopping {
+            let title = format!("{} was not invoked", order.call.device);
+            let cause = "otadeck was ended before the order went out";
+            return self.undelivered(id, Problem::new(Kind::Internal, title, cause), now);
+        }
         match self.gate.permit(&order.receipt, order.call.clone(), now.at) {
             Ok(permit) => {
                 order.tries += 1;
@@ -151,6 +179,9 @@ impl Core {
         if !known {
             self.tell(id, vec![what], now);
         }
+        if self.flights.get(id).is_some_and(|f| f.given_up) {
+            self.give_up(id, "by the operator", now);
+        }
     }
 
     /// Nothing was delivered: tries again later, if there are tries left.
@@ -165,7 +196,7 @@ impl Core {
         let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) else {
             return false;
         };
-        if order.tries >= tries {
+        if order.tries >= tries || self.stopping {
             return false;
         }
         let wait = order
@@ -186,8 +217,16 @@ impl Core {
         }
     }
 
+    /// A twin was read: what it says, or, while an order that did not arrive
+    /// waits, whether that may go out again.
     pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
         if let Some(flight) = self.flights.get(id) {
+            if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
+                if order.rebase {
+                    self.rebase(id, twin, now);
+                }
+                return;
+            }
             let dialects = &self.settings.dialects;
             let dialect = dialects.reading(&flight.update.intent.dialect, twin);
             let news = flight.update.observe(dialect, twin);
@@ -195,7 +234,37 @@ impl Core {
         }
     }
 
-    pub(super) fn give_up(&mut self, id: &UpdateId, why: &str, now: Now) {
+    /// The order is to go out again: what the device did meanwhile is not ours,
+    /// so the twin as it is now is the baseline, unless somebody else's update is
+    /// under way.
+    fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+        let dialect = self.settings.dialects.recognise(twin).clone();
+        if let Some(problem) = self.under_way(&dialect, twin, now) {
+            return self.undelivered(id, problem, now);
+        }
+        let baseline = Baseline::of(twin, &dialect);
+        self.tell(id, vec![What::Rebased { baseline }], now);
+        self.invoke(id, now);
+    }
+
+    /// The operator gives an update up. One whose call is under way keeps its
+    /// device until the answer is known.
+    pub(super) fn give_up_asked(&mut self, id: &UpdateId, now: Now) {
+        let Some(flight) = self.flights.get_mut(id).filter(|f| f.update.is_open()) else {
+            return;
+        };
+        if flight.order.as_ref().is_some_and(|order| order.calling) {
+            flight.given_up = true;
+            let device = flight.update.device.clone();
+            let title = format!("the order to {device} is on its way");
+            let problem = Problem::new(Kind::Busy, title, "its answer is not known yet")
+                .hint("It is given up as soon as the answer is known.");
+            return self.refuse(&device, problem, now);
+        }
+        self.give_up(id, "by the operator", now);
+    }
+
+    fn give_up(&mut self, id: &UpdateId, why: &str, now: Now) {
         let what = What::Verdict {
             outcome: Outcome::GivenUp,
             reason: format!("given up {why}; the device may go on by itself"),
@@ -267,10 +336,10 @@ impl Core {
             };
             let again = flight.order.as_ref().and_then(|order| order.again);
             if again.is_some_and(|at| at <= now.at) {
-                self.invoke(&id, now);
+                self.try_again(&id);
                 continue;
             }
-            if now.at >= flight.began + unsigned(self.settings.overall_deadline) {
+            if now.at >= flight.ends {
                 self.give_up(&id, "at the overall deadline", now);
                 continue;
             }
@@ -282,9 +351,16 @@ impl Core {
         }
     }
 
+    /// An order's time has come: it goes out when the twin has been read.
+    fn try_again(&mut self, id: &UpdateId) {
+        if let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) {
+            order.again = None;
+            order.rebase = true;
+        }
+    }
+
     pub(super) fn flights_wake_at(&self) -> Option<Duration> {
         let deadline = unsigned(self.settings.phase_deadline);
-        let overall = unsigned(self.settings.overall_deadline);
         self.flights
             .values()
             .filter(|f| f.update.is_open())
@@ -292,7 +368,7 @@ impl Core {
                 let stalls = (f.update.doubt.is_none() && f.update.retry.is_none())
                     .then_some(f.changed + deadline);
                 let again = f.order.as_ref().and_then(|order| order.again);
-                let ends = f.began + overall;
+                let ends = f.ends;
                 [stalls, again]
                     .into_iter()
                     .flatten()
@@ -310,7 +386,7 @@ impl Core {
                 return self.publish(Event::general(now.wall, What::JournalProblem { problem }));
             }
         };
-        let mut count = 0;
+        self.resume = Resume::default();
         for events in updates {
             let Some(mut update) = events.first().and_then(Update::intended) else {
                 continue;
@@ -321,29 +397,43 @@ impl Core {
             for event in &events[1..] {
                 update.apply(event);
             }
-            count += 1;
-            for event in events {
-                self.publish(event);
-            }
             let id = update.id.clone();
-            self.fly(Flight::resumed(update, now.at));
+            self.resume.waiting.insert(id.clone(), (update, events));
             self.out.push(Output::Adopt(id));
         }
-        self.publish(Event::general(now.wall, What::Resumed { count }));
+        self.resumed(now);
+    }
+
+    /// Tells that all open updates of the journal are taken up, when they are.
+    fn resumed(&mut self, now: Now) {
+        if self.resume.waiting.is_empty() {
+            let count = self.resume.count;
+            self.publish(Event::general(now.wall, What::Resumed { count }));
+        }
     }
 
     /// An open update is ours now, or another process works on it.
     pub(super) fn adopted(&mut self, id: &UpdateId, result: Result<(), JournalError>, now: Now) {
-        let Some(flight) = self.flights.get(id) else {
+        let Some((update, events)) = self.resume.waiting.remove(id) else {
             return;
         };
-        let device = flight.update.device.clone();
-        if let Err(error) = result {
-            self.flights.remove(id);
-            self.open.remove(&device);
-            return self.refuse(&device, error.problem(), now);
+        match result {
+            Ok(()) => {
+                self.resume.count += 1;
+                events.into_iter().for_each(|event| self.publish(event));
+                self.carry_on(update, now);
+            }
+            Err(error) => self.refuse(&update.device, error.problem(), now),
         }
-        if flight.update.answer.is_none() && flight.update.phase().is_none() {
+        self.resumed(now);
+    }
+
+    fn carry_on(&mut self, update: Update, now: Now) {
+        let (id, device) = (update.id.clone(), update.device.clone());
+        let told = matches!(update.doubt, Some((OpenState::Unknown, _)));
+        let silent = update.answer.is_none() && update.phase().is_none() && !told;
+        self.fly(Flight::resumed(update, now, self.settings.overall_deadline));
+        if silent {
             let what = What::State {
                 state: OpenState::Unknown,
                 reason: "the process that started this update ended before it knew the answer. \
@@ -351,9 +441,24 @@ impl Core {
                     .to_owned(),
                 evidence: None,
             };
-            self.tell(id, vec![what], now);
+            self.tell(&id, vec![what], now);
         }
         self.reread(&device, now);
+    }
+}
+
+/// The taking up of the journal's open updates.
+#[derive(Debug, Default)]
+pub(super) struct Resume {
+    /// Whose lease is asked for.
+    waiting: HashMap<UpdateId, (Update, Vec<Event>)>,
+    /// Those that were taken up.
+    count: usize,
+}
+
+impl Resume {
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.waiting.is_empty()
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Listing {
     /// The page being read, to ask again when it fails.
     asked: Option<String>,
     tries: u32,
+    /// Rows that named no device.
+    skipped: usize,
     seen: HashSet<DeviceId>,
 }
 
@@ -82,6 +84,7 @@ impl Core {
 
     fn page(&mut self, page: Page, now: Now) {
         self.listing.tries = 0;
+        self.listing.skipped += page.skipped;
         for row in page.rows {
             self.listing.seen.insert(row.device_id.clone());
             self.show_row(row, now);
@@ -154,6 +157,7 @@ impl Core {
         let what = What::Inventory {
             state,
             count: self.rows.len(),
+            skipped: self.listing.skipped,
             problem,
         };
         self.publish(Event::general(now.wall, what));

@@ -18,7 +18,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -30,7 +30,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Bucket, Pace};
 use crate::domain::problem::{Kind, Problem};
-use crate::domain::profile::{Profile, Tier};
+use crate::domain::profile::Profile;
 use crate::domain::twin::Twin;
 use crate::hub::{HubError, Page, Permit, Query};
 use crate::journal::{JournalError, Receipt};
@@ -38,9 +38,12 @@ use crate::journal::{JournalError, Receipt};
 use super::gate::Gate;
 use super::handle::Snapshot;
 
-use flights::Flight;
+use flights::{Flight, Resume};
 use listing::Listing;
 use starts::Starting;
+
+/// Refusals that are kept for front ends that have missed them.
+const REFUSALS: usize = 1_000;
 
 /// How the engine works.
 #[derive(Clone, Debug)]
@@ -80,18 +83,6 @@ impl Settings {
             tries: 5,
             by: String::new(),
         }
-    }
-
-    /// Twin reads a second: 60 % of what the hub takes from everybody.
-    fn reads_per_second(&self) -> u32 {
-        let tier = self.profile.tier.unwrap_or(Tier::S1);
-        tier.twin_reads_per_second(self.profile.units) * 6 / 10
-    }
-
-    /// Inventory pages a minute: half of what the hub takes from everybody.
-    fn pages_per_minute(&self) -> u32 {
-        let tier = self.profile.tier.unwrap_or(Tier::S1);
-        tier.queries_per_minute(self.profile.units) / 2
     }
 }
 
@@ -153,6 +144,8 @@ pub enum Input {
     },
     /// Events were written down, or were not.
     Recorded(Result<(), JournalError>),
+    /// The engine ends: nothing more is sent.
+    Stop,
     /// The time that [`Core::wake_at`] named has come.
     Tick,
 }
@@ -213,6 +206,12 @@ pub struct Core {
     tickets: HashMap<DeviceId, u64>,
     /// Reads so far.
     reads: u64,
+    /// The journal's open updates, while they are taken up.
+    resume: Resume,
+    /// The engine ends: nothing more is sent.
+    stopping: bool,
+    /// The last refusals, for front ends that have missed them.
+    refusals: VecDeque<(DeviceId, Problem)>,
     /// Failed reads in a row, for the wait before the next.
     failures: HashMap<DeviceId, u32>,
     out: Vec<Output>,
@@ -224,8 +223,8 @@ impl Core {
     pub fn new(settings: Settings) -> Self {
         Self {
             gate: Gate::new(settings.profile.clone()),
-            pace: Pace::new(settings.reads_per_second()),
-            pages: Bucket::per_minute(settings.pages_per_minute()),
+            pace: Pace::new(settings.profile.reads_per_second()),
+            pages: Bucket::per_minute(settings.profile.pages_per_minute()),
             rows: BTreeMap::new(),
             listing: Listing::default(),
             link: (Link::Connecting, None),
@@ -233,6 +232,9 @@ impl Core {
             starting: HashMap::new(),
             flights: BTreeMap::new(),
             open: HashMap::new(),
+            resume: Resume::default(),
+            stopping: false,
+            refusals: VecDeque::new(),
             tickets: HashMap::new(),
             reads: 0,
             failures: HashMap::new(),
@@ -256,6 +258,7 @@ impl Core {
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
+            Input::Stop => self.stopping = true,
             Input::Tick => {}
         }
         self.tick(now);
@@ -273,7 +276,7 @@ impl Core {
                 let flight = update.and_then(|id| self.flights.get(&id));
                 self.pace.focus(flight.map(|f| f.update.device.clone()));
             }
-            Command::GiveUp(update) => self.give_up(&update, "by the operator", now),
+            Command::GiveUp(update) => self.give_up_asked(&update, now),
             Command::Arm(name) => {
                 if !self.gate.arm(&name, now.at) {
                     let right = &self.settings.profile.name;
@@ -314,6 +317,10 @@ impl Core {
             inventory: self.listing.state(),
             link: self.link.clone(),
             updates: self.flights.values().map(|f| f.update.clone()).collect(),
+            starting: self.starting.keys().cloned().collect(),
+            refusals: self.refusals.iter().cloned().collect(),
+            resuming: self.resume.is_under_way(),
+            sequence: 0,
         }
     }
 
@@ -333,6 +340,10 @@ impl Core {
 
     /// Tells of a refusal that happened before anything was sent.
     fn refuse(&mut self, device: &DeviceId, problem: Problem, now: Now) {
+        self.refusals.push_back((device.clone(), problem.clone()));
+        if self.refusals.len() > REFUSALS {
+            self.refusals.pop_front();
+        }
         let what = What::Refused { problem };
         self.publish(Event::device(now.wall, device.clone(), what));
     }
@@ -348,7 +359,9 @@ impl Core {
                 }
                 Kind::NoSuchDevice | Kind::DeviceOffline | Kind::BadRequest => (Link::Online, None),
                 _ => {
-                    let problem = error.problem("the hub does not answer");
+                    let problem = error.problem("the hub does not answer").hint(
+                        "It is asked again. Updates go on on their devices, unseen meanwhile.",
+                    );
                     (Link::Retrying, Some(problem))
                 }
             },

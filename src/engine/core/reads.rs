@@ -7,6 +7,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, What};
 use crate::domain::id::DeviceId;
 use crate::domain::pace;
+use crate::domain::problem::Kind;
 use crate::domain::twin::Twin;
 use crate::hub::HubError;
 
@@ -95,7 +96,8 @@ impl Core {
         if self.starting.contains_key(device) && self.start_failed(device, error, failures, now) {
             return;
         }
-        if self.looking.as_ref() == Some(device) {
+        let lost = failures == 1 && self.open_flight_of(device).is_some();
+        if self.looking.as_ref() == Some(device) || (lost && error.kind() == Kind::NoSuchDevice) {
             let problem = error.problem(format!("{device} cannot be read"));
             let what = What::DeviceProblem { problem };
             self.publish(Event::device(now.wall, device.clone(), what));

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 
+use crate::domain::clean;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{Event, Intent, Start, What};
 use crate::domain::id::{DeviceId, UpdateId};
@@ -132,7 +133,8 @@ impl Core {
             baseline: Baseline::of(twin, &dialect),
             ..self.intent_of(&dialect)
         };
-        let Some((event, update)) = intended(start.device, intent, now) else {
+        let what = What::Intended(Box::new(intent));
+        let Some((event, update)) = begin(start.device, what, now) else {
             return;
         };
         let waiting = Starting::Intent {
@@ -160,7 +162,7 @@ impl Core {
 
     /// Is somebody else's update under way on the device? An active phase
     /// younger than its deadline says so.
-    fn under_way(&self, dialect: &Dialect, twin: &Twin, now: Now) -> Option<Problem> {
+    pub(super) fn under_way(&self, dialect: &Dialect, twin: &Twin, now: Now) -> Option<Problem> {
         let reading = dialect.read(&twin.reported);
         let age = now.wall.duration_since(reading.stamp?);
         if !reading.phase.is_active() || age >= self.settings.phase_deadline {
@@ -171,7 +173,8 @@ impl Core {
         let cause = format!("it reports {} since {age}", reading.phase);
         let problem = Problem::new(Kind::Busy, format!("{device} is busy"), cause);
         Some(problem.hint(format!(
-            "Nothing was sent. Wait until it has ended: otadeck watch -- {device}"
+            "Nothing was sent. Wait until it has ended: otadeck watch -- {}",
+            clean::shell_word(device.as_str())
         )))
     }
 
@@ -192,11 +195,12 @@ impl Core {
             baseline,
             ..self.intent_of(&dialect)
         };
-        let Some((event, update)) = intended(device.clone(), intent, now) else {
+        let what = What::Watched(Box::new(intent));
+        let Some((event, update)) = begin(device.clone(), what, now) else {
             return;
         };
         let id = update.id.clone();
-        self.fly(Flight::watched(update, now.at));
+        self.fly(Flight::watched(update, now, self.settings.overall_deadline));
         self.publish(event);
         self.reread(device, now);
         self.observe(&id, twin, now);
@@ -226,7 +230,8 @@ impl Core {
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
-                let flight = Flight::ordered(*update, receipt, call, now.at);
+                let flight =
+                    Flight::ordered(*update, receipt, call, now, self.settings.overall_deadline);
                 self.fly(flight);
                 self.publish(event);
                 self.reread(&device, now);
@@ -240,8 +245,7 @@ impl Core {
     }
 }
 
-fn intended(device: DeviceId, intent: Intent, now: Now) -> Option<(Event, Update)> {
-    let what = What::Intended(Box::new(intent));
+fn begin(device: DeviceId, what: What, now: Now) -> Option<(Event, Update)> {
     let event = Event::update(now.wall, device, UpdateId::fresh(), what);
     let update = Update::intended(&event)?;
     Some((event, update))

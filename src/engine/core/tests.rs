@@ -162,6 +162,7 @@ impl Story {
             .iter()
             .filter_map(|event| match &event.what {
                 What::Intended(_) => Some("intended".to_owned()),
+                What::Watched(_) => Some("watched".to_owned()),
                 What::Invoked { attempt } => Some(format!("invoked {attempt}")),
                 What::Retrying { .. } => Some("retrying".to_owned()),
                 What::Accepted { status, .. } => Some(format!("accepted {status}")),
@@ -283,6 +284,132 @@ fn a_percentage_is_this_runs_and_the_downloads() {
 }
 
 #[test]
+fn an_order_that_waits_is_not_taken_for_what_somebody_else_did() {
+    let mut story = Story::new();
+    story.start().twin();
+    story.answer(Err(refusal(429, "ThrottlingException")));
+    // A colleague with another journal updates the device meanwhile.
+    story.status("downloading").status("completed");
+    assert_eq!(story.words()[2..], ["retrying"]);
+    // Ours goes out on what the twin holds now, and its end needs a sign.
+    story.pass(SECOND).twin().accepted().twin();
+    assert_eq!(story.words()[3..], ["invoked 2", "accepted 200"]);
+    story.status("completed");
+    assert_eq!(story.words()[5..], ["unconfirmed"]);
+}
+
+#[test]
+fn an_order_that_waits_does_not_go_out_into_somebody_elses_update() {
+    let mut story = Story::new();
+    story.start().twin();
+    story.answer(Err(refusal(429, "ThrottlingException")));
+    story.status("downloading").pass(SECOND).twin();
+    assert_eq!(story.words()[2..], ["retrying", "= notDelivered"]);
+    assert_eq!(story.invoked.len(), 1);
+}
+
+#[test]
+fn giving_up_waits_for_the_answer_of_a_call_under_way() {
+    let mut story = Story::new();
+    story.start().twin();
+    let update = story.invoked[0].clone();
+    story.feed(Input::Command(Command::GiveUp(update)));
+    story.start();
+    assert_eq!(story.words()[2..], ["refused Busy", "refused Busy"]);
+    story.accepted();
+    assert_eq!(story.words()[4..], ["accepted 200", "= givenUp"]);
+}
+
+#[test]
+fn an_update_that_another_process_works_on_is_not_resumed() {
+    let mut first = Story::new();
+    first.start().twin();
+    let events: Vec<Event> = first
+        .said
+        .iter()
+        .filter(|e| e.update_id.is_some())
+        .cloned()
+        .collect();
+    let update = events[0].update_id.clone().unwrap();
+    let mut core = Story::new();
+    // The lease is asked for before anything is told.
+    let now = core.now();
+    let asked = core.core.handle(Input::Opened(Ok(vec![events])), now);
+    assert!(
+        matches!(&asked[..], [Output::Adopt(id)] if *id == update),
+        "{asked:?}"
+    );
+    let result = Err(JournalError::Failed("held".into()));
+    core.feed(Input::Adopted { update, result });
+    assert_eq!(core.words(), ["refused Journal"]);
+    let resumed = |e: &Event| e.what == What::Resumed { count: 0 };
+    assert!(
+        core.said.iter().any(resumed),
+        "and it is told that this was all"
+    );
+    assert!(core.core.snapshot().updates.is_empty());
+}
+
+#[test]
+fn what_was_stamped_before_the_order_says_nothing_about_it() {
+    let mut story = Story::new();
+    story.twin.report(json!({"firmwareStatus": "standBy", "firmwareVersion": "1.5.0", "firmwareError": "403 long ago"}));
+    let start = Start {
+        device: id(ID),
+        uri: PackageUri::parse("https://x.test/fw").unwrap(),
+        expect: Some("1.5.0".into()),
+    };
+    story
+        .feed(Input::Command(Command::Start(start)))
+        .twin()
+        .accepted();
+    story.status("completed");
+    assert_eq!(story.words()[3..], ["unconfirmed"], "no version since");
+    story.status("failed");
+    assert_eq!(
+        story.verdict().1,
+        "press-7 reports \"failed\" before any phase was seen"
+    );
+}
+
+#[test]
+fn the_same_end_in_another_case_is_the_same_end() {
+    let mut story = Story::new();
+    story.twin.report(json!({"firmwareStatus": "Completed"}));
+    story.start().twin().accepted().status("completed");
+    assert_eq!(story.words()[3..], ["unconfirmed"]);
+}
+
+#[test]
+fn nothing_is_sent_any_more_when_the_engine_ends() {
+    let mut story = Story::new();
+    story.start();
+    story.feed(Input::Stop).twin();
+    assert_eq!(story.words(), ["intended", "= notDelivered"]);
+    assert!(story.invoked.is_empty());
+}
+
+#[test]
+fn a_signature_that_a_device_repeats_is_nowhere() {
+    let mut story = Story::new();
+    story.start().twin().answer(Ok(MethodAnswer {
+        status: 200,
+        payload: json!({"Response": "fetching https://x.test/fw?sig=secret"}),
+    }));
+    story.report(
+        json!({"firmwareStatus": "downloading", "fwPackageUri": "https://x.test/fw?sig=secret"}),
+    );
+    story.report(
+        json!({"firmwareStatus": "failed", "firmwareError": "403 of https://x.test/fw?sig=secret"}),
+    );
+    let text = serde_json::to_string(&story.said).unwrap();
+    assert!(
+        text.contains("sig=***") && !text.contains("secret"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_late_answer_of_an_earlier_read_is_dropped() {
     let mut story = Story::new();
     story.start().twin().accepted();
@@ -377,9 +504,12 @@ fn throttling_and_refused_connections_are_retried_until_the_tries_are_spent() {
         .twin()
         .answer(Err(refusal(429, "ThrottlingException")));
     assert_eq!(story.words()[2..], ["retrying"]);
-    story.pass(SECOND).answer(Err(refused_connection()));
+    story.pass(SECOND).twin().answer(Err(refused_connection()));
     for _ in 0..3 {
-        story.pass(60 * SECOND).answer(Err(refused_connection()));
+        story
+            .pass(60 * SECOND)
+            .twin()
+            .answer(Err(refused_connection()));
     }
     story.pass(60 * SECOND);
     assert_eq!(story.invoked.len(), 5);
@@ -466,7 +596,8 @@ fn a_production_hub_is_armed_by_its_name_and_for_a_while() {
     story.at += 299 * SECOND;
     story
         .answer(Err(refusal(429, "ThrottlingException")))
-        .pass(2 * SECOND);
+        .pass(2 * SECOND)
+        .twin();
     assert_eq!(story.words()[5..], ["retrying", "= notDelivered"]);
     assert_eq!(story.invoked.len(), 1);
 }
@@ -524,7 +655,7 @@ fn watching_takes_the_run_under_way_for_its_own() {
     story.status("completed");
     assert_eq!(
         story.words(),
-        ["intended", "downloading", "done", "= completed"]
+        ["watched", "downloading", "done", "= completed"]
     );
     assert!(story.invoked.is_empty());
 }
@@ -537,7 +668,7 @@ fn watching_does_not_take_the_last_run_for_the_next() {
         .feed(Input::Command(Command::Watch(id(ID))))
         .twin()
         .twin();
-    assert_eq!(story.words(), ["intended"]);
+    assert_eq!(story.words(), ["watched"]);
 }
 
 #[test]
