@@ -2,7 +2,11 @@
 
 use std::io::{self, Write};
 
-use crate::domain::event::Event;
+use jiff::Timestamp;
+
+use crate::domain::event::{Event, What};
+use crate::domain::id::DeviceId;
+use crate::domain::problem::Problem;
 use crate::domain::{clean, redact};
 
 use super::exit::{Code, Failure};
@@ -51,6 +55,19 @@ pub(super) fn json(event: &Event) -> Result<(), Failure> {
     let text = serde_json::to_string(event)
         .map_err(|e| Failure::internal("an event cannot be written", e))?;
     line(&clean::json(&text))
+}
+
+/// Writes a refusal as an event.
+///
+/// # Errors
+/// When nobody reads any more.
+pub(super) fn refused(device: Option<&DeviceId>, problem: &Problem) -> Result<(), Failure> {
+    let what = What::Refused {
+        problem: problem.clone(),
+    };
+    let mut event = Event::general(Timestamp::now(), what);
+    event.device_id = device.cloned();
+    json(&event)
 }
 
 /// Writes many lines of data at once.

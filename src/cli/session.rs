@@ -18,6 +18,7 @@ use crate::journal::Journal;
 
 use super::args::Global;
 use super::exit::{Code, Failure};
+use super::out;
 
 const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
 const CA_FILE: &str = "OTADECK_CA_FILE";
@@ -133,7 +134,12 @@ impl Session {
 
     /// Reads the twin of each device, so that nothing is begun when one of them
     /// does not exist. Stays within the rate that a program may take of the hub.
-    pub(super) async fn check(&self, devices: &[DeviceId]) -> Result<Vec<Twin>, Failure> {
+    /// With `json`, each refusal is an event too.
+    pub(super) async fn check(
+        &self,
+        devices: &[DeviceId],
+        json: bool,
+    ) -> Result<Vec<Twin>, Failure> {
         use futures_util::stream::{self, StreamExt};
         let gap = Duration::from_secs(1) / self.profile.reads_per_second().max(1);
         let turns = tokio::sync::Mutex::new(tokio::time::interval(gap));
@@ -142,7 +148,8 @@ impl Session {
             async move {
                 turns.lock().await.tick().await;
                 let read = self.read(device).await;
-                read.map_err(|error| error.problem(format!("{device} cannot be read")))
+                let title = || format!("{device} cannot be read");
+                read.map_err(|error| (device.clone(), error.problem(title())))
             }
         });
         let results: Vec<_> = stream::iter(reads).buffered(CHECKS).collect().await;
@@ -156,8 +163,13 @@ impl Session {
         if problems.is_empty() {
             return Ok(twins);
         }
-        let code = Code::worst(problems.iter().map(Code::of_problem));
-        let mut texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if json {
+            for (device, problem) in &problems {
+                out::refused(Some(device), problem)?;
+            }
+        }
+        let code = Code::worst(problems.iter().map(|(_, p)| Code::of_problem(p)));
+        let mut texts: Vec<String> = problems.iter().map(|(_, p)| p.to_string()).collect();
         texts.sort();
         texts.dedup();
         if devices.len() > 1 {
@@ -268,7 +280,7 @@ fn seconds(duration: jiff::SignedDuration) -> u32 {
 }
 
 /// Who works here, as far as the system tells: `ana@jump1 (ssh from 10.0.0.7)`.
-fn who() -> String {
+pub(super) fn who() -> String {
     let var = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
     let user = var("USER")
         .or_else(|| var("LOGNAME"))

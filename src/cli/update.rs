@@ -2,16 +2,21 @@
 
 use std::io::Read;
 
+use jiff::Timestamp;
+
 use crate::domain::clean;
-use crate::domain::event::{Command, Start};
+use crate::domain::dialect::Dialect;
+use crate::domain::event::{Command, Event, Intent, Start, What};
+use crate::domain::evidence::{self, Baseline};
 use crate::domain::id::DeviceId;
+use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 
 use super::args::{Global, Update};
 use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::session::Session;
+use super::session::{Session, who};
 use super::signals::Signals;
 use super::{log, out};
 
@@ -21,18 +26,24 @@ const MAX_STDIN: u64 = 64 << 10;
 
 pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> {
     let uri = package(verb.uri.as_deref())?;
-    let devices = distinct(verb.devices);
+    let devices = distinct(&verb.devices);
     let session = Session::need(global).await?;
     let mut signals = Signals::take()?;
     let _log = log::start(&session.paths.log());
-    refuse_unconfirmed(&session, verb.confirm.as_deref(), verb.dry_run)?;
+    let refusal = refusal(&session, verb.confirm.as_deref());
+    if let (Some(problem), false) = (&refusal, verb.dry_run) {
+        if verb.json {
+            out::refused(None, problem)?;
+        }
+        return Err(problem.clone().into());
+    }
     let twins = tokio::select! {
         biased;
         code = signals.next() => return Ok(code),
-        twins = session.check(&devices) => twins?,
+        twins = session.check(&devices, verb.json) => twins?,
     };
     if verb.dry_run {
-        return dry_run(&session, &twins, &uri);
+        return dry_run(&session, &twins, &uri, &verb, refusal.as_ref());
     }
     let running = session.start(None)?;
     let engine = running.engine();
@@ -92,65 +103,92 @@ fn package(flag: Option<&str>) -> Result<PackageUri, Failure> {
         .map_err(|e| Failure::usage(format!("{e}\nNothing was sent to any device.")))
 }
 
-fn distinct(devices: Vec<DeviceId>) -> Vec<DeviceId> {
+fn distinct(devices: &[DeviceId]) -> Vec<DeviceId> {
     let mut seen = std::collections::HashSet::new();
     devices
-        .into_iter()
-        .filter(|d| seen.insert(d.clone()))
+        .iter()
+        .filter(|d| seen.insert(*d))
+        .cloned()
         .collect()
 }
 
-/// Says no before anything is read when the hub may not be written to.
-fn refuse_unconfirmed(
-    session: &Session,
-    confirm: Option<&str>,
-    dry_run: bool,
-) -> Result<(), Failure> {
+/// Why the hub may not be written to, known before anything is read.
+fn refusal(session: &Session, confirm: Option<&str>) -> Option<Problem> {
     let profile = &session.profile;
-    if dry_run {
-        return Ok(());
-    }
-    if profile.read_only {
-        return Err(Failure::new(
-            Code::Refused,
-            format!("{} is read-only; nothing was sent", profile.name),
-        ));
-    }
     let name = profile.name.as_str();
+    if profile.read_only {
+        let title = format!("{name} is read-only");
+        return Some(Problem::new(Kind::ReadOnly, title, "nothing was sent"));
+    }
     match confirm {
-        Some(given) if given != name => Err(Failure::new(
-            Code::Refused,
-            format!("--confirm names {given:?}, and the hub is {name:?}; nothing was sent"),
-        )),
-        None if profile.is_production() => Err(Failure::new(
-            Code::Refused,
-            format!("{name} is a production hub; nothing was sent. Confirm with --confirm {name}"),
-        )),
-        _ => Ok(()),
+        Some(given) if given != name => {
+            let title = format!("--confirm names {given:?}, and the hub is {name:?}");
+            Some(Problem::new(Kind::Unconfirmed, title, "nothing was sent"))
+        }
+        None if profile.is_production() => {
+            let title = format!("{name} is a production hub");
+            let problem = Problem::new(Kind::Unconfirmed, title, "nothing was sent");
+            let name = clean::shell_word(name);
+            Some(problem.hint(format!("Confirm with --confirm {name}.")))
+        }
+        _ => None,
     }
 }
 
 /// Says what would be done.
-fn dry_run(session: &Session, twins: &[Twin], uri: &PackageUri) -> Result<Code, Failure> {
+fn dry_run(
+    session: &Session,
+    twins: &[Twin],
+    uri: &PackageUri,
+    verb: &Update,
+    refusal: Option<&Problem>,
+) -> Result<Code, Failure> {
     for twin in twins {
         let dialect = session.dialects.recognise(twin);
+        let payload = dialect.payload.build(uri.redacted());
+        if verb.json {
+            out::json(&planned(session, twin, dialect, uri, verb))?;
+            continue;
+        }
+        let device = &twin.device_id;
+        out::line(&format!(
+            "{device}  would be invoked: {} {payload}",
+            dialect.method
+        ))?;
         let status = dialect.read(&twin.reported).value;
+        let status = status.map_or("nothing".to_owned(), |s| {
+            clean::line(&format!("{s:?}"), 100)
+        });
         out::line(&format!(
-            "{}  would be invoked: {} {}",
-            twin.device_id,
-            dialect.method,
-            dialect.payload.build(uri.redacted())
+            "  it reports {} = {status}, as dialect {}",
+            dialect.status, dialect.name
         ))?;
-        out::line(&format!(
-            "  it reports {} = {}, as dialect {}",
-            dialect.status,
-            status.map_or("nothing".to_owned(), |s| clean::line(
-                &format!("{s:?}"),
-                100
-            )),
-            dialect.name
-        ))?;
+    }
+    if let Some(problem) = refusal {
+        out::note(&format!("It would be refused: {}", problem.title));
     }
     out::note("Nothing was sent to any device.");
     Ok(Code::Completed)
+}
+
+fn planned(
+    session: &Session,
+    twin: &Twin,
+    dialect: &Dialect,
+    uri: &PackageUri,
+    verb: &Update,
+) -> Event {
+    let payload = dialect.payload_for(uri).to_string();
+    let intent = Intent {
+        hub: session.profile.host.clone(),
+        uri: Some(uri.redacted().to_owned()),
+        payload_sha256: Some(evidence::sha256(&payload)),
+        method: Some(dialect.method.to_owned()),
+        expect: verb.expect.clone(),
+        dialect: dialect.name.to_owned(),
+        baseline: Baseline::of(twin, dialect),
+        by: who(),
+    };
+    let what = What::Planned(Box::new(intent));
+    Event::device(Timestamp::now(), twin.device_id.clone(), what)
 }

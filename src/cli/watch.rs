@@ -24,7 +24,7 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         tokio::select! {
             biased;
             code = signals.next() => return Ok(code),
-            checked = session.check(&verb.devices) => drop(checked?),
+            checked = session.check(&verb.devices, verb.json) => drop(checked?),
         }
         let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
         (Whose::Devices(verb.devices), commands)

@@ -44,6 +44,13 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Is a question open here, whose answer sends or ends something?
+    pub(crate) fn asks(self) -> bool {
+        matches!(self, Self::Confirm | Self::Arm | Self::Quit)
+    }
+}
+
+impl Place {
     /// Is text typed here? Then a plain character is text, unless the place
     /// itself binds it.
     fn takes_text(self) -> bool {

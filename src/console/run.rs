@@ -27,6 +27,9 @@ const STOP: Duration = Duration::from_millis(200);
 /// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(16);
 
+/// The shortest time in which a question is read.
+const READING: Duration = Duration::from_millis(100);
+
 /// Why the console has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -84,6 +87,7 @@ pub async fn run(engine: Engine, context: Context) -> Result<Exit, ConsoleError>
         dirty: false,
         drawn: Instant::now(),
         stopped: None,
+        asked: None,
     };
     let exit = console.turn(&mut model, &mut screen, &mut signals).await;
     drop(screen);
@@ -112,6 +116,8 @@ struct Console {
     drawn: Instant,
     /// When a stop was asked for; the terminal is not ours until it is over.
     stopped: Option<Instant>,
+    /// When a question came up.
+    asked: Option<Instant>,
 }
 
 /// What the loop was woken by.
@@ -148,8 +154,19 @@ impl Console {
                 }
                 // The terminal has gone, whatever SIGHUP says.
                 Woken::Input(None) => return Ok(Exit::Signal(SIGHUP)),
-                Woken::Input(Some(input)) => message(model, input.map_err(terminal_error("read"))?),
-                Woken::Answered(Ok(snapshot)) => Some(Message::Snapshot(snapshot)),
+                Woken::Input(Some(input)) => {
+                    let input = input.map_err(terminal_error("read"))?;
+                    if self.comes_too_soon(&input) {
+                        continue;
+                    }
+                    message(model, input)
+                }
+                Woken::Answered(Ok(snapshot)) => {
+                    if let Some(events) = &mut self.events {
+                        events.after(&snapshot);
+                    }
+                    Some(Message::Snapshot(snapshot))
+                }
                 Woken::Told(Some(Batch::Events(events))) => Some(Message::Events(events)),
                 Woken::Told(Some(Batch::Lagged)) => {
                     self.answer = Some(ask(&self.engine));
@@ -187,6 +204,7 @@ impl Console {
             dirty,
             drawn,
             stopped,
+            ..
         } = self;
         if let Some(since) = *stopped {
             return tokio::select! {
@@ -223,7 +241,13 @@ impl Console {
         let mut effects = update(model, Message::Tick(Timestamp::now()));
         if let Some(message) = message {
             self.dirty = true;
+            let asked = model.place().asks();
             effects.extend(update(model, message));
+            if !model.place().asks() {
+                self.asked = None;
+            } else if !asked {
+                self.asked = Some(Instant::now());
+            }
         }
         for effect in effects {
             match effect {
@@ -238,6 +262,12 @@ impl Console {
             }
         }
         Ok(None)
+    }
+
+    /// Nobody reads a question and answers it within this time: such a key was
+    /// typed ahead, or is the rest of a text that was pasted as keys.
+    fn comes_too_soon(&self, input: &Input) -> bool {
+        matches!(input, Input::Key(_)) && self.asked.is_some_and(|at| at.elapsed() < READING)
     }
 
     fn draw(&mut self, model: &mut Model, screen: &mut Screen) -> Result<(), ConsoleError> {

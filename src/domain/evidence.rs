@@ -63,7 +63,8 @@ impl Baseline {
 }
 
 /// SHA-256 in lower-case hex.
-pub(super) fn sha256(text: &str) -> String {
+#[must_use]
+pub fn sha256(text: &str) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

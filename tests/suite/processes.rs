@@ -361,6 +361,93 @@ fn a_busy_device_is_refused_and_the_watching_carries_on() {
 }
 
 #[test]
+fn an_open_update_keeps_its_device_whoever_has_gone() {
+    let bench = Bench::with("tutorial");
+    let home = bench.home();
+    // The tutorial's device says nothing for 15 s after it has taken the order.
+    let first = update(&home, &["idle-0001", "--no-wait"]);
+    assert_eq!(first.code, 0, "{first:?}");
+    let second = update(&home, &["idle-0001", "--no-wait", "--json"]);
+    assert_eq!(second.code, 8, "{second:?}");
+    assert_eq!(second.names(), ["update.refused"]);
+    assert!(
+        second.stderr.contains("watch --resume"),
+        "{}",
+        second.stderr
+    );
+    // The same hub by another spelling of its name.
+    let loud = bench.emulator.service().replace("localhost", "LOCALHOST");
+    let third = update(
+        &home.env("OTADECK_CONNECTION_STRING", &loud),
+        &["idle-0001", "--no-wait"],
+    );
+    assert_eq!(third.code, 8, "{third:?}");
+}
+
+#[test]
+fn two_at_once_are_one() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    let order = ["update", "sim-0001", "--uri", URI, "--no-wait"];
+    let (mut one, mut other) = (home.spawn(&order), home.spawn(&order));
+    let mut codes = [one.wait(), other.wait()];
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 8]);
+}
+
+#[test]
+fn a_second_resume_leaves_the_update_to_whoever_has_it() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    let mut first = home.spawn(&["update", "sim-0001", "--uri", URI]);
+    first.line_with("downloading");
+    let second = home.run(&["watch", "--resume", "--json"]);
+    assert_eq!(second.code, 8, "{second:?}");
+    assert_eq!(second.names(), ["update.refused", "resumed"]);
+    assert_eq!(first.wait(), 0);
+}
+
+#[test]
+fn a_plan_is_an_event_and_sends_nothing() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    let ended = update(&home, &["sim-0001", "--dry-run", "--json", "--read-only"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.names(), ["update.planned"]);
+    assert_eq!(ended.events()[0]["method"], "firmwareUpdate");
+    assert!(
+        ended.stderr.contains("It would be refused"),
+        "{}",
+        ended.stderr
+    );
+    let unknown = update(&home, &["nobody", "--json"]);
+    assert_eq!(
+        (unknown.code, unknown.names()),
+        (5, vec!["update.refused".to_owned()])
+    );
+}
+
+#[test]
+fn secrets_typed_in_the_wrong_place_are_not_repeated() {
+    let home = Home::new().env(
+        "OTADECK_CONNECTION_STRING",
+        "HostName=h;SharedAccessKeyName=s;SharedAccessKey=AAEC",
+    );
+    let cases: [&[&str]; 3] = [
+        &["update", "https://x.test/fw?sig=SECRET"],
+        &["update", "d", "--uri", "x.test/fw?sig=SECRET"],
+        &["watch", "a\u{1b}[31mred?sig=SECRET"],
+    ];
+    for args in cases {
+        let ended = home.run(args);
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(!ended.stderr.contains('\u{1b}'), "{:?}", ended.stderr);
+        let repeats = ended.stderr.contains("SECRET");
+        assert!(!repeats || args[0] == "watch", "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_timeout_ends_the_watching_and_not_the_update() {
     let bench = Bench::with("quick");
     let home = bench.home();

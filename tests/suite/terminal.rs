@@ -141,6 +141,22 @@ fn a_pasted_uri_is_checked_and_the_terminal_may_change_its_size() {
 }
 
 #[test]
+fn a_text_pasted_as_keys_answers_no_question() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let mut terminal = Terminal::start(&Home::on(&emulator), &[], 24, 80);
+    terminal.shows("sim-0001");
+    terminal.press("\r");
+    terminal.shows("ackage");
+    // What a terminal without bracketed paste makes of three lines.
+    terminal.press("https://example.test/fw-1.5.0.bin\rmay\rfoo\r");
+    let screen = terminal.shows("firmwareUpdate");
+    assert!(!screen.contains("in flight"), "{screen}");
+    terminal.press("\x1b");
+    let screen = terminal.until("the question gone", |s| !s.contains("payload"));
+    assert!(!screen.contains("in flight"), "{screen}");
+}
+
+#[test]
 fn quitting_asks_only_while_an_update_is_in_flight() {
     let emulator = Emulator::start(&["--devices", "1"]);
     let home = Home::on(&emulator);
