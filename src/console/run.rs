@@ -27,9 +27,6 @@ const STOP: Duration = Duration::from_millis(200);
 /// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(16);
 
-/// The shortest time in which a question is read.
-const READING: Duration = Duration::from_millis(100);
-
 /// Why the console has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -87,7 +84,7 @@ pub async fn run(engine: Engine, context: Context) -> Result<Exit, ConsoleError>
         dirty: false,
         drawn: Instant::now(),
         stopped: None,
-        asked: None,
+        asked: false,
     };
     let exit = console.turn(&mut model, &mut screen, &mut signals).await;
     drop(screen);
@@ -116,8 +113,8 @@ struct Console {
     drawn: Instant,
     /// When a stop was asked for; the terminal is not ours until it is over.
     stopped: Option<Instant>,
-    /// When a question came up.
-    asked: Option<Instant>,
+    /// Has a question just come up?
+    asked: bool,
 }
 
 /// What the loop was woken by.
@@ -156,9 +153,6 @@ impl Console {
                 Woken::Input(None) => return Ok(Exit::Signal(SIGHUP)),
                 Woken::Input(Some(input)) => {
                     let input = input.map_err(terminal_error("read"))?;
-                    if self.comes_too_soon(&input) {
-                        continue;
-                    }
                     message(model, input)
                 }
                 Woken::Answered(Ok(snapshot)) => {
@@ -186,6 +180,9 @@ impl Console {
             };
             if let Some(exit) = self.fold(model, message)? {
                 return Ok(exit);
+            }
+            if std::mem::take(&mut self.asked) {
+                self.forget_typed_ahead().await;
             }
         }
     }
@@ -243,11 +240,7 @@ impl Console {
             self.dirty = true;
             let asked = model.place().asks();
             effects.extend(update(model, message));
-            if !model.place().asks() {
-                self.asked = None;
-            } else if !asked {
-                self.asked = Some(Instant::now());
-            }
+            self.asked = !asked && model.place().asks();
         }
         for effect in effects {
             match effect {
@@ -264,10 +257,16 @@ impl Console {
         Ok(None)
     }
 
-    /// Nobody reads a question and answers it within this time: such a key was
-    /// typed ahead, or is the rest of a text that was pasted as keys.
-    fn comes_too_soon(&self, input: &Input) -> bool {
-        matches!(input, Input::Key(_)) && self.asked.is_some_and(|at| at.elapsed() < READING)
+    /// Drops the keys that came before the question could be seen: typed ahead,
+    /// or the rest of a text that was pasted as keys. They answer nothing.
+    async fn forget_typed_ahead(&mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(Ok(_)) = self.input.next() => {}
+                () = std::future::ready(()) => return,
+            }
+        }
     }
 
     fn draw(&mut self, model: &mut Model, screen: &mut Screen) -> Result<(), ConsoleError> {
