@@ -369,7 +369,7 @@ fn an_open_update_keeps_its_device_whoever_has_gone() {
     assert_eq!(first.code, 0, "{first:?}");
     let second = update(&home, &["idle-0001", "--no-wait", "--json"]);
     assert_eq!(second.code, 8, "{second:?}");
-    assert_eq!(second.names(), ["update.refused"]);
+    assert_eq!(second.names().last().unwrap(), "update.refused");
     assert!(
         second.stderr.contains("watch --resume"),
         "{}",
@@ -403,7 +403,11 @@ fn a_second_resume_leaves_the_update_to_whoever_has_it() {
     first.line_with("downloading");
     let second = home.run(&["watch", "--resume", "--json"]);
     assert_eq!(second.code, 8, "{second:?}");
-    assert_eq!(second.names(), ["update.refused", "resumed"]);
+    assert!(
+        second
+            .names()
+            .ends_with(&["update.refused".to_owned(), "resumed".to_owned()])
+    );
     assert_eq!(first.wait(), 0);
 }
 
