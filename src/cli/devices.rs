@@ -23,7 +23,7 @@ pub(super) async fn run(verb: Devices, global: &Global) -> Result<Code, Failure>
         Some(text) => Some(Query::parse(text, &session.dialects).map_err(Failure::usage)?),
         None => None,
     };
-    let mut signals = Signals::take()?;
+    let mut signals = Signals::insist()?;
     let _log = log::start(&session.paths.log());
     let running = session.start(query)?;
     let engine = running.engine();

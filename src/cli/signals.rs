@@ -8,7 +8,7 @@ use super::exit::{Code, Failure};
 
 /// How long the program may take to end by itself after a signal. Whoever waits
 /// for a reader that reads no more, of a pipe for example, cannot.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The signals that end the program.
 pub(super) struct Signals {
@@ -18,18 +18,20 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over from now on.
-    pub(super) fn take() -> Result<Self, Failure> {
-        let mut same = Self::listen()?;
+    /// Takes the signals over from now on, for a verb that writes to stdout all
+    /// the time: it ends even when nobody reads that any more.
+    pub(super) fn insist() -> Result<Self, Failure> {
+        let mut same = Self::take()?;
         tokio::spawn(async move {
             let code = same.next().await;
             tokio::time::sleep(PATIENCE).await;
             std::process::exit(i32::from(code.number()));
         });
-        Self::listen()
+        Self::take()
     }
 
-    fn listen() -> Result<Self, Failure> {
+    /// Takes the signals over from now on.
+    pub(super) fn take() -> Result<Self, Failure> {
         let one = |kind| signal(kind).map_err(|e| Failure::internal("no signals", e));
         Ok(Self {
             interrupt: one(SignalKind::interrupt())?,

@@ -28,7 +28,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
     let uri = package(verb.uri.as_deref())?;
     let devices = distinct(&verb.devices);
     let session = Session::need(global).await?;
-    let mut signals = Signals::take()?;
+    let mut signals = Signals::insist()?;
     let _log = log::start(&session.paths.log());
     let refusal = refusal(&session, verb.confirm.as_deref());
     if let (Some(problem), false) = (&refusal, verb.dry_run) {

@@ -16,7 +16,7 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         ));
     }
     let session = Session::need(global).await?;
-    let mut signals = Signals::take()?;
+    let mut signals = Signals::insist()?;
     let _log = log::start(&session.paths.log());
     let (whose, commands) = if verb.resume {
         (Whose::Journal, vec![Command::Resume])

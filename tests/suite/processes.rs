@@ -532,6 +532,36 @@ fn the_inventory() {
 }
 
 #[test]
+fn a_signal_ends_it_though_nobody_reads_its_output() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    // A pipe that is full and never read: the program waits for it for ever.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let fill = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
+    std::io::Write::write_all(&mut &writer, &vec![b'x'; fill]).unwrap();
+    let mut command = home.command(&["update", "sim-0001", "--uri", URI]);
+    let child = command.stdout(writer).spawn().unwrap();
+    // The order is written down before the first line is printed.
+    let journal = home.state().join("journal.db");
+    let intended = || {
+        let count = "SELECT COUNT(*) FROM event WHERE kind = 'update.invoked'";
+        let open = rusqlite::Connection::open(&journal).ok()?;
+        open.query_row(count, [], |row| row.get::<_, i64>(0))
+            .ok()
+            .filter(|n| *n > 0)
+    };
+    let began = std::time::Instant::now();
+    while intended().is_none() {
+        assert!(began.elapsed() < super::support::program::PATIENCE);
+        std::thread::yield_now();
+    }
+    super::support::program::signal(child.id(), Signal::TERM);
+    let ended = super::support::program::wait(child, &["update"]);
+    assert_eq!(ended.code, 143, "{ended:?}");
+    drop(reader);
+}
+
+#[test]
 fn the_emulator_tells_when_it_is_ready_and_ends_cleanly() {
     use std::os::unix::fs::MetadataExt;
     let folder = tempfile::tempdir().unwrap();
