@@ -44,9 +44,9 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Is a question open here, whose answer sends or ends something?
+    /// Is a question open here whose answer sends something, or ends an update?
     pub(crate) fn asks(self) -> bool {
-        matches!(self, Self::Confirm | Self::Arm | Self::Quit)
+        matches!(self, Self::Confirm | Self::Arm)
     }
 }
 

@@ -169,7 +169,7 @@ fn quitting_asks_only_while_an_update_is_in_flight() {
     terminal.press("y");
     terminal.shows("downloading");
     terminal.press("q");
-    terminal.shows("uit");
+    terminal.shows("Quit?");
     terminal.press("y");
     assert_eq!(terminal.ends(), 0);
     let resumed = home.run(&["watch", "--resume"]);

@@ -207,6 +207,10 @@ fn quit(model: &Model) -> Doc<'_> {
     } else {
         ("are", "They go")
     };
+    if count == 0 {
+        doc.text(Role::Title, "No update is in flight any more.");
+        return doc;
+    }
     let text = format!("{} {are} in flight.", plural(count, "update"));
     doc.text(Role::Title, &text);
     let text = if model.context.demo {
