@@ -28,8 +28,7 @@ const HARMLESS: [&str; 16] = [
     "id",
 ];
 
-/// The same text with every URL in it redacted, and every shared access
-/// signature or key of a connection string hidden.
+/// The same text with every URL in it redacted.
 #[must_use]
 pub fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
