@@ -191,4 +191,6 @@ fn fingerprint(text: &str) -> u64 {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

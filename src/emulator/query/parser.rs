@@ -86,20 +86,18 @@ const ROOTS: [&str; 17] = [
 
 /// Reads a query.
 pub fn parse(text: &str) -> Result<Query, Problem> {
-    let mut parser = Parser {
-        tokens: tokens(text)?,
-        next: 0,
-        end: text.chars().count() + 1,
-        depth: 0,
+    Parser::new(text)?.whole()
+}
+
+/// How often the parser looks at a token while it reads `text`.
+#[cfg(test)]
+pub fn looks(text: &str) -> usize {
+    let Ok(mut parser) = Parser::new(text) else {
+        return 0;
     };
-    let query = parser.query()?;
-    match parser.peek() {
-        None => Ok(query),
-        Some(Token::Name(name)) if name.eq_ignore_ascii_case("group") => {
-            Err(parser.problem("GROUP BY, which this hub does not do"))
-        }
-        Some(_) => Err(parser.problem("something after the end of the query")),
-    }
+    // What it makes of the text is another test's question.
+    let _ = parser.whole();
+    parser.looks.get()
 }
 
 struct Parser {
@@ -107,9 +105,34 @@ struct Parser {
     next: usize,
     end: usize,
     depth: usize,
+    #[cfg(test)]
+    looks: std::cell::Cell<usize>,
 }
 
 impl Parser {
+    fn new(text: &str) -> Result<Self, Problem> {
+        Ok(Self {
+            tokens: tokens(text)?,
+            next: 0,
+            end: text.chars().count() + 1,
+            depth: 0,
+            #[cfg(test)]
+            looks: std::cell::Cell::new(0),
+        })
+    }
+
+    /// The whole text, to its end.
+    fn whole(&mut self) -> Result<Query, Problem> {
+        let query = self.query()?;
+        match self.peek() {
+            None => Ok(query),
+            Some(Token::Name(name)) if name.eq_ignore_ascii_case("group") => {
+                Err(self.problem("GROUP BY, which this hub does not do"))
+            }
+            Some(_) => Err(self.problem("something after the end of the query")),
+        }
+    }
+
     fn query(&mut self) -> Result<Query, Problem> {
         self.expect_word("select")?;
         let top = match self.eat_word("top") {
@@ -354,6 +377,8 @@ impl Parser {
     }
 
     fn peek(&self) -> Option<&Token> {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
         self.tokens.get(self.next).map(|placed| &placed.token)
     }
 
