@@ -95,6 +95,9 @@ pub struct Link<R: RoleType, S> {
     end: Option<LinkError>,
     timers: [Option<Instant>; 3],
     alarm: Option<Pin<Box<Sleep>>>,
+    /// How often the protocol was given bytes.
+    #[cfg(test)]
+    pub(super) turns: usize,
 }
 
 /// ```text
@@ -127,6 +130,8 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
             end: None,
             timers: [None; 3],
             alarm: None,
+            #[cfg(test)]
+            turns: 0,
         }
     }
 
@@ -321,9 +326,17 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
 
     /// Gives the protocol one packet at most and looks at what comes of it.
     fn take_one(&mut self) {
+        #[cfg(test)]
+        {
+            self.turns += 1;
+        }
         let mut cursor = Cursor::new(&self.input[..]);
         let events = self.core.recv(&mut cursor);
         let taken = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
+        if taken == 0 && events.is_empty() {
+            let stuck = "the protocol takes no more bytes".to_owned();
+            return self.finish(LinkError::Protocol(stuck));
+        }
         self.input.advance(taken.min(self.input.len()));
         if self.input.is_empty() {
             self.input = Bytes::new(); // gives the memory back

@@ -65,6 +65,8 @@
 //! `#`, `+` and NUL. Who uses them must match them whole.
 
 mod client;
+#[cfg(test)]
+mod fuzz;
 mod guard;
 mod link;
 mod packet;
