@@ -10,7 +10,7 @@ const DESIRED: &str = "$iothub/twin/PATCH/properties/desired/#";
 
 impl Bench {
     /// Says CONNECT with the key of a connection string.
-    async fn knock(
+    pub(super) async fn knock(
         &self,
         text: &str,
         change: impl FnOnce(&mut Connect),

@@ -2,6 +2,7 @@
 //! `devices` as a device does, `recorded` beside a real hub's recordings.
 
 mod devices;
+mod fuzz;
 mod recorded;
 mod rest;
 
