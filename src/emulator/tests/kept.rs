@@ -73,7 +73,7 @@ async fn a_link_that_breaks_while_the_store_fails_is_broken_all_the_same() {
     }
     bench.emulator.shell.fail_commits(false);
     // The next change keeps it too.
-    let (_, code, session_present) = bench.knock(&text, |_| {}).await;
+    let (_device, code, session_present) = bench.knock(&text, |_| {}).await;
     assert_eq!((code, session_present), (ReturnCode::Accepted, true));
     let (_, twin) = bench.call("GET", &format!("/twins/{id}"), None).await;
     assert_eq!(twin["connectionState"], "Connected");

@@ -137,7 +137,7 @@ async fn other_versions_and_nonsense_get_no_answer_of_the_hubs() {
         );
     }
     let mut stream = bench.https().await;
-    let large = bench.head("GET /devices", &format!("X: {}\r\n", "x".repeat(70_000)));
+    let large = bench.head("GET /devices", &format!("X: {}\r\n", "x".repeat(400_000)));
     // It may be cut off before all is said.
     let _ = stream.write_all(large.as_bytes()).await;
     let answer = rest(&mut stream).await;
