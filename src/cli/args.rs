@@ -104,7 +104,7 @@ pub(super) struct Emulator {
     /// Units of the tier
     #[arg(long, default_value_t = 1, requires = "tier", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(super) units: u32,
-    /// So many of the day's messages count as spent already
+    /// At least so many of the day's messages count as spent already
     #[arg(long, default_value_t = 0, requires = "tier", value_name = "MESSAGES")]
     pub(super) spent: u64,
     /// Also write what stdout gets to this file, when all is ready

@@ -151,8 +151,9 @@ impl Emulator {
             world.enforce(Throttle::new(tier, units));
             world.limit_days(Quota::new(tier, units));
         }
-        if settings.spent > 0 {
-            world.spend(settings.spent, now);
+        let spent = world.usage(now).messages;
+        if settings.spent > spent {
+            world.spend(settings.spent - spent, now);
         }
         let ca_file = folder.join("ca.pem");
         store::write_private(&ca_file, &certificates.ca_pem)

@@ -28,7 +28,7 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// Enforces the rates, and the day's messages, of so many units of a tier.
     pub tier: Option<(Tier, u32)>,
-    /// So many of the day's messages count as spent already.
+    /// At least so many of the day's messages count as spent already.
     pub spent: u64,
     /// Allows addresses that are not loopback.
     pub listen_anywhere: bool,

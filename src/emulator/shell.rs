@@ -253,7 +253,8 @@ impl State {
         }))
     }
 
-    /// Keeps the hub's own numbers, when they are others than the kept ones.
+    /// Keeps the hub's own numbers, when they are others than the kept ones. Reads
+    /// are billed but change nothing: a kill may forget those of the last minute.
     fn keep_ledger(&mut self) {
         let ledger = self.world.ledger();
         if let Some(store) = self.store.as_mut().filter(|store| store.is_behind(&ledger))

@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::program::{Emulator, PATIENCE};
+use crate::support::program::{Emulator, Home, PATIENCE};
 
 type Link = ClientLink<TlsStream<TcpStream>>;
 
@@ -433,4 +433,48 @@ fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
     eprintln!("{rounds} kills, {acknowledged} acknowledged writes, none lost");
     // The hub works, not only remembers.
     assert!(acknowledged >= rounds, "{acknowledged}");
+}
+
+#[test]
+fn a_state_that_cannot_be_used_is_explained_and_left_alone() {
+    let home = Home::new();
+    let folder = home.folder.path().join("hub");
+    let data = folder.to_str().unwrap();
+    let args = [
+        "emulator",
+        "--https",
+        "127.0.0.1:0",
+        "--mqtt",
+        "127.0.0.1:0",
+        "--data",
+        data,
+    ];
+    let file = folder.join("hub.db");
+    {
+        let mut running = home.spawn(&args);
+        running.line();
+        let second = home.run(&args);
+        assert_eq!(second.code, 1);
+        assert!(
+            second.stderr.contains("another emulator uses"),
+            "{}",
+            second.stderr
+        );
+        running.signal(Signal::TERM);
+        assert_eq!(running.wait(), 0);
+    }
+    let newer = rusqlite::Connection::open(&file).unwrap();
+    newer.pragma_update(None, "user_version", 9).unwrap();
+    drop(newer);
+    let ended = home.run(&args);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("newer otadeck"), "{}", ended.stderr);
+
+    let garbage = "this was a database once ".repeat(400);
+    std::fs::write(&file, &garbage).unwrap();
+    let ended = home.run(&args);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("is damaged"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), garbage);
+    assert_eq!(ended.stdout, "");
 }
