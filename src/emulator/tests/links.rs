@@ -199,6 +199,10 @@ async fn a_will_is_published_when_the_link_breaks_and_only_then() {
     let (mut device, _, _) = bench.knock(&text, with_will(&will)).await;
     device.disconnect().unwrap();
     device.close().await;
+    while bench.emulator.connected_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.emulator.event_counts(&id).accepted, 0);
     // Taken over: the old link's will, though the device is there.
     let (mut old, _, _) = bench.knock(&text, with_will(&will)).await;
     let (new, _, _) = bench.knock(&text, with_will(&will)).await;

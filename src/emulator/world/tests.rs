@@ -645,6 +645,18 @@ fn what_is_not_kept_has_not_happened(#[case] deed: Deed) {
 }
 
 #[test]
+fn a_subscription_that_is_not_kept_is_none() {
+    let mut world = with_device();
+    world.track_changes();
+    let link = listening(&mut world, "dev01");
+    world.changes_are_kept();
+    world.subscribe(link, Topic::Desired, at(2));
+    world.unsubscribe(link, Topic::Methods);
+    world.take_back();
+    assert!(world.listens(link, Topic::Methods) && !world.listens(link, Topic::Desired));
+}
+
+#[test]
 fn a_fact_that_was_not_kept_waits_for_the_next_change() {
     let mut world = with_device();
     create(&mut world, "dev02");
