@@ -35,6 +35,7 @@ use super::auth;
 use super::packages;
 use super::refusal::{Code, Refusal};
 use super::shell::Shell;
+use super::world::World;
 use super::world::etag::IfMatch;
 use super::world::method::MethodRequest;
 use super::world::throttle::Operation;
@@ -105,7 +106,7 @@ where
 /// Ends when the first request does not come in time.
 async fn silence(begun: &Notify) {
     if tokio::time::timeout(FIRST, begun.notified()).await.is_ok() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -146,7 +147,7 @@ async fn answer(
     shell.read(|world, now| auth::service(world, &shell.names, token, call.right(), &path, now))?;
     let body = whole(body).await?;
     if call.is_billed() {
-        shell.read(|world, now| world.day_allows(now))?;
+        shell.read(World::day_allows)?;
     }
     admit(shell, call.operation(body.len())).await?;
     let reply = run_call(shell, call, headers, &body).await?;
@@ -209,9 +210,7 @@ async fn run_call(
         }
         Target::PutIdentity(id) => {
             let body = object(body)?;
-            let put = |world: &mut super::world::World, now| {
-                world.put_identity(id, &if_match(), &body, now)
-            };
+            let put = |world: &mut World, now| world.put_identity(id, &if_match(), &body, now);
             Ok(Reply::Identity(shell.write(put)?))
         }
         Target::DeleteIdentity(id) => {
@@ -239,7 +238,7 @@ async fn run_call(
         }
         Target::Query => query(shell, headers, body),
         Target::Usage => {
-            let usage = shell.read(|world, now| world.usage(now));
+            let usage = shell.read(World::usage);
             Ok(Reply::json(serde_json::json!(usage)))
         }
         Target::Package(_) | Target::PackageIndex => Ok(Reply::NotFound),
