@@ -2,6 +2,9 @@
 //!
 //! A client should not take "not built here" for "no such job" or "no such
 //! module", so every refusal is 400 `InvalidOperation` and names what is absent.
+//! (A real hub's oddity goes with it: with a shared access signature, calls on
+//! the modules of a missing or disabled device answer 401 there.) What comes to
+//! be built here leaves this list for [`Target`](super::route::Target).
 
 use crate::emulator::refusal::{Code, Refusal};
 

@@ -400,6 +400,40 @@ async fn the_request_id_comes_back_as_it_was() {
     }
 }
 
+/// Nothing of this rate is left for an hour.
+fn use_up(bench: &Bench, operation: Operation) {
+    let admit = |world: &mut World, now: Timestamp| {
+        let later = now + jiff::SignedDuration::from_hours(1);
+        while world.admit(operation, later).is_ok() {}
+        Ok(())
+    };
+    bench.emulator.with_world(admit).unwrap();
+}
+
+#[tokio::test]
+async fn too_much_of_a_device_is_answered_429_or_ends_its_link() {
+    let bench = Bench::with(Settings {
+        tier: Some((Tier::S1, 1)),
+        ..Settings::default()
+    })
+    .await;
+    let (id, text) = bench.device();
+    let mut device = bench.connect(&text, &[TWIN_ANSWERS]).await;
+    for operation in [Operation::TwinRead, Operation::TwinUpdate, Operation::Event] {
+        use_up(&bench, operation);
+    }
+    let report = "$iothub/twin/PATCH/properties/reported/?$rid=1";
+    for topic in [report, "$iothub/twin/GET/?$rid=1"] {
+        let (topic, body) = ask(&mut device, topic, r#"{"a":1}"#).await;
+        assert_eq!(topic, "$iothub/twin/res/429/?$rid=1");
+        assert_eq!(body["errorCode"], 429_003);
+    }
+    device.publish(EVENTS, b"{}", Qos::AtLeastOnce).unwrap();
+    let end = device.next().await;
+    assert!(end.is_err(), "no PUBACK: {end:?}");
+    assert_eq!(bench.emulator.event_counts(&id).accepted, 0);
+}
+
 #[tokio::test]
 async fn too_many_connections_are_told_to_come_later() {
     let bench = Bench::with(Settings {
@@ -408,12 +442,7 @@ async fn too_many_connections_are_told_to_come_later() {
     })
     .await;
     let (_, text) = bench.device();
-    // The rate of this second, and what may wait, is used up.
-    let admit = |world: &mut World, now| {
-        while world.admit(Operation::Connect, now).is_ok() {}
-        Ok(())
-    };
-    bench.emulator.with_world(admit).unwrap();
+    use_up(&bench, Operation::Connect);
     let (_, code, _) = bench.knock(&text, |_| {}).await;
     assert_eq!(code, ReturnCode::Unavailable);
 }

@@ -645,6 +645,33 @@ fn what_is_not_kept_has_not_happened(#[case] deed: Deed) {
 }
 
 #[test]
+fn a_call_goes_on_waiting_when_the_device_is_not_let_in() {
+    let mut world = with_device();
+    world.track_changes();
+    let dev = id("dev01");
+    let link = listening(&mut world, "dev01");
+    world.disconnect(link, at(2));
+    let call = world.begin_method(&dev, request(20), at(3)).unwrap();
+    let _ = world.take_outputs();
+    world.changes_are_kept();
+    world.connect(&dev, Hello::default(), at(4)).unwrap();
+    world.take_back();
+    assert_eq!(world.take_outputs(), [], "no method left");
+    assert_eq!(world.method_counts(&dev).delivered, 0);
+    assert_eq!(
+        world.next_due(),
+        Some(at(23)),
+        "and the wait is what it was"
+    );
+    world.connect(&dev, Hello::default(), at(5)).unwrap();
+    let outputs = world.take_outputs();
+    assert!(
+        matches!(&outputs[..], [Output::Method { call: sent, .. }] if *sent == call),
+        "{outputs:?}"
+    );
+}
+
+#[test]
 fn a_subscription_that_is_not_kept_is_none() {
     let mut world = with_device();
     world.track_changes();
