@@ -98,12 +98,15 @@ pub(super) struct Emulator {
     /// What the simulated devices do: a built-in scenario or a file
     #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
     pub(super) scenario: String,
-    /// Enforce this tier's rates: F1, S1, S2 or S3
+    /// Enforce this tier's rates and day's messages: F1, S1, S2 or S3
     #[arg(long, value_name = "TIER")]
     pub(super) tier: Option<Tier>,
     /// Units of the tier
     #[arg(long, default_value_t = 1, requires = "tier", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(super) units: u32,
+    /// At least so many of the day's messages count as spent already
+    #[arg(long, default_value_t = 0, requires = "tier", value_name = "MESSAGES")]
+    pub(super) spent: u64,
     /// Also write what stdout gets to this file, when all is ready
     #[arg(long, value_name = "FILE")]
     pub(super) ready_file: Option<PathBuf>,

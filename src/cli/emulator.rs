@@ -25,6 +25,7 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
         data: verb.data,
         state: None,
         tier: verb.tier.map(|tier| (tier, verb.units)),
+        spent: verb.spent,
         listen_anywhere: verb.listen_anywhere,
     });
     let hub = hub.await.map_err(|e| match e {

@@ -87,12 +87,17 @@ pub(super) struct DeviceClaim {
 
 impl DeviceClaim {
     /// Reads client id and user name, `{host}/{clientId}/?api-version=…`; some
-    /// hand-written clients leave the slash before `?` out.
+    /// hand-written clients leave the slash before `?` out, those of 2016 the
+    /// `?`. An id may hold a `?` itself.
     pub(super) fn read(names: &Names, client_id: &str, user_name: &str) -> Option<Self> {
-        let (place, query) = user_name.split_once('?').unwrap_or((user_name, ""));
-        let (host, named) = place.split_once('/')?;
-        let named = named.strip_suffix('/').unwrap_or(named);
-        if !names.know(host) || named != client_id {
+        let (host, rest) = user_name.split_once('/')?;
+        let rest = rest.strip_prefix(client_id)?;
+        let query = match rest.strip_prefix('/').unwrap_or(rest) {
+            "" => "",
+            query if query.starts_with("api-version=") && rest.starts_with('/') => query,
+            query => query.strip_prefix('?')?,
+        };
+        if !names.know(host) {
             return None;
         }
         let model_id = query
@@ -222,6 +227,14 @@ mod tests {
     #[case("dev01", "hub.test/dev01?api-version=2021-04-12", true)]
     #[case("dev01", "hub.test:8883/dev01/?api-version=2019-10-01", true)]
     #[case("dev01", "hub.test/dev01", true)]
+    #[case("dev01", "hub.test/dev01/", true)]
+    #[case("dev01", "hub.test/dev01/api-version=2016-11-14", true)]
+    #[case("dev01", "HUB.test/dev01/?api-version=2018-06-30", true)]
+    #[case("dev01", "hub.test/dev011/?api-version=2018-06-30", false)]
+    #[case("dev01", "hub.test/dev01api-version=2016-11-14", false)]
+    #[case("a?b", "hub.test/a?b/?api-version=2021-04-12", true)]
+    #[case("a?b", "hub.test/a?c/?api-version=2021-04-12", false)]
+    #[case("dev01", "", false)]
     #[case("dev01", "hub.test/dev02/?api-version=2021-04-12", false)]
     #[case("dev01", "other.test/dev01/?api-version=2021-04-12", false)]
     #[case("dev01", "dev01", false)]

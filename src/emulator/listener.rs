@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -63,28 +62,5 @@ pub(super) async fn accept<F, Fut>(
                 Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
             }
         });
-    }
-}
-
-/// Finished streams for `axum::serve`.
-pub(super) struct Streams {
-    pub(super) finished: mpsc::Receiver<(Stream, SocketAddr)>,
-    pub(super) address: SocketAddr,
-}
-
-impl axum::serve::Listener for Streams {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        match self.finished.recv().await {
-            Some(accepted) => accepted,
-            // The accepting task is over: the server is shutting down.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(self.address)
     }
 }

@@ -55,17 +55,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::id::DeviceId;
 use auth::Names;
-use listener::Streams;
 use shell::Shell;
 use store::Store;
 use tls::Certificates;
+use world::event::EventCounts;
 use world::method::MethodCounts;
+use world::quota::{Quota, Usage};
 use world::throttle::Throttle;
 use world::{Entropy, World};
 
@@ -149,6 +149,11 @@ impl Emulator {
         let (mut world, certificates) = restore(store.as_mut(), &settings, now)?;
         if let Some((tier, units)) = settings.tier {
             world.enforce(Throttle::new(tier, units));
+            world.limit_days(Quota::new(tier, units));
+        }
+        let spent = world.usage(now).messages;
+        if settings.spent > spent {
+            world.spend(settings.spent - spent, now);
         }
         let ca_file = folder.join("ca.pem");
         store::write_private(&ca_file, &certificates.ca_pem)
@@ -180,26 +185,15 @@ impl Emulator {
         let config = certificates.server_config()?;
         let (tasks, end, shell) = (&self.tasks, &self.end, &self.shell);
 
-        let (finished, streams) = mpsc::channel(64);
-        let hand_over = move |stream, peer| {
-            let finished = finished.clone();
-            async move {
-                // Nobody takes it any more: shutting down.
-                let _ = finished.send((stream, peer)).await;
-            }
-        };
-        let streams = Streams {
-            finished: streams,
-            address: self.https,
-        };
+        let (services, until) = (shell.clone(), end.clone());
+        let serve = move |stream, _| rest::serve(stream, services.clone(), until.clone());
         tasks.spawn(listener::accept(
             https,
             config.clone(),
             tasks.clone(),
             end.clone(),
-            hand_over,
+            serve,
         ));
-        tasks.spawn(rest::run(streams, shell.clone(), end.clone()));
 
         let (devices, until) = (shell.clone(), end.clone());
         let serve = move |stream, _| mqtt::serve(stream, devices.clone(), until.clone());
@@ -321,6 +315,18 @@ impl Emulator {
         self.shell.read(|world, _| world.method_counts(id))
     }
 
+    /// How many events a device has sent.
+    #[must_use]
+    pub fn event_counts(&self, id: &DeviceId) -> EventCounts {
+        self.shell.read(|world, _| world.event_counts(id))
+    }
+
+    /// What is spent of the day's messages.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.shell.read(World::usage)
+    }
+
     /// How many devices are connected.
     #[must_use]
     pub fn connected_count(&self) -> usize {
@@ -371,7 +377,13 @@ fn restore(
         return Ok((World::new(system_entropy()?), make()?));
     };
     let world = match store.fact("policies")? {
-        Some(policies) => World::restored(system_entropy()?, policies, store.devices()?),
+        Some(policies) => {
+            let mut world = World::restored(system_entropy()?, policies, store.devices()?);
+            if let Some(ledger) = store.fact("ledger")? {
+                world.continue_from(&ledger);
+            }
+            world
+        }
         None => {
             let world = World::new(system_entropy()?);
             store.keep_fact("policies", &world.policies())?;

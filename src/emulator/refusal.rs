@@ -51,12 +51,16 @@ codes! {
     IotHubUnauthorizedAccess = 401_002,
     /// No token, one that is none, or an expired one.
     IotHubUnauthorized = 401_003,
+    /// The day's messages are spent.
+    IotHubQuotaExceeded = 403_002,
     /// No such identity, or a disabled one where a device is needed.
     DeviceNotFound = 404_001,
     /// The device is not connected or listens to no methods.
     DeviceNotOnline = 404_103,
     /// The device's connection ended during the call.
     DeviceConnectionClosedRemotely = 404_104,
+    /// The caller did not send its body in time.
+    RequestTimeout = 408_000,
     /// A create of an identity that exists.
     DeviceAlreadyExists = 409_001,
     /// The etag is not the current one, or none was given where one is needed.

@@ -26,8 +26,10 @@ pub struct Settings {
     /// Where `ca.pem` goes; without it into `data`, else into a temporary
     /// folder that ends with the emulator.
     pub state: Option<PathBuf>,
-    /// Enforces the rates of so many units of a tier.
+    /// Enforces the rates, and the day's messages, of so many units of a tier.
     pub tier: Option<(Tier, u32)>,
+    /// At least so many of the day's messages count as spent already.
+    pub spent: u64,
     /// Allows addresses that are not loopback.
     pub listen_anywhere: bool,
 }
@@ -42,6 +44,7 @@ impl Default for Settings {
             data: None,
             state: None,
             tier: None,
+            spent: 0,
             listen_anywhere: false,
         }
     }

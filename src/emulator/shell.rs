@@ -3,7 +3,12 @@
 //! Every call locks the world for some microseconds, lets it change, commits
 //! what changed if a store is kept, and sends its outputs on their way before
 //! the lock is given back, so that they leave in order. Nothing waits while it
-//! holds the lock.
+//! holds the lock but for that commit.
+//!
+//! What cannot be committed has not happened: the world goes back to what it
+//! was, no output leaves, and whoever asked is refused. Only facts that nobody
+//! can refuse, such as a link that broke, stay, and are committed with the next
+//! change.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,7 +83,15 @@ impl Shell {
     ) -> Result<T, Refusal> {
         let mut state = self.lock();
         let result = change(&mut state.world, Timestamp::now());
-        state.settle(&self.sooner)?;
+        state.settle(&self.sooner, Nature::Wish)?;
+        result
+    }
+
+    /// Takes in what has happened, whoever likes it or not.
+    pub(super) fn take<T>(&self, fact: impl FnOnce(&mut World, Timestamp) -> T) -> T {
+        let mut state = self.lock();
+        let result = fact(&mut state.world, Timestamp::now());
+        state.settle_fact(&self.sooner);
         result
     }
 
@@ -89,7 +102,10 @@ impl Shell {
             let call = state.world.begin_method(id, request, Timestamp::now())?;
             let (caller, ending) = oneshot::channel();
             state.callers.insert(call, caller);
-            state.settle(&self.sooner)?;
+            if let Err(refusal) = state.settle(&self.sooner, Nature::Wish) {
+                state.callers.remove(&call);
+                return Err(refusal);
+            }
             ending
         };
         let gone = |_| Refusal::new(Code::ServerError, "The hub is shutting down.");
@@ -97,27 +113,32 @@ impl Shell {
     }
 
     /// Lets a device in; what the hub has for it comes out of the channel, whose
-    /// end means that the hub ends the link. `None`: not authorised.
+    /// end means that the hub ends the link.
     pub(super) fn connect(
         &self,
         claim: DeviceClaim,
         password: &[u8],
         clean: bool,
-    ) -> Option<(Welcome, mpsc::Receiver<Box<Output>>)> {
+    ) -> Result<(Welcome, mpsc::Receiver<Box<Output>>), Denied> {
         let mut state = self.lock();
         let now = Timestamp::now();
-        let ends = auth::device(&state.world, &self.names, &claim, password, now)?;
+        let ends = auth::device(&state.world, &self.names, &claim, password, now)
+            .ok_or(Denied::NotAuthorized)?;
         let hello = Hello {
             clean,
             model_id: claim.model_id,
             token_ends: Some(ends),
         };
-        let welcome = state.world.connect(&claim.id, hello, now).ok()?;
+        let connected = state.world.connect(&claim.id, hello, now);
+        let welcome = connected.map_err(|_| Denied::NotAuthorized)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         state.links.insert(welcome.link, sender);
         // Not kept is not connected: the device may try again.
-        state.settle(&self.sooner).ok()?;
-        Some((welcome, receiver))
+        if state.settle(&self.sooner, Nature::Wish).is_err() {
+            state.links.remove(&welcome.link);
+            return Err(Denied::Unavailable);
+        }
+        Ok((welcome, receiver))
     }
 
     /// A device's link is over, from whichever end.
@@ -125,9 +146,7 @@ impl Shell {
         let mut state = self.lock();
         state.links.remove(&link);
         state.world.disconnect(link, Timestamp::now());
-        if let Err(refusal) = state.settle(&self.sooner) {
-            tracing::warn!(%refusal.message, "a disconnection was not kept");
-        }
+        state.settle_fact(&self.sooner);
     }
 
     /// Wakes whatever is due, until `end`.
@@ -137,9 +156,8 @@ impl Shell {
                 let mut state = self.lock();
                 let now = Timestamp::now();
                 state.world.tick(now);
-                if let Err(refusal) = state.settle(&self.sooner) {
-                    tracing::warn!(%refusal.message, "a timeout was not kept");
-                }
+                state.settle_fact(&self.sooner);
+                state.keep_ledger();
                 state.armed = state.world.next_due();
                 state
                     .armed
@@ -159,6 +177,13 @@ impl Shell {
         let mut state = self.lock();
         state.callers.clear();
         state.links.clear();
+        state.keep_ledger();
+    }
+
+    /// Lets every commit fail from now on, or none.
+    #[cfg(test)]
+    pub(super) fn fail_commits(&self, on: bool) {
+        self.lock().store.as_ref().expect("a kept hub").fail(on);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -166,11 +191,37 @@ impl Shell {
     }
 }
 
+/// Why a device is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// It has not proved to be a device that may.
+    NotAuthorized,
+    /// The hub cannot take it now.
+    Unavailable,
+}
+
+/// Can a change be taken back?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    /// Somebody wants it, and can be refused.
+    Wish,
+    /// It has happened.
+    Fact,
+}
+
 impl State {
     /// Keeps what changed, sends the outputs, and wakes the clock if something
-    /// is due sooner than it knows.
-    fn settle(&mut self, sooner: &Notify) -> Result<(), Refusal> {
+    /// is due sooner than it knows. What cannot be kept is taken back, unless
+    /// it is a fact.
+    fn settle(&mut self, sooner: &Notify, nature: Nature) -> Result<(), Refusal> {
         let kept = self.keep();
+        match (&kept, nature) {
+            // Facts of earlier may go on waiting.
+            (None, _) => self.world.changes_must_wait(),
+            (Some(Ok(())), _) => self.world.changes_are_kept(),
+            (Some(Err(_)), Nature::Wish) => self.world.take_back(),
+            (Some(Err(_)), Nature::Fact) => self.world.changes_must_wait(),
+        }
         for output in self.world.take_outputs() {
             self.send(output);
         }
@@ -179,21 +230,38 @@ impl State {
             self.armed = due;
             sooner.notify_one();
         }
-        kept
+        kept.unwrap_or(Ok(()))
     }
 
-    fn keep(&mut self) -> Result<(), Refusal> {
-        let Some(store) = &mut self.store else {
-            return Ok(());
-        };
-        let changes = self.world.take_changes();
-        if changes.is_empty() {
-            return Ok(());
+    fn settle_fact(&mut self, sooner: &Notify) {
+        if let Err(refusal) = self.settle(sooner, Nature::Fact) {
+            tracing::warn!(%refusal.message, "a fact waits to be kept");
         }
-        store.commit(&changes).map_err(|error| {
-            tracing::error!(%error, "the emulator's state was not kept");
-            Refusal::new(Code::ServerError, "The hub could not keep the change.")
-        })
+    }
+
+    /// Commits what changed; `None` when there is nothing to commit.
+    fn keep(&mut self) -> Option<Result<(), Refusal>> {
+        let store = self.store.as_mut()?;
+        if !self.world.has_fresh_changes() {
+            return None;
+        }
+        let kept = store.commit(&self.world.changes(), self.world.ledger());
+        Some(kept.map_err(|error| {
+            tracing::error!(%error, "a change was not kept");
+            let text = "The hub could not keep the change, so nothing was changed.";
+            Refusal::new(Code::ServerError, text)
+        }))
+    }
+
+    /// Keeps the hub's own numbers, when they are others than the kept ones. Reads
+    /// are billed but change nothing: a kill may forget those of the last minute.
+    fn keep_ledger(&mut self) {
+        let ledger = self.world.ledger();
+        if let Some(store) = self.store.as_mut().filter(|store| store.is_behind(&ledger))
+            && let Err(error) = store.commit(&[], ledger)
+        {
+            tracing::warn!(%error, "the day's messages are not kept");
+        }
     }
 
     fn send(&mut self, output: Output) {

@@ -35,15 +35,20 @@ pub struct Limits {
     pub max_output: usize,
     /// How long a client waits for the answer to its ping.
     pub ping_answer: Duration,
+    /// The longest that a server bears without a packet, whatever keep-alive
+    /// the client asked for.
+    pub max_silence: Duration,
 }
 
 impl Default for Limits {
-    /// 300 KB a packet, 1 MB waiting, 20 s for a ping's answer.
+    /// 300 KB a packet, 1 MB waiting, 20 s for a ping's answer, 29 min 27 s of
+    /// silence (1.5 times the 1,177 s that IoT Hub lets a client ask for).
     fn default() -> Self {
         Self {
             max_packet: 300 * 1024,
             max_output: 1024 * 1024,
             ping_answer: Duration::from_secs(20),
+            max_silence: Duration::from_secs(29 * 60 + 27),
         }
     }
 }
@@ -93,7 +98,8 @@ pub struct Link<R: RoleType, S> {
     pub(super) inbox: Option<Incoming>,
     stage: Stage,
     end: Option<LinkError>,
-    timers: [Option<Instant>; 3],
+    /// Those of the protocol, and the silence's.
+    timers: [Option<Instant>; 4],
     alarm: Option<Pin<Box<Sleep>>>,
     /// How often the protocol was given bytes.
     #[cfg(test)]
@@ -128,7 +134,7 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
             inbox: None,
             stage: Stage::Opening,
             end: None,
-            timers: [None; 3],
+            timers: [None; 4],
             alarm: None,
             #[cfg(test)]
             turns: 0,
@@ -314,6 +320,10 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
             }
             self.alarm = None;
             self.timers[n] = None;
+            if n == SILENCE {
+                self.finish(LinkError::KeepAlive);
+                return Poll::Ready(());
+            }
             for event in self.core.notify_timer_fired(KINDS[n]) {
                 match event {
                     Event::RequestClose => self.finish(LinkError::KeepAlive),
@@ -349,6 +359,9 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
     fn apply(&mut self, event: Event) {
         match event {
             Event::NotifyPacketReceived(packet) => {
+                if self.timers[SILENCE].is_some() {
+                    self.listen_on();
+                }
                 if let Err(broken) = self.guard(packet) {
                     self.finish(LinkError::Protocol(broken));
                 }
@@ -377,6 +390,11 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
         }
     }
 
+    /// Bears the longest silence from now on.
+    pub(super) fn listen_on(&mut self) {
+        self.timers[SILENCE] = Instant::now().checked_add(self.limits.max_silence);
+    }
+
     /// Ends the link. The first reason stands, but a plain end gives way to
     /// one that says more.
     pub(super) fn finish(&mut self, reason: LinkError) {
@@ -385,7 +403,7 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
         }
         self.stage = Stage::Over;
         self.input = Bytes::new();
-        self.timers = [None; 3];
+        self.timers = [None; 4];
     }
 }
 
@@ -403,6 +421,9 @@ const KINDS: [TimerKind; 3] = [
     TimerKind::PingreqRecv,
     TimerKind::PingrespRecv,
 ];
+
+/// The slot of the silence, after those of [`KINDS`].
+const SILENCE: usize = KINDS.len();
 
 fn slot(kind: TimerKind) -> usize {
     match kind {

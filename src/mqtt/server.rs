@@ -25,6 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerLink<S> {
     pub fn accept(&mut self, session_present: bool) -> Result<(), LinkError> {
         self.answer(session_present, ReturnCode::Accepted)?;
         self.set_stage(Stage::Open);
+        self.listen_on();
         Ok(())
     }
 

@@ -313,6 +313,23 @@ async fn next_may_be_dropped_at_any_time() {
     assert!(matches!(server.next().await, Ok(Incoming::Connect(_))));
 }
 
+#[rstest::rstest]
+#[case::none(0)]
+#[case::more_than_a_hub_allows(u16::MAX)]
+#[tokio::test(start_paused = true)]
+async fn nobody_is_silent_for_ever(#[case] keep_alive: u16) {
+    let (mut client, mut server) = opened(keep_alive).await;
+    let begun = Instant::now();
+    tokio::time::advance(Duration::from_secs(1_000)).await;
+    // Any packet counts, and the time begins anew.
+    client.publish("t", b"", Qos::AtMostOnce).unwrap();
+    client.flush().await.unwrap();
+    server.next().await.unwrap();
+    assert!(matches!(server.next().await, Err(LinkError::KeepAlive)));
+    let silence = begun.elapsed().as_secs();
+    assert!((2_767..=2_768).contains(&silence), "{silence} s");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_is_left_after_one_and_a_half_keep_alives() {
     let (mut near, far) = duplex(1024);

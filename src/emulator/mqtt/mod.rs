@@ -2,13 +2,18 @@
 //!
 //! ```text
 //!  TLS ─► CONNECT ─► token? ──no──► CONNACK 5, closed
+//!            │          └─ too many, or not to be kept: CONNACK 3, closed
 //!            │ yes: an older link of the device ends
 //!            ▼
 //!        CONNACK 0 ─► open: SUBSCRIBE, PUBLISH ◄─► methods, desired changes
 //!            │
 //!            └─► closed by: goodbye · silence · token's end · takeover ·
-//!                disabled · a topic that is none of the hub's
+//!                disabled · deleted · a topic that is none of the hub's ·
+//!                an event or answer that is too large · the day is spent
 //! ```
+//!
+//! Every end but a goodbye publishes the will, if there is one, as an event.
+//! A message that is refused by the end of its link gets no PUBACK.
 //!
 //! Source: "Communicate with an IoT hub using the MQTT protocol" in
 //! `MicrosoftDocs/azure-docs` (`articles/iot/iot-mqtt-connect-to-iot-hub.md`).
@@ -26,13 +31,17 @@ use tokio_util::sync::CancellationToken;
 use super::auth::DeviceClaim;
 use super::listener::HANDSHAKE;
 use super::refusal::{Code, Envelope, Refusal};
-use super::shell::Shell;
+use super::shell::{Denied, Shell};
 use super::world::Output;
+use super::world::event::Event;
+use super::world::method;
 use super::world::session::{LinkId, Topic};
 use super::world::throttle::Operation;
 use crate::domain::id::DeviceId;
 use crate::domain::method::MethodAnswer;
-use crate::mqtt::{Connect, Incoming, Limits, LinkError, Publish, Qos, ReturnCode, ServerLink};
+use crate::mqtt::{
+    Connect, Incoming, Limits, LinkError, Publish, Qos, ReturnCode, ServerLink, Will,
+};
 use topic::{Publication, Rid};
 
 /// How long a last word may take to leave.
@@ -48,23 +57,41 @@ where
         () = end.cancelled() => return,
         first = tokio::time::timeout(HANDSHAKE, link.next()) => first,
     };
-    let Ok(Ok(Incoming::Connect(connect))) = first else {
-        return;
+    let connect = match first {
+        Ok(Ok(Incoming::Connect(connect))) => connect,
+        // The link has answered another protocol level with CONNACK 1 by itself.
+        Ok(Err(_)) => return goodbye(&mut link).await,
+        _ => return,
     };
-    let Some(mut device) = Guest::admit(&shell, &connect).await else {
-        tracing::debug!(client = ?connect.client_id, "a device was refused");
-        if link.refuse(ReturnCode::NotAuthorized).is_ok() {
-            let _ = tokio::time::timeout(GOODBYE, link.close()).await;
+    let mut device = match Guest::admit(&shell, &connect).await {
+        Ok(device) => device,
+        Err(denied) => {
+            tracing::debug!(client = ?connect.client_id, ?denied, "a device was refused");
+            let code = match denied {
+                Denied::NotAuthorized => ReturnCode::NotAuthorized,
+                Denied::Unavailable => ReturnCode::Unavailable,
+            };
+            if link.refuse(code).is_ok() {
+                goodbye(&mut link).await;
+            }
+            return;
         }
-        return;
     };
     if link.accept(device.session_present).is_err() {
         return;
     }
     let over = device.attend(&mut link, &end).await;
     tracing::debug!(device = %device.id, reason = ?over, "a link is over");
+    device.last_will(&over);
     // The world should know before the last bytes have left.
     drop(device);
+    if !matches!(over, Over::Refused(_)) {
+        goodbye(&mut link).await;
+    }
+}
+
+/// Lets the last bytes leave, within reason.
+async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(link: &mut ServerLink<S>) {
     let _ = tokio::time::timeout(GOODBYE, link.close()).await;
 }
 
@@ -74,6 +101,8 @@ struct Guest<'a> {
     id: DeviceId,
     link: LinkId,
     session_present: bool,
+    /// What is published when the link breaks.
+    will: Option<Event>,
     /// What the hub has for it; ends when the hub ends the link.
     outbox: mpsc::Receiver<Box<Output>>,
 }
@@ -93,8 +122,9 @@ enum Over {
     Shutdown,
     /// A topic that is none of the hub's.
     ForeignTopic,
+    /// A message that the hub does not take, and cannot answer otherwise.
+    Refused(#[expect(dead_code, reason = "shown by Debug")] Code),
     /// The link itself.
-    #[expect(dead_code, reason = "shown by Debug")]
     Link(LinkError),
 }
 
@@ -105,21 +135,41 @@ impl From<LinkError> for Over {
 }
 
 impl<'a> Guest<'a> {
-    async fn admit(shell: &'a Shell, connect: &Connect) -> Option<Self> {
-        let wait = shell.write(|world, now| world.admit(Operation::Connect, now));
-        tokio::time::sleep(wait.ok()?).await;
-        let user_name = connect.user_name.as_deref()?;
-        let claim = DeviceClaim::read(&shell.names, &connect.client_id, user_name)?;
+    async fn admit(shell: &'a Shell, connect: &Connect) -> Result<Self, Denied> {
+        let wait = shell.take(|world, now| world.admit(Operation::Connect, now));
+        tokio::time::sleep(wait.map_err(|_| Denied::Unavailable)?).await;
+        let user_name = connect.user_name.as_deref();
+        let claim = user_name
+            .and_then(|user_name| DeviceClaim::read(&shell.names, &connect.client_id, user_name))
+            .ok_or(Denied::NotAuthorized)?;
         let id = claim.id.clone();
-        let password = connect.password.as_deref()?;
+        let will = connect.will.as_ref().map(|will| will_of(will, &id));
+        let will = will.transpose()?;
+        let password = connect.password.as_deref().unwrap_or_default();
         let (welcome, outbox) = shell.connect(claim, password, connect.clean_session)?;
-        Some(Self {
+        Ok(Self {
             shell,
             id,
             link: welcome.link,
             session_present: welcome.session_present,
+            will,
             outbox,
         })
+    }
+
+    /// Publishes the will, unless the device said goodbye or the hub shuts down.
+    fn last_will(&mut self, over: &Over) {
+        if matches!(over, Over::Shutdown | Over::Link(LinkError::Disconnected)) {
+            return;
+        }
+        if let Some(will) = self.will.take() {
+            let taken = self
+                .shell
+                .take(|world, now| world.take_event(&self.id, will, now));
+            if let Err(refusal) = taken {
+                tracing::debug!(device = %self.id, %refusal.message, "a will was not published");
+            }
+        }
     }
 
     async fn attend<S>(&mut self, link: &mut ServerLink<S>, end: &CancellationToken) -> Over
@@ -153,21 +203,20 @@ impl<'a> Guest<'a> {
     {
         match incoming {
             Incoming::Subscribe { id, filters } => {
-                let granted: Vec<_> = filters
+                let topics: Vec<_> = filters
                     .iter()
-                    .map(|(filter, qos)| {
-                        let topic = topic::filter(filter, &self.id)?;
-                        self.listen(topic, true);
-                        Some(*qos)
-                    })
+                    .map(|(filter, _)| topic::filter(filter, &self.id))
+                    .collect();
+                let kept = self.listen(topics.iter().flatten().copied(), true);
+                let granted = topics.iter().zip(&filters);
+                let granted: Vec<_> = granted
+                    .map(|(topic, (_, qos))| topic.filter(|_| kept).map(|_| *qos))
                     .collect();
                 Ok(link.suback(id, &granted)?)
             }
             Incoming::Unsubscribe { id, filters } => {
                 let topics = filters.iter().filter_map(|f| topic::filter(f, &self.id));
-                for topic in topics {
-                    self.listen(topic, false);
-                }
+                self.listen(topics, false);
                 Ok(link.unsuback(id)?)
             }
             Incoming::Publish(publish) => self.publication(link, &publish).await,
@@ -176,17 +225,18 @@ impl<'a> Guest<'a> {
         }
     }
 
-    fn listen(&self, topic: Topic, on: bool) {
+    /// Changes what the device listens to; `false` when that is not kept.
+    fn listen(&self, topics: impl Iterator<Item = Topic>, on: bool) -> bool {
         let changed = self.shell.write(|world, now| {
-            match on {
-                true => world.subscribe(self.link, topic, now),
-                false => world.unsubscribe(self.link, topic),
+            for topic in topics {
+                match on {
+                    true => world.subscribe(self.link, topic, now),
+                    false => world.unsubscribe(self.link, topic),
+                }
             }
             Ok(())
         });
-        if let Err(refusal) = changed {
-            tracing::warn!(device = %self.id, %refusal.message, "a subscription was not kept");
-        }
+        changed.is_ok()
     }
 
     async fn publication<S>(&self, link: &mut ServerLink<S>, publish: &Publish) -> Result<(), Over>
@@ -196,10 +246,10 @@ impl<'a> Guest<'a> {
         match Publication::read(&publish.topic, &self.id).ok_or(Over::ForeignTopic)? {
             Publication::TwinGet(rid) => {
                 let twin = match self.admit_operation(Operation::TwinRead).await {
-                    Ok(()) => self.shell.read(|world, _| world.device_twin(&self.id)),
+                    Ok(()) => self.twin(),
                     Err(refusal) => Err(refusal),
                 };
-                let twin = twin.map(|twin| (200, None, twin.to_string()));
+                let twin = twin.map(|twin| (200, None, twin));
                 self.answer(link, rid, twin)
             }
             Publication::Report(rid) => {
@@ -213,20 +263,37 @@ impl<'a> Guest<'a> {
             Publication::MethodAnswer { status, call } => {
                 self.method_answer(status, call, &publish.payload)
             }
-            Publication::Event => {
-                self.shell
-                    .write(|world, now| {
-                        world.heard(self.link, now);
-                        Ok(())
-                    })
-                    .ok();
-                Ok(())
+            Publication::Event(mut properties) => {
+                if publish.retain {
+                    properties.push(retained());
+                }
+                let event = Event {
+                    properties,
+                    bytes: publish.payload.len(),
+                    will: false,
+                };
+                let taken = match self.admit_operation(Operation::Event).await {
+                    Ok(()) => self
+                        .shell
+                        .take(|world, now| world.take_event(&self.id, event, now)),
+                    Err(refusal) => Err(refusal),
+                };
+                taken.map_err(|refusal| Over::Refused(refusal.code))
             }
         }
     }
 
+    fn twin(&self) -> Result<String, Refusal> {
+        self.shell.write(|world, now| {
+            world.day_allows(now)?;
+            let twin = world.device_twin(&self.id)?.to_string();
+            world.bill(twin.len(), now);
+            Ok(twin)
+        })
+    }
+
     async fn admit_operation(&self, operation: Operation) -> Result<(), Refusal> {
-        let wait = self.shell.write(|world, now| world.admit(operation, now))?;
+        let wait = self.shell.take(|world, now| world.admit(operation, now))?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
@@ -243,11 +310,18 @@ impl<'a> Guest<'a> {
                 ));
             }
         };
-        self.shell
-            .write(|world, now| world.report(&self.id, &patch, now))
+        let version = self.shell.write(|world, now| {
+            world.day_allows(now)?;
+            world.report(&self.id, &patch, now)
+        })?;
+        self.shell.take(|world, now| world.bill(payload.len(), now));
+        Ok(version)
     }
 
     fn method_answer(&self, status: i64, call: &str, payload: &[u8]) -> Result<(), Over> {
+        if payload.len() > method::PAYLOAD {
+            return Err(Over::Refused(Code::MessageTooLarge));
+        }
         let payload = match payload {
             [] => Value::Null,
             // What is no JSON is passed on as text rather than lost.
@@ -260,8 +334,8 @@ impl<'a> Guest<'a> {
         let answer = MethodAnswer { status, payload };
         let known = self
             .shell
-            .write(|world, _| Ok(world.answer_method(&self.id, call, answer)));
-        if matches!(known, Ok(false)) {
+            .take(|world, now| world.answer_method(&self.id, call, answer, now));
+        if !known {
             tracing::debug!(device = %self.id, %call, "an answer that nobody waits for");
         }
         Ok(())
@@ -289,6 +363,28 @@ impl<'a> Guest<'a> {
         link.publish(&topic, body.as_bytes(), Qos::AtMostOnce)?;
         Ok(())
     }
+}
+
+/// The property of a message that asked to be retained.
+fn retained() -> (String, String) {
+    ("mqtt-retain".to_owned(), "true".to_owned())
+}
+
+/// A will as the event that it becomes. One on a topic that is not the device's
+/// own refuses the connection.
+fn will_of(will: &Will, device: &DeviceId) -> Result<Event, Denied> {
+    let Some(Publication::Event(mut properties)) = Publication::read(&will.topic, device) else {
+        return Err(Denied::NotAuthorized);
+    };
+    if will.retain {
+        properties.push(retained());
+    }
+    properties.push(("iothub-MessageType".to_owned(), "Will".to_owned()));
+    Ok(Event {
+        properties,
+        bytes: will.payload.len(),
+        will: true,
+    })
 }
 
 /// Sends what the hub has for the device, at QoS 0: a device would otherwise

@@ -4,6 +4,8 @@
 //! "Understand and use device twins" in `MicrosoftDocs/azure-docs`; spellings
 //! as in the device SDKs of `Azure/azure-iot-sdk-node` and `-python`.
 
+use percent_encoding::percent_decode_str;
+
 use crate::domain::id::DeviceId;
 use crate::emulator::world::method::CallId;
 use crate::emulator::world::session::Topic;
@@ -26,8 +28,8 @@ pub(super) enum Publication<'a> {
         /// The request id that the hub gave.
         call: &'a str,
     },
-    /// Telemetry.
-    Event,
+    /// Telemetry, with its property bag, decoded.
+    Event(Vec<(String, String)>),
 }
 
 impl<'a> Publication<'a> {
@@ -49,8 +51,22 @@ impl<'a> Publication<'a> {
         let rest = topic.strip_prefix("devices/")?;
         let rest = rest.strip_prefix(device.as_str())?;
         let bag = rest.strip_prefix("/messages/events")?;
-        (bag.is_empty() || bag.starts_with('/')).then_some(Self::Event)
+        match bag.strip_prefix('/') {
+            Some(bag) => Some(Self::Event(properties(bag))),
+            None => bag.is_empty().then(|| Self::Event(Vec::new())),
+        }
     }
+}
+
+/// `name=value&…`, percent-encoded, perhaps with a slash at its end.
+fn properties(bag: &str) -> Vec<(String, String)> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let bag = bag.strip_suffix('/').unwrap_or(bag);
+    let pairs = bag.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
 }
 
 /// `$rid=…` out of `$rid=…&name=value`.
@@ -100,6 +116,11 @@ mod tests {
         DeviceId::parse("dev01").unwrap()
     }
 
+    fn event(properties: &[(&str, &str)]) -> Publication<'static> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Publication::Event(properties.iter().map(own).collect())
+    }
+
     #[rstest::rstest]
     #[case(
         "$iothub/twin/GET/?$rid=7b3c-1",
@@ -112,9 +133,13 @@ mod tests {
     )]
     #[case("$iothub/methods/res/200/?$rid=6f", Some(Publication::MethodAnswer { status: 200, call: "6f" }))]
     #[case("$iothub/methods/res/-5/?$rid=6f&a=b", Some(Publication::MethodAnswer { status: -5, call: "6f" }))]
-    #[case("devices/dev01/messages/events/", Some(Publication::Event))]
-    #[case("devices/dev01/messages/events", Some(Publication::Event))]
-    #[case("devices/dev01/messages/events/a=b&%24.ct=x", Some(Publication::Event))]
+    #[case("devices/dev01/messages/events/", Some(event(&[])))]
+    #[case("devices/dev01/messages/events", Some(event(&[])))]
+    #[case(
+        "devices/dev01/messages/events/a=b%26c&%24.ct=application%2Fjson&flag",
+        Some(event(&[("a", "b&c"), ("$.ct", "application/json"), ("flag", "")]))
+    )]
+    #[case("devices/dev01/messages/events/a=b=c/", Some(event(&[("a", "b=c")])))]
     #[case("devices/dev02/messages/events/", None)]
     #[case("devices/dev011/messages/events/", None)]
     #[case("devices/dev01/messages/eventsful", None)]

@@ -91,7 +91,8 @@ struct Bookmark {
 /// a key when one is named.
 ///
 /// # Errors
-/// 400 `ArgumentInvalid` when text or token cannot be read.
+/// 400 `ArgumentInvalid` when text or token cannot be read. The hub says
+/// `BadRequest` and no more; here follows what is wrong, and where.
 pub fn run<'a, R: Row + 'a>(
     text: &str,
     page_size: Option<usize>,

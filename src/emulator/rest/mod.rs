@@ -3,25 +3,39 @@
 //! One handler takes every request apart by itself, because the hub's ways are
 //! not a router's: trailing slashes, any content type, errors in envelopes that
 //! depend on the route. Any `api-version` will do, and none.
+//!
+//! HTTP/1.1 only, one request at a time on each connection. Nobody holds one for
+//! nothing: the first request has to come soon, its body within a time, and a
+//! connection without a request ends after a while. At a shutdown what runs may
+//! come to its end; what does not is cut off.
 
+mod absent;
 mod reply;
 mod route;
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, header};
 use axum::response::Response;
-use axum::{Router, serve};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::auth;
-use super::listener::Streams;
 use super::packages;
 use super::refusal::{Code, Refusal};
 use super::shell::Shell;
+use super::world::World;
 use super::world::etag::IfMatch;
 use super::world::method::MethodRequest;
 use super::world::throttle::Operation;
@@ -32,18 +46,71 @@ use route::{Call, Target};
 /// 128 KB, or a twin with its metadata.
 const BODY: usize = 1024 * 1024;
 
-/// Serves until `end`, then lets what runs come to its end.
-pub(super) async fn run(streams: Streams, shell: Arc<Shell>, end: CancellationToken) {
-    let app = Router::new().fallback(handle).with_state(shell);
-    let served = serve(streams, app)
-        .with_graceful_shutdown(end.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the REST server ended");
+/// How long the first request's head may take.
+const FIRST: Duration = Duration::from_secs(15);
+/// How long a connection may rest between requests, or take over the head of a
+/// later one. Longer than clients keep unused connections (90 s as a rule), so
+/// that they are the ones to close.
+const REST: Duration = Duration::from_secs(120);
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long a request may go on when the emulator shuts down.
+const LEAVE: Duration = Duration::from_secs(2);
+/// The most headers that are read.
+const HEADERS: usize = 100;
+/// The longest head, in bytes: a query's continuation and a token fit.
+const HEAD: usize = 64 * 1024;
+
+/// Serves one client on a finished TLS stream, until either side ends it.
+pub(super) async fn serve<S>(stream: S, shell: Arc<Shell>, end: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let begun = Arc::new(Notify::new());
+    let first = begun.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        first.notify_one();
+        let shell = shell.clone();
+        async move {
+            let response = handle(shell, request.map(Body::new)).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REST)
+        .max_headers(HEADERS)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let over = tokio::select! {
+        over = connection.as_mut() => over,
+        // The request that has begun ends with the connection.
+        () = silence(&begun) => {
+            tracing::debug!("a client said nothing for too long");
+            return;
+        }
+        () = end.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(LEAVE, connection).await {
+                Ok(over) => over,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = over {
+        tracing::debug!(%error, "a client's connection broke");
     }
 }
 
-async fn handle(State(shell): State<Arc<Shell>>, request: Request<Body>) -> Response {
+/// Ends when the first request does not come in time.
+async fn silence(begun: &Notify) {
+    if tokio::time::timeout(FIRST, begun.notified()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn handle(shell: Arc<Shell>, request: Request<Body>) -> Response {
     let id = uuid::Uuid::new_v4();
     let (parts, body) = request.into_parts();
     let call = match Call::read(&parts.method, &parts.uri) {
@@ -78,19 +145,43 @@ async fn answer(
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let token = text(headers, header::AUTHORIZATION.as_str());
     shell.read(|world, now| auth::service(world, &shell.names, token, call.right(), &path, now))?;
-    let body = to_bytes(body, BODY).await.map_err(|_| {
+    let body = whole(body).await?;
+    if call.is_billed() {
+        shell.read(World::day_allows)?;
+    }
+    admit(shell, call.operation(body.len())).await?;
+    let reply = run_call(shell, call, headers, &body).await?;
+    if let Some(bytes) = call.billed(body.len(), reply.bytes()) {
+        shell.take(|world, now| world.bill(bytes, now));
+    }
+    Ok(reply)
+}
+
+/// The whole body, within its size and time.
+async fn whole(body: Body) -> Result<Bytes, Refusal> {
+    let body = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY).collect()).await;
+    let body = body.map_err(|_| {
         Refusal::new(
-            Code::MessageTooLarge,
-            format!("The body is broken off or exceeds the maximum of {BODY} bytes."),
+            Code::RequestTimeout,
+            format!("The body did not come within {} s.", BODY_TIME.as_secs()),
         )
     })?;
-    admit(shell, call.operation(body.len())).await?;
-    run_call(shell, call, headers, &body).await
+    match body {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::new(
+            Code::MessageTooLarge,
+            format!("The body exceeds the maximum of {BODY} bytes."),
+        )),
+        Err(_) => Err(Refusal::new(
+            Code::GenericBadRequest,
+            "The body is broken off.",
+        )),
+    }
 }
 
 /// Holds the call back as the tier's rates demand.
 async fn admit(shell: &Shell, operation: Operation) -> Result<(), Refusal> {
-    let wait = shell.write(|world, now| world.admit(operation, now))?;
+    let wait = shell.take(|world, now| world.admit(operation, now))?;
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
@@ -119,9 +210,7 @@ async fn run_call(
         }
         Target::PutIdentity(id) => {
             let body = object(body)?;
-            let put = |world: &mut super::world::World, now| {
-                world.put_identity(id, &if_match(), &body, now)
-            };
+            let put = |world: &mut World, now| world.put_identity(id, &if_match(), &body, now);
             Ok(Reply::Identity(shell.write(put)?))
         }
         Target::DeleteIdentity(id) => {
@@ -148,6 +237,10 @@ async fn run_call(
             })))
         }
         Target::Query => query(shell, headers, body),
+        Target::Usage => {
+            let usage = shell.read(World::usage);
+            Ok(Reply::json(serde_json::json!(usage)))
+        }
         Target::Package(_) | Target::PackageIndex => Ok(Reply::NotFound),
     }
 }
@@ -165,7 +258,7 @@ fn query(shell: &Shell, headers: &HeaderMap, body: &Bytes) -> Result<Reply, Refu
     };
     let token = text(headers, "x-ms-continuation").filter(|token| !token.is_empty());
     let page = shell.read(|world, _| world.query(asked, size, token))?;
-    Ok(Reply::Page(page))
+    Ok(Reply::page(page))
 }
 
 /// The body as a JSON object, whatever its content type says.

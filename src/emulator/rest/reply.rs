@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub(super) use crate::emulator::refusal::Envelope;
 
 use crate::emulator::packages::Package;
-use crate::emulator::query::Page;
+use crate::emulator::query::{ItemType, Page};
 use crate::emulator::refusal::{Code, Refusal};
 use crate::emulator::world::IdentityAnswer;
 
@@ -22,7 +22,14 @@ pub(super) enum Reply {
     /// 200 with an identity and its etag.
     Identity(IdentityAnswer),
     /// 200 with rows.
-    Page(Page),
+    Page {
+        /// What they are.
+        item_type: ItemType,
+        /// The token of the next page.
+        continuation: Option<String>,
+        /// The rows.
+        body: String,
+    },
     /// 204.
     Empty,
     /// A package's bytes.
@@ -34,6 +41,23 @@ pub(super) enum Reply {
 impl Reply {
     pub(super) fn json(body: Value) -> Self {
         Self::Json(body.to_string())
+    }
+
+    /// The bytes of a body that is billed by its size.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Json(body) | Self::Page { body, .. } => body.len(),
+            _ => 0,
+        }
+    }
+
+    /// A page of a query.
+    pub(super) fn page(page: Page) -> Self {
+        Self::Page {
+            item_type: page.item_type,
+            continuation: page.continuation,
+            body: Value::Array(page.items).to_string(),
+        }
     }
 
     pub(super) fn into_response(self, id: Uuid) -> Response {
@@ -48,13 +72,16 @@ impl Reply {
                 );
                 response
             }
-            Self::Page(page) => {
-                let body = Value::Array(page.items).to_string();
+            Self::Page {
+                item_type,
+                continuation,
+                body,
+            } => {
                 let mut response = json(StatusCode::OK, body, id);
-                put(&mut response, ITEM_TYPE, page.item_type.name());
+                put(&mut response, ITEM_TYPE, item_type.name());
                 // None on the last page: the Node package goes on as long as
                 // there is one.
-                if let Some(token) = page.continuation {
+                if let Some(token) = continuation {
                     put(&mut response, CONTINUATION, &token);
                 }
                 response
@@ -72,13 +99,13 @@ const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
 const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 const SHA256: HeaderName = HeaderName::from_static("x-package-sha256");
 
-/// A refusal in its envelope. A 401 or 429 is the gateway's and comes in the
-/// plain envelope on every route.
+/// A refusal in its envelope. A 401, 429 or spent day is the gateway's and comes
+/// in the plain envelope on every route.
 pub(super) fn refusal(refusal: &Refusal, envelope: Envelope, id: Uuid) -> Response {
     let status = StatusCode::from_u16(refusal.code.http());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let envelope = match refusal.code.http() {
-        401 | 429 => Envelope::Named,
+        401 | 403 | 408 | 429 => Envelope::Named,
         _ => envelope,
     };
     let body = refusal.body(envelope, id, Timestamp::now()).to_string();
@@ -86,7 +113,7 @@ pub(super) fn refusal(refusal: &Refusal, envelope: Envelope, id: Uuid) -> Respon
     put(&mut response, ERROR_CODE, refusal.code.name());
     if matches!(
         refusal.code,
-        Code::ThrottlingException | Code::ThrottlingBacklogTimeout
+        Code::ThrottlingException | Code::ThrottlingBacklogTimeout | Code::RequestTimeout
     ) {
         put(&mut response, header::CONNECTION, "close");
     }

@@ -3,6 +3,7 @@
 use axum::http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
+use super::absent;
 use super::reply::Envelope;
 use crate::domain::id::DeviceId;
 use crate::emulator::policy::Right;
@@ -34,6 +35,8 @@ pub(super) enum Target {
     Statistics,
     /// `GET /statistics/service`
     ServiceStatistics,
+    /// `GET /otadeck/usage`: what is spent of the day. No real hub has it.
+    Usage,
     /// `GET /packages/`
     PackageIndex,
     /// `GET /packages/{name}`
@@ -72,14 +75,10 @@ impl Call {
             ("POST", ["twins", id, "methods"]) => Target::Method(device(id)?),
             ("GET", ["statistics", "devices"]) => Target::Statistics,
             ("GET", ["statistics", "service"]) => Target::ServiceStatistics,
+            ("GET", ["otadeck", "usage"]) => Target::Usage,
             ("GET" | "HEAD", ["packages"]) => Target::PackageIndex,
             ("GET" | "HEAD", ["packages", name]) => Target::Package((*name).to_owned()),
-            _ => {
-                return Err(Refusal::new(
-                    Code::InvalidOperation,
-                    format!("This hub has no {method} {}.", uri.path()),
-                ));
-            }
+            (method, steps) => return Err(absent::refusal(method, steps, uri.path())),
         };
         Ok(Self { target })
     }
@@ -90,6 +89,7 @@ impl Call {
             Target::List(_)
             | Target::GetIdentity(_)
             | Target::Statistics
+            | Target::Usage
             | Target::ServiceStatistics => Right::RegistryRead,
             Target::PutIdentity(_) | Target::DeleteIdentity(_) => Right::RegistryWrite,
             _ => Right::ServiceConnect,
@@ -120,6 +120,28 @@ impl Call {
             Target::Method(_) => Operation::method(bytes),
             Target::Query => Operation::Query,
             _ => Operation::Registry,
+        }
+    }
+
+    /// Does it count among the day's messages? Methods are billed by the world:
+    /// their answers come from elsewhere.
+    pub(super) fn is_billed(&self) -> bool {
+        matches!(
+            self.target,
+            Target::GetTwin(_)
+                | Target::PatchTwin(_)
+                | Target::PutTwin(_)
+                | Target::Method(_)
+                | Target::Query
+        )
+    }
+
+    /// The bytes that are billed when it went well: what was written, or read.
+    pub(super) fn billed(&self, asked: usize, answered: usize) -> Option<usize> {
+        match self.target {
+            Target::PatchTwin(_) | Target::PutTwin(_) => Some(asked),
+            Target::GetTwin(_) | Target::Query => Some(answered),
+            _ => None,
         }
     }
 

@@ -2,11 +2,11 @@
 
 use super::*;
 
-type Device = ClientLink<TlsStream<TcpStream>>;
+pub(super) type Device = ClientLink<TlsStream<TcpStream>>;
 
-const METHODS: &str = "$iothub/methods/POST/#";
-const TWIN_ANSWERS: &str = "$iothub/twin/res/#";
-const DESIRED: &str = "$iothub/twin/PATCH/properties/desired/#";
+pub(super) const METHODS: &str = "$iothub/methods/POST/#";
+pub(super) const TWIN_ANSWERS: &str = "$iothub/twin/res/#";
+pub(super) const DESIRED: &str = "$iothub/twin/PATCH/properties/desired/#";
 
 impl Bench {
     /// Says CONNECT with the key of a connection string.
@@ -36,7 +36,7 @@ impl Bench {
         }
     }
 
-    async fn connect(&self, text: &str, filters: &[&str]) -> Device {
+    pub(super) async fn connect(&self, text: &str, filters: &[&str]) -> Device {
         let (mut link, code, _) = self.knock(text, |_| {}).await;
         assert_eq!(code, ReturnCode::Accepted);
         if !filters.is_empty() {
@@ -51,7 +51,7 @@ impl Bench {
     }
 }
 
-async fn subscribe(link: &mut Device, filters: &[&str]) -> Vec<Option<Qos>> {
+pub(super) async fn subscribe(link: &mut Device, filters: &[&str]) -> Vec<Option<Qos>> {
     let wanted: Vec<(&str, Qos)> = filters.iter().map(|f| (*f, Qos::AtLeastOnce)).collect();
     link.subscribe(&wanted).unwrap();
     match link.next().await.unwrap() {
@@ -60,7 +60,7 @@ async fn subscribe(link: &mut Device, filters: &[&str]) -> Vec<Option<Qos>> {
     }
 }
 
-async fn message(link: &mut Device) -> Publish {
+pub(super) async fn message(link: &mut Device) -> Publish {
     loop {
         match link.next().await.unwrap() {
             Incoming::Publish(publish) => return publish,
@@ -70,7 +70,7 @@ async fn message(link: &mut Device) -> Publish {
     }
 }
 
-async fn ask(link: &mut Device, topic: &str, body: &str) -> (String, Value) {
+pub(super) async fn ask(link: &mut Device, topic: &str, body: &str) -> (String, Value) {
     link.publish(topic, body.as_bytes(), Qos::AtLeastOnce)
         .unwrap();
     let answer = message(link).await;
@@ -78,7 +78,7 @@ async fn ask(link: &mut Device, topic: &str, body: &str) -> (String, Value) {
     (answer.topic, body)
 }
 
-async fn ended(link: &mut Device) -> LinkError {
+pub(super) async fn ended(link: &mut Device) -> LinkError {
     loop {
         if let Err(error) = link.next().await {
             return error;

@@ -1,10 +1,15 @@
 //! The whole emulator over real sockets: `rest` as a service program sees it,
-//! `devices` as a device does, `recorded` beside a real hub's recordings.
+//! `server` as one that misbehaves does, `devices` and `links` as a device does,
+//! `kept` across failures of its store, `recorded` beside a real hub's
+//! recordings.
 
 mod devices;
 mod fuzz;
+mod kept;
+mod links;
 mod recorded;
 mod rest;
+mod server;
 
 use std::sync::Arc;
 
@@ -94,14 +99,19 @@ impl Bench {
         self.emulator.create_identities("dev", 1).unwrap().remove(0)
     }
 
+    /// A stream to the devices' side.
     async fn tls(&self) -> TlsStream<TcpStream> {
+        self.tls_to(self.emulator.mqtt()).await
+    }
+
+    async fn tls_to(&self, address: SocketAddr) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(self.emulator.ca_pem().as_bytes()).unwrap();
         roots.add(ca).unwrap();
         let config = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12])
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect(self.emulator.mqtt()).await.unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config))

@@ -161,6 +161,77 @@ async fn queries_come_in_pages() {
     assert_eq!(status, 400);
 }
 
+#[rstest::rstest]
+#[case(None, Some(100))]
+#[case(Some(""), Some(100))]
+#[case(Some("1"), Some(1))]
+#[case(Some(" 7 "), Some(7))]
+#[case(Some("1000"), Some(1_000))]
+#[case(Some("5000"), Some(1_000))]
+#[case(Some("0"), Some(1))]
+#[case(Some("-1"), None)]
+#[case(Some("many"), None)]
+#[tokio::test]
+async fn pages_are_as_large_as_asked_within_bounds(
+    #[case] asked: Option<&str>,
+    #[case] rows: Option<usize>,
+) {
+    let bench = Bench::start().await;
+    bench.emulator.create_identities("press", 1_001).unwrap();
+    let query = json!({"query": "SELECT deviceId FROM devices"});
+    let headers: Vec<_> = asked.iter().map(|n| ("x-ms-max-item-count", *n)).collect();
+    let response = bench
+        .send("POST", "/devices/query", &headers, Some(query))
+        .await;
+    assert_eq!(
+        response.headers().contains_key("x-ms-continuation"),
+        rows.is_some()
+    );
+    let (status, body) = answer(response).await;
+    assert_eq!(body.as_array().map(Vec::len), rows);
+    assert_eq!(status, if rows.is_some() { 200 } else { 400 });
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_read_is_refused_as_the_hub_does() {
+    let bench = Bench::start().await;
+    let (first, second) = (
+        json!({"query": "SELECT * FROM devices"}),
+        json!({"query": 1}),
+    );
+    let bad_token = [("x-ms-continuation", "AAAA")];
+    for (headers, body, start) in [
+        (
+            &bad_token[..],
+            first,
+            "ErrorCode:ArgumentInvalid;BadRequest",
+        ),
+        (&[], second, "ErrorCode:ArgumentNull;"),
+        (
+            &[],
+            json!({"query": "SELECT"}),
+            "ErrorCode:ArgumentInvalid;BadRequest",
+        ),
+        (
+            &[],
+            json!({"query": "SELECT COUNT() AS n FROM devices"}),
+            "ErrorCode:ArgumentInvalid;BadRequest: the function COUNT, which this hub does not do",
+        ),
+        (
+            &[],
+            json!({"query": "SELECT * FROM devices.jobs"}),
+            "ErrorCode:ArgumentInvalid;BadRequest: a collection other than devices, which this",
+        ),
+    ] {
+        let response = bench
+            .send("POST", "/devices/query", headers, Some(body))
+            .await;
+        let (status, body) = answer(response).await;
+        let message = body["Message"].as_str().unwrap();
+        assert!(status == 400 && message.starts_with(start), "{message}");
+    }
+}
+
 #[tokio::test]
 async fn policies_have_their_rights_and_nothing_else_gets_in() {
     let bench = Bench::start().await;

@@ -162,6 +162,12 @@ impl Wish {
             text(prints, "primaryThumbprint")?,
             text(prints, "secondaryThumbprint")?,
         );
+        for print in [&thumbprints.0, &thumbprints.1].into_iter().flatten() {
+            if !print.bytes().all(|b| b.is_ascii_hexdigit()) {
+                let text = "a thumbprint holds something else than hexadecimal digits";
+                return Err(Refusal::argument(text));
+            }
+        }
         let reason = text(body, "statusReason")?;
         if reason.as_ref().is_some_and(|r| r.chars().count() > 128) {
             return Err(Refusal::argument("statusReason exceeds 128 characters"));
@@ -272,6 +278,29 @@ mod tests {
         assert_eq!(echoed, Ok(identity.wish));
     }
 
+    fn keys(bytes: usize) -> Value {
+        let key = STANDARD.encode(vec![7; bytes]);
+        json!({"primaryKey": key, "secondaryKey": key})
+    }
+
+    #[rstest::rstest]
+    #[case(json!({"authentication": {"symmetricKey": keys(16)}}), Proof::Sas)]
+    #[case(json!({"authentication": {"symmetricKey": keys(64)}}), Proof::Sas)]
+    #[case(json!({"authentication": {"symmetricKey": {"primaryKey": "", "secondaryKey": null}}}), Proof::Sas)]
+    #[case(json!({"authentication": {"x509Thumbprint": {"primaryThumbprint": "A361ea6A"}}}), Proof::SelfSigned)]
+    #[case(json!({"authentication": {"type": "certificateAuthority"}}), Proof::CertificateAuthority)]
+    #[case(json!({"statusReason": "x".repeat(128), "status": "Enabled", "etag": "ignored"}), Proof::Sas)]
+    fn what_the_registry_takes(#[case] body: Value, #[case] proof: Proof) {
+        let wish = read(body.clone()).unwrap();
+        assert_eq!(wish.proof, proof);
+        let print = &body["authentication"]["x509Thumbprint"]["primaryThumbprint"];
+        assert_eq!(
+            wish.thumbprints.0.as_deref(),
+            print.as_str(),
+            "its case is kept"
+        );
+    }
+
     #[rstest::rstest]
     #[case(json!({"deviceId": "other"}))]
     #[case(json!({"status": "asleep"}))]
@@ -280,6 +309,10 @@ mod tests {
     #[case(json!({"authentication": {"type": "password"}}))]
     #[case(json!({"authentication": {"symmetricKey": {"primaryKey": "AAAAAAAAAAAAAAAAAAAAAA=="}}}))]
     #[case(json!({"authentication": {"symmetricKey": {"primaryKey": "short", "secondaryKey": "short"}}}))]
+    #[case(json!({"authentication": {"symmetricKey": keys(15)}}))]
+    #[case(json!({"authentication": {"symmetricKey": keys(65)}}))]
+    #[case(json!({"authentication": {"x509Thumbprint": {"primaryThumbprint": "A3:61"}}}))]
+    #[case(json!({"capabilities": []}))]
     #[case(json!({"statusReason": "x".repeat(129)}))]
     fn what_the_registry_refuses(#[case] body: Value) {
         assert!(read(body).is_err());

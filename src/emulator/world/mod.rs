@@ -18,15 +18,18 @@
 //! ```
 
 pub mod etag;
+pub mod event;
 pub mod identity;
 mod limits;
 pub mod method;
+pub mod quota;
 mod registry;
 mod row;
 pub mod section;
 pub mod session;
 pub mod throttle;
 mod twins;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -41,13 +44,17 @@ use super::query::{self, Page};
 use super::refusal::Refusal;
 use crate::domain::id::DeviceId;
 use crate::domain::method::MethodAnswer;
+use event::Events;
 use identity::Identity;
 use method::{Call, CallId, MethodCounts};
+use quota::Quota;
 use session::{LinkId, Session};
 use throttle::{Operation, Throttle};
 use twins::TwinState;
+use undo::Undo;
 
 pub use registry::IdentityAnswer;
+pub use undo::Ledger;
 
 /// Where random bytes come from: fills the slice.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -136,11 +143,14 @@ pub struct World {
     links: HashMap<LinkId, DeviceId>,
     calls: HashMap<CallId, Call>,
     counts: HashMap<DeviceId, MethodCounts>,
+    events: HashMap<DeviceId, Events>,
     due: BTreeSet<(Timestamp, Due)>,
     outputs: Vec<Output>,
-    /// Devices changed since the last look, when somebody keeps them.
-    changed: Option<BTreeSet<DeviceId>>,
+    /// What is to be kept, and the way back should that fail; only when
+    /// somebody keeps it.
+    undo: Option<Undo>,
     throttle: Option<Throttle>,
+    quota: Quota,
     entropy: Entropy,
     last_generation: u64,
     next_number: u64,
@@ -171,12 +181,16 @@ impl World {
     /// A hub as it was kept. Nobody is connected; kept sessions stay.
     #[must_use]
     pub fn restored(
-        entropy: Entropy,
+        mut entropy: Entropy,
         policies: Vec<Policy>,
         devices: impl IntoIterator<Item = (DeviceId, Device)>,
     ) -> Self {
         let devices: BTreeMap<_, _> = devices.into_iter().collect();
         let generations = devices.values().map(|d| d.identity.generation);
+        // A device may still answer a call of before a restart: numbers are not
+        // given again.
+        let mut start = [0; 4];
+        entropy(&mut start);
         Self {
             last_generation: generations.max().unwrap_or(0),
             devices,
@@ -184,12 +198,14 @@ impl World {
             links: HashMap::new(),
             calls: HashMap::new(),
             counts: HashMap::new(),
+            events: HashMap::new(),
             due: BTreeSet::new(),
             outputs: Vec::new(),
-            changed: None,
+            undo: None,
             throttle: None,
+            quota: Quota::default(),
             entropy,
-            next_number: 1,
+            next_number: (u64::from(u32::from_le_bytes(start)) << 16) + 1,
         }
     }
 
@@ -271,25 +287,6 @@ impl World {
         std::mem::take(&mut self.outputs)
     }
 
-    /// Remembers from now on which devices change.
-    pub fn track_changes(&mut self) {
-        self.changed = Some(BTreeSet::new());
-    }
-
-    /// The devices that changed since the last look, and what they are now;
-    /// `None` is a deleted one. Empty unless changes are tracked.
-    pub fn take_changes(&mut self) -> Vec<(DeviceId, Option<&Device>)> {
-        let changed = self.changed.as_mut().map(std::mem::take);
-        changed
-            .into_iter()
-            .flatten()
-            .map(|id| {
-                let device = self.devices.get(&id);
-                (id, device)
-            })
-            .collect()
-    }
-
     /// When [`World::tick`] has something to do; `None` when nothing waits.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
@@ -310,12 +307,6 @@ impl World {
         }
     }
 
-    fn changed(&mut self, id: &DeviceId) {
-        if let Some(changed) = &mut self.changed {
-            changed.insert(id.clone());
-        }
-    }
-
     fn device(&self, id: &DeviceId) -> Result<&Device, Refusal> {
         self.devices
             .get(id)
@@ -323,6 +314,7 @@ impl World {
     }
 
     fn device_mut(&mut self, id: &DeviceId) -> Result<&mut Device, Refusal> {
+        self.remember_device(id);
         self.devices
             .get_mut(id)
             .ok_or_else(|| Refusal::no_device(id.as_str()))

@@ -80,7 +80,9 @@ impl World {
         }
         same_etag(if_match, device)?;
         self.close(id, Closing::Deleted, now);
+        self.remember_device(id);
         self.devices.remove(id);
+        self.events.remove(id);
         self.changed(id);
         Ok(())
     }
@@ -164,6 +166,7 @@ impl World {
             session: Session::default(),
         };
         let created = answer(id, &device, true);
+        self.remember_device(id);
         self.devices.insert(id.clone(), device);
         self.changed(id);
         created

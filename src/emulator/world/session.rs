@@ -61,6 +61,11 @@ impl Session {
         self.link.is_some()
     }
 
+    /// Its link and the end of its token.
+    pub(super) fn hold(&self) -> (Option<LinkId>, Option<Timestamp>) {
+        (self.link, self.token_ends)
+    }
+
     /// The link, if the device is connected and listens to `topic`.
     pub(crate) fn listener(&self, topic: Topic) -> Option<LinkId> {
         self.link.filter(|_| self.topics & topic.bit() != 0)
@@ -165,20 +170,11 @@ impl World {
         device.is_some_and(|device| device.session.is_connected())
     }
 
-    /// The device behind `link` was heard of: telemetry, for example.
-    pub fn heard(&mut self, link: LinkId, now: Timestamp) {
-        let Some(id) = self.links.get(&link) else {
-            return;
-        };
-        if let Some(device) = self.devices.get_mut(id) {
-            device.identity.last_activity = Some(now);
-        }
-    }
-
     fn set_topic(&mut self, link: LinkId, topic: Topic, on: bool) {
         let Some(id) = self.links.get(&link).cloned() else {
             return;
         };
+        self.remember_device(&id);
         if let Some(device) = self.devices.get_mut(&id) {
             match on {
                 true => device.session.topics |= topic.bit(),
@@ -207,6 +203,7 @@ impl World {
     }
 
     fn forget_link(&mut self, id: &DeviceId, now: Timestamp) {
+        self.remember_device(id);
         let Some(device) = self.devices.get_mut(id) else {
             return;
         };

@@ -30,6 +30,8 @@ pub enum Operation {
     Query,
     /// A device that connects.
     Connect,
+    /// An event of a device.
+    Event,
 }
 
 impl Operation {
@@ -48,6 +50,7 @@ impl Operation {
             Self::Method(_) => "DirectMethod",
             Self::Query => "Query",
             Self::Connect => "DeviceConnect",
+            Self::Event => "DeviceToCloudSend",
         }
     }
 }
@@ -96,13 +99,18 @@ pub struct Throttle {
     method: Bucket,
     query: Bucket,
     connect: Bucket,
+    event: Bucket,
 }
 
 impl Throttle {
     /// The rates of `units` units of `tier`.
     #[must_use]
     pub fn new(tier: Tier, units: u32) -> Self {
-        let units = f64::from(units.max(1));
+        // F1 has one unit, always.
+        let units = match tier {
+            Tier::F1 => 1.0,
+            _ => f64::from(units.max(1)),
+        };
         let per_second = |rate: f64| Bucket::new(rate, 1.0);
         let per_minute = |rate: f64| Bucket::new(rate, 60.0);
         match tier {
@@ -113,6 +121,7 @@ impl Throttle {
                 method: per_second(40.0 * units),
                 query: per_minute(20.0 * units),
                 connect: per_second(f64::max(100.0, 12.0 * units)),
+                event: per_second(f64::max(100.0, 12.0 * units)),
             },
             Tier::S2 => Self {
                 registry: per_minute(100.0 * units),
@@ -121,6 +130,7 @@ impl Throttle {
                 method: per_second(120.0 * units),
                 query: per_minute(20.0 * units),
                 connect: per_second(120.0 * units),
+                event: per_second(120.0 * units),
             },
             Tier::S3 => Self {
                 registry: per_minute(5_000.0 * units),
@@ -129,6 +139,7 @@ impl Throttle {
                 method: per_second(6_144.0 * units),
                 query: per_minute(1_000.0 * units),
                 connect: per_second(6_000.0 * units),
+                event: per_second(6_000.0 * units),
             },
         }
     }
@@ -145,6 +156,7 @@ impl Throttle {
             Operation::Method(meters) => (&mut self.method, meters),
             Operation::Query => (&mut self.query, 1),
             Operation::Connect => (&mut self.connect, 1),
+            Operation::Event => (&mut self.event, 1),
         };
         let wait = bucket.admit(count, now).ok_or_else(|| {
             Refusal::new(
@@ -195,6 +207,47 @@ mod tests {
             .filter(|_| throttle.admit(Operation::TwinRead, at(3_600_000)) == Ok(Duration::ZERO))
             .count();
         assert_eq!(burst, 100);
+    }
+
+    /// How many of each pass at once, and in how many milliseconds the next one
+    /// would: the rates of the published table.
+    #[rstest::rstest]
+    #[case(Tier::F1, 7, Operation::Registry, 100, 600.0)]
+    #[case(Tier::S1, 2, Operation::Registry, 200, 300.0)]
+    #[case(Tier::S2, 1, Operation::Registry, 100, 600.0)]
+    #[case(Tier::S3, 1, Operation::Registry, 5_000, 12.0)]
+    #[case(Tier::F1, 1, Operation::TwinRead, 100, 10.0)]
+    #[case(Tier::S1, 200, Operation::TwinRead, 100, 10.0)]
+    #[case(Tier::S2, 3, Operation::TwinRead, 100, 10.0)]
+    #[case(Tier::S2, 20, Operation::TwinRead, 200, 5.0)]
+    #[case(Tier::S3, 2, Operation::TwinRead, 1_000, 1.0)]
+    #[case(Tier::S1, 9, Operation::TwinUpdate, 50, 20.0)]
+    #[case(Tier::S2, 20, Operation::TwinUpdate, 100, 10.0)]
+    #[case(Tier::S3, 2, Operation::TwinUpdate, 500, 2.0)]
+    #[case(Tier::S1, 1, Operation::Method(1), 40, 25.0)]
+    #[case(Tier::S1, 2, Operation::Method(2), 40, 25.0)]
+    #[case(Tier::S2, 1, Operation::Method(1), 120, 1000.0 / 120.0)]
+    #[case(Tier::S3, 1, Operation::Method(1), 6_144, 1000.0 / 6_144.0)]
+    #[case(Tier::F1, 1, Operation::Query, 20, 3_000.0)]
+    #[case(Tier::S1, 3, Operation::Query, 60, 1_000.0)]
+    #[case(Tier::S3, 1, Operation::Query, 1_000, 60.0)]
+    #[case(Tier::S1, 1, Operation::Connect, 100, 10.0)]
+    #[case(Tier::S1, 10, Operation::Event, 120, 1000.0 / 120.0)]
+    #[case(Tier::S2, 2, Operation::Event, 240, 1000.0 / 240.0)]
+    #[case(Tier::S3, 1, Operation::Connect, 6_000, 1000.0 / 6_000.0)]
+    fn the_rates_of_each_tier(
+        #[case] tier: Tier,
+        #[case] units: u32,
+        #[case] operation: Operation,
+        #[case] at_once: usize,
+        #[case] millis: f64,
+    ) {
+        let mut throttle = Throttle::new(tier, units);
+        let mut admit = || throttle.admit(operation, at(0)).unwrap();
+        // A rate that is no whole number of nanoseconds leaves some over.
+        assert!((0..at_once).all(|_| admit() < Duration::from_micros(10)));
+        let wait = admit().as_secs_f64() * 1e3;
+        assert!((wait - millis).abs() < 0.01, "{wait} ms");
     }
 
     #[test]
