@@ -126,6 +126,10 @@ impl Bench {
                 self.proxy.cut();
                 json!(true)
             }
+            "away" => {
+                self.proxy.away(question["is"].as_bool().unwrap());
+                json!(true)
+            }
             "connections" => json!(self.proxy.accepted()),
             "methods" => {
                 let id = DeviceId::parse(question["device"].as_str().unwrap()).unwrap();

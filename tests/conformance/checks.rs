@@ -202,6 +202,7 @@ pub fn device(sdk: Sdk) -> Expected {
                 "enabled again": "Connected",
             }),
         ),
+        ("the second key", json!("Connected")),
         ("a wrong device key", connack_5(sdk)),
         ("an unknown device", connack_5(sdk)),
     ];
@@ -234,8 +235,12 @@ pub fn links(sdk: Sdk) -> Expected {
         // socket's.
         Sdk::Node | Sdk::Node2018 => json!({"error": "NotConnectedError", "cause": 5}),
     };
-    vec![
+    let mut all = vec![
         ("versions", sdk.pins()),
+        (
+            "a hub that is away",
+            json!([works("before"), {"lost": true}, works("after")]),
+        ),
         (
             "a cut connection",
             json!([
@@ -262,7 +267,12 @@ pub fn links(sdk: Sdk) -> Expected {
             "a token that is renewed",
             json!([works("before"), works("after")]),
         ),
-    ]
+    ];
+    if sdk == Sdk::Python {
+        // Node's SDKs ping each three minutes and cannot be told otherwise.
+        all.push(("a quiet device", json!({"lost": false})));
+    }
+    all
 }
 
 /// How an SDK says that it does not trust a certificate: service, then device.

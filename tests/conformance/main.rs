@@ -54,7 +54,7 @@ macro_rules! scenarios {
 
             #[tokio::test]
             async fn links_that_end() {
-                scenario($sdk, "links", 4, checks::links($sdk)).await;
+                scenario($sdk, "links", 6, checks::links($sdk)).await;
             }
 
             #[tokio::test]

@@ -2,7 +2,7 @@
 //! behind the backs of both ends.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 pub struct Proxy {
     pub addr: SocketAddr,
     accepted: Arc<AtomicUsize>,
+    away: Arc<AtomicBool>,
     /// Ends the connections of now, not those to come.
     scissors: Arc<Mutex<CancellationToken>>,
     end: CancellationToken,
@@ -23,13 +24,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
+        let away = Arc::new(AtomicBool::new(false));
         let scissors = Arc::new(Mutex::new(CancellationToken::new()));
         let end = CancellationToken::new();
         let (count, current, until) = (accepted.clone(), scissors.clone(), end.clone());
+        let nobody = away.clone();
         tokio::spawn(until.run_until_cancelled_owned(async move {
             let passing = TaskTracker::new();
             while let Ok((device, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
+                if nobody.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let cut = current.lock().unwrap().clone();
                 passing.spawn(cut.run_until_cancelled_owned(pass(device, hub)));
             }
@@ -37,14 +43,20 @@ impl Proxy {
         Self {
             addr,
             accepted,
+            away,
             scissors,
             end,
         }
     }
 
-    /// How many connections there were so far.
+    /// How many connections there were so far, those that found nobody too.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// As if the hub were away: new connections end before a word is said.
+    pub fn away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
     }
 
     /// Ends the connections of now without a word of MQTT or TLS.

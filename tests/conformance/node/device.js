@@ -167,6 +167,15 @@ run(async () => {
     return saw;
   });
 
+  await check('the second key', async () => {
+    const { secondaryKey } = (await call(hub, 'get', ID)).authentication.symmetricKey;
+    const other = Device.of(withKey(text, secondaryKey), { retry: false });
+    await until('disconnection', async () => (await state()) === 'Disconnected');
+    await other.open();
+    const saw = await state();
+    await other.close();
+    return saw;
+  });
   await check('a wrong device key', () => opened(withKey(text, WRONG_KEY)));
   await check('an unknown device', () => opened(text.replace(ID, 'nobody')));
 });

@@ -51,6 +51,21 @@ run(async () => {
     return saw;
   });
 
+  await check('a hub that is away', async () => {
+    const id = 'cell-0005';
+    const device = Device.of(settings.devices[id]);
+    await ready(device, id);
+    const saw = [await works(device, id, 'before')];
+    const before = await ask('connections');
+    await ask('away', { is: true });
+    await ask('cut');
+    await until('second attempt', async () => (await ask('connections')) >= before + 2);
+    await ask('away', { is: false });
+    saw.push({ lost: true }, await works(device, id, 'after'));
+    await device.close();
+    return saw;
+  });
+
   await check('taken over', async () => {
     const id = 'cell-0002';
     const first = Device.of(settings.devices[id], { retry: false });

@@ -204,6 +204,17 @@ def _():
 device.close()
 
 
+@check("the second key")
+def _():
+    second = hub.get_device(ID).authentication.symmetric_key.secondary_key
+    other = Device(with_key(devices[ID], second), connection_retry=False)
+    until("disconnection", lambda: state() == "Disconnected")
+    other.client.connect()
+    saw = state()
+    other.close()
+    return saw
+
+
 @check("a wrong device key")
 def _():
     other = Device(with_key(devices[ID], WRONG_KEY), connection_retry=False)

@@ -47,6 +47,35 @@ def _():
     return saw
 
 
+@check("a hub that is away")
+def _():
+    device = Device(devices["cell-0005"], connection_retry_interval=1)
+    device.client.connect()
+    device.listen(echo)
+    saw = [works(device, "cell-0005", "before")]
+    before = ask("connections")
+    ask("away", **{"is": True})
+    ask("cut")
+    saw.append({"lost": device.is_lost()})
+    until("second attempt", lambda: ask("connections") >= before + 2)
+    ask("away", **{"is": False})
+    until("reconnection", lambda: device.client.connected)
+    saw.append(works(device, "cell-0005", "after"))
+    device.close()
+    return saw
+
+
+@check("a quiet device")
+def _():
+    # It pings each second, and gives up a hub that does not answer.
+    device = Device(devices["cell-0006"], keep_alive=1, connection_retry=False)
+    device.client.connect()
+    lost = device.lost.wait(4)
+    device.client.patch_twin_reported_properties({"mark": "quiet"})
+    device.close()
+    return {"lost": lost}
+
+
 @check("taken over")
 def _():
     first = Device(devices["cell-0002"], connection_retry=False, auto_connect=False)
