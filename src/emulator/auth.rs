@@ -87,12 +87,17 @@ pub(super) struct DeviceClaim {
 
 impl DeviceClaim {
     /// Reads client id and user name, `{host}/{clientId}/?api-version=…`; some
-    /// hand-written clients leave the slash before `?` out.
+    /// hand-written clients leave the slash before `?` out. The id itself may
+    /// hold a `?`, and SDKs do not encode it.
     pub(super) fn read(names: &Names, client_id: &str, user_name: &str) -> Option<Self> {
-        let (place, query) = user_name.split_once('?').unwrap_or((user_name, ""));
-        let (host, named) = place.split_once('/')?;
-        let named = named.strip_suffix('/').unwrap_or(named);
-        if !names.know(host) || named != client_id {
+        let (host, rest) = user_name.split_once('/')?;
+        let rest = rest.strip_prefix(client_id)?;
+        let rest = rest.strip_prefix('/').unwrap_or(rest);
+        let query = match rest {
+            "" => "",
+            query => query.strip_prefix('?')?,
+        };
+        if !names.know(host) {
             return None;
         }
         let model_id = query
@@ -222,6 +227,10 @@ mod tests {
     #[case("dev01", "hub.test/dev01?api-version=2021-04-12", true)]
     #[case("dev01", "hub.test:8883/dev01/?api-version=2019-10-01", true)]
     #[case("dev01", "hub.test/dev01", true)]
+    #[case("who?1", "hub.test/who?1/?api-version=2021-04-12", true)]
+    #[case("dev0", "hub.test/dev01/?api-version=2021-04-12", false)]
+    #[case("dev01", "hub.test/dev01x?api-version=2021-04-12", false)]
+    #[case("dev01", "hub.test/dev01//?api-version=2021-04-12", false)]
     #[case("dev01", "hub.test/dev02/?api-version=2021-04-12", false)]
     #[case("dev01", "other.test/dev01/?api-version=2021-04-12", false)]
     #[case("dev01", "dev01", false)]
