@@ -20,6 +20,10 @@ const SCENARIO: Duration = Duration::from_secs(120);
 /// what leads to it.
 const HOST: &str = "conformance-hub.test";
 
+/// An id with the signs that an id may hold; without `;`, which no connection
+/// string can, and `+` and `#`, which no topic to publish to can.
+pub const SIGNS: &str = "press-1:a.b_c@(d)!,*$'=e%20f?g";
+
 /// Does the script get the hub's certificate authority?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
@@ -114,6 +118,7 @@ impl Bench {
         json!({
             "host": HOST,
             "otherName": OTHER_NAME,
+            "signs": SIGNS,
             "owner": policy("iothubowner"),
             "registryRead": policy("registryRead"),
             "devices": Value::Object(devices.collect()),

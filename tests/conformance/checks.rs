@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::bench::SIGNS;
 use super::sdk::Sdk;
 
 /// Checks by name, each with what must be seen.
@@ -203,6 +204,14 @@ pub fn device(sdk: Sdk) -> Expected {
             }),
         ),
         ("the second key", json!("Connected")),
+        (
+            "an id with signs",
+            json!({
+                "made": SIGNS, "patch": {"mark": 1},
+                "method": {"status": 200, "payload": {"got": 1}},
+                "reported": {"mark": 2}, "deleted": no_device(sdk),
+            }),
+        ),
         ("a wrong device key", connack_5(sdk)),
         ("an unknown device", connack_5(sdk)),
     ];

@@ -176,6 +176,23 @@ run(async () => {
     await other.close();
     return saw;
   });
+  await check('an id with signs', async () => {
+    const signs = settings.signs;
+    const made = await call(hub, 'create', { deviceId: signs });
+    const other = Device.of(`HostName=${settings.host};DeviceId=${signs};SharedAccessKey=${
+      made.authentication.symmetricKey.primaryKey}`, { retry: false });
+    await other.open();
+    await other.listen(METHODS, answer);
+    const method = answered(await invoke('echo', 1, 10, 10, signs));
+    await call(hub, 'updateTwin', signs, { properties: { desired: { mark: 1 } } }, '*');
+    const saw = { made: made.deviceId, patch: plain(await other.patch()), method };
+    await other.report({ mark: 2 });
+    await call(other.client, 'sendEvent', new Message('heard'));
+    saw.reported = plain((await call(hub, 'getTwin', signs)).properties.reported);
+    await other.close();
+    await call(hub, 'delete', signs);
+    return { ...saw, deleted: await refused(() => call(hub, 'get', signs)) };
+  });
   await check('a wrong device key', () => opened(withKey(text, WRONG_KEY)));
   await check('an unknown device', () => opened(text.replace(ID, 'nobody')));
 });

@@ -215,6 +215,26 @@ def _():
     return saw
 
 
+@check("an id with signs")
+def _():
+    signs = settings["signs"]
+    made = hub.create_device_with_sas(signs, "", "", "enabled")
+    key = made.authentication.symmetric_key.primary_key
+    other = Device(f"HostName={settings['host']};DeviceId={signs};SharedAccessKey={key}",
+                   connection_retry=False)
+    other.client.connect()
+    other.listen(answer)
+    hub.update_twin(signs, Twin(properties=TwinProperties(desired={"mark": 1})))
+    saw = {"made": made.device_id, "patch": plain(other.patch()),
+           "method": answered(invoke("echo", 1, to=signs))}
+    other.client.patch_twin_reported_properties({"mark": 2})
+    other.client.send_message("heard")
+    saw["reported"] = plain(hub.get_twin(signs).properties.reported)
+    other.close()
+    hub.delete_device(signs)
+    return {**saw, "deleted": refused(lambda: hub.get_device(signs))}
+
+
 @check("a wrong device key")
 def _():
     other = Device(with_key(devices[ID], WRONG_KEY), connection_retry=False)
