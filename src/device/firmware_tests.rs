@@ -1,6 +1,6 @@
 use jiff::tz::TimeZone;
 
-use super::super::scenario::{Answer, Failure};
+use super::super::rules::{Answer, Failure};
 use super::*;
 
 const OURS: &str = "https://hub.test:8443/packages/fw-1.5.0.bin";
@@ -39,6 +39,7 @@ fn shown(outputs: &[Output]) -> Vec<String> {
         }
         Output::Download { least, .. } => format!("download {least:?}"),
         Output::Reboot(gone) => format!("reboot {gone:?}"),
+        Output::Vanish => "vanish".to_owned(),
     });
     shown.collect()
 }
@@ -285,12 +286,12 @@ fn a_scenario_decides_the_answer() {
         (out, firmware.wake_at().is_some())
     };
     assert_eq!(
-        answering(400, false),
+        answering(400, Silence::None),
         (vec![r#"answer 400 "no""#.into()], false)
     );
-    let (accepted, runs) = answering(202, false);
+    let (accepted, runs) = answering(202, Silence::None);
     assert_eq!((accepted[0].as_str(), runs), (r#"answer 202 "no""#, true));
-    assert_eq!(answering(200, true), (vec![], false));
+    assert_eq!(answering(200, Silence::Whole), (vec![], false));
 }
 
 #[test]

@@ -1,13 +1,22 @@
 //! Sockets to TLS streams.
 //!
 //! Each handshake runs in a task of its own with a deadline, so that a client
-//! that connects and says nothing holds nobody up.
+//! that connects and says nothing holds nobody up. A [`Knife`] cuts a stream off
+//! in the middle of an answer.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -73,12 +82,12 @@ pub(super) struct Streams {
 }
 
 impl axum::serve::Listener for Streams {
-    type Io = Stream;
+    type Io = Cuttable;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
+    async fn accept(&mut self) -> (Cuttable, SocketAddr) {
         match self.finished.recv().await {
-            Some(accepted) => accepted,
+            Some((stream, peer)) => (Cuttable::new(stream), peer),
             // The accepting task is over: the server is shutting down.
             None => std::future::pending().await,
         }
@@ -86,5 +95,100 @@ impl axum::serve::Listener for Streams {
 
     fn local_addr(&self) -> std::io::Result<SocketAddr> {
         Ok(self.address)
+    }
+}
+
+/// Ends a stream after so many further bytes, from wherever it is held.
+#[derive(Clone, Debug)]
+pub(super) struct Knife(Arc<AtomicUsize>);
+
+impl Knife {
+    const AWAY: usize = usize::MAX;
+
+    /// Lets so many bytes more leave; then the connection breaks.
+    pub(super) fn cut_after(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Release);
+    }
+
+    fn left(&self) -> Option<usize> {
+        Some(self.0.load(Ordering::Acquire)).filter(|left| *left != Self::AWAY)
+    }
+}
+
+impl Connected<IncomingStream<'_, Streams>> for Knife {
+    fn connect_info(stream: IncomingStream<'_, Streams>) -> Self {
+        stream.io().knife.clone()
+    }
+}
+
+/// A stream with a knife at hand. Cut off, it ends without a goodbye.
+#[derive(Debug)]
+pub(super) struct Cuttable {
+    stream: Stream,
+    knife: Knife,
+}
+
+impl Cuttable {
+    fn new(stream: Stream) -> Self {
+        let knife = Knife(Arc::new(AtomicUsize::new(Knife::AWAY)));
+        Self { stream, knife }
+    }
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Some(left) = self.knife.left() else {
+            return Pin::new(&mut self.stream).poll_write(cx, bytes);
+        };
+        if left == 0 {
+            // What was let through shall arrive before the end does.
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let some = &bytes[..bytes.len().min(left)];
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, some))?;
+        self.knife.cut_after(left - written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.knife.left().is_none() {
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        }
+        let first = bytes.iter().find(|part| !part.is_empty());
+        self.poll_write(cx, first.map_or(&[], |part| part))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.knife.left() {
+            Some(_) => Poll::Ready(Ok(())),
+            None => Pin::new(&mut self.stream).poll_shutdown(cx),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use super::faults::Conditions;
 use super::store::{StoreError, private_folder};
 use super::tls::TlsError;
 use crate::domain::id::InvalidDeviceId;
@@ -13,7 +14,7 @@ use crate::domain::profile::Tier;
 
 /// What an emulator is started with. The default listens on free ports of
 /// loopback and keeps nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Where the service API listens; port 0 takes a free one.
     pub https: SocketAddr,
@@ -28,6 +29,8 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// Enforces the rates of so many units of a tier.
     pub tier: Option<(Tier, u32)>,
+    /// What is wrong with the hub, on purpose.
+    pub conditions: Conditions,
     /// Allows addresses that are not loopback.
     pub listen_anywhere: bool,
 }
@@ -42,6 +45,7 @@ impl Default for Settings {
             data: None,
             state: None,
             tier: None,
+            conditions: Conditions::default(),
             listen_anywhere: false,
         }
     }

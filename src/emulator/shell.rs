@@ -9,14 +9,19 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{self, DeviceClaim, Names};
+use super::faults::{Conditions, Faults, Tokens};
+use super::policy::Right;
+use super::query::Page;
 use super::refusal::{Code, Refusal};
 use super::store::Store;
 use super::world::method::{CallId, MethodRequest};
+use super::world::past::Past;
 use super::world::session::{Hello, LinkId, Welcome};
 use super::world::{Output, World};
 use crate::domain::id::DeviceId;
@@ -36,10 +41,20 @@ pub(super) struct Shell {
     state: Mutex<State>,
     sooner: Notify,
     pub(super) names: Names,
+    /// What goes wrong on purpose.
+    pub(super) faults: Faults,
+    /// How far this hub's clock is off.
+    skew: SignedDuration,
+    index_lag: Duration,
+    twin_lag: Duration,
 }
 
 struct State {
     world: World,
+    /// The world as it was, when reads lag.
+    past: Option<Past>,
+    device_tokens: Tokens,
+    service_tokens: Tokens,
     store: Option<Store>,
     callers: HashMap<CallId, oneshot::Sender<Ending>>,
     /// Boxed: a channel sets aside room for dozens of messages at once.
@@ -49,13 +64,23 @@ struct State {
 }
 
 impl Shell {
-    pub(super) fn new(mut world: World, store: Option<Store>, names: Names) -> Self {
-        if store.is_some() {
+    pub(super) fn new(
+        mut world: World,
+        store: Option<Store>,
+        names: Names,
+        conditions: &Conditions,
+    ) -> Self {
+        let lag = conditions.index_lag.max(conditions.twin_lag);
+        let past = (!lag.is_zero()).then(|| Past::of(&world, lag));
+        if store.is_some() || past.is_some() {
             world.track_changes();
         }
         Self {
             state: Mutex::new(State {
                 world,
+                past,
+                device_tokens: Tokens::new(conditions.device_token_life),
+                service_tokens: Tokens::new(conditions.service_token_life),
                 store,
                 callers: HashMap::new(),
                 links: HashMap::new(),
@@ -63,12 +88,65 @@ impl Shell {
             }),
             sooner: Notify::new(),
             names,
+            faults: Faults::new(conditions),
+            skew: conditions.clock,
+            index_lag: conditions.index_lag,
+            twin_lag: conditions.twin_lag,
+        }
+    }
+
+    /// What this hub's clock says.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        now.checked_add(self.skew).unwrap_or(now)
+    }
+
+    /// Is the hub's clock another than this machine's?
+    pub(super) fn is_off(&self) -> bool {
+        !self.skew.is_zero()
+    }
+
+    /// May the caller with this `Authorization` header use `right` on `path`?
+    pub(super) fn authorise(
+        &self,
+        header: Option<&str>,
+        right: Right,
+        path: &[&str],
+    ) -> Result<(), Refusal> {
+        let now = self.now();
+        let state = &mut *self.lock();
+        auth::service(&state.world, &self.names, header, right, path, now)?;
+        let token = header.unwrap_or_default().as_bytes();
+        match state.service_tokens.end(token, Timestamp::MAX, now) <= now {
+            true => Err(super::faults::refusal(Code::IotHubUnauthorized, None)),
+            false => Ok(()),
+        }
+    }
+
+    /// A twin as the service sees it.
+    pub(super) fn twin(&self, id: &DeviceId) -> Result<Value, Refusal> {
+        let state = self.lock();
+        match state.past.as_ref().filter(|_| !self.twin_lag.is_zero()) {
+            Some(past) => past.twin(id, self.twin_lag, self.now()),
+            None => state.world.twin(id),
+        }
+    }
+
+    /// A page of a query: text, page size, continuation.
+    pub(super) fn query(
+        &self,
+        asked: (&str, Option<usize>, Option<&str>),
+    ) -> Result<Page, Refusal> {
+        let state = self.lock();
+        match state.past.as_ref().filter(|_| !self.index_lag.is_zero()) {
+            Some(past) => past.query(asked, self.index_lag, self.now()),
+            None => state.world.query(asked.0, asked.1, asked.2),
         }
     }
 
     /// Looks at the world.
     pub(super) fn read<T>(&self, look: impl FnOnce(&World, Timestamp) -> T) -> T {
-        look(&self.lock().world, Timestamp::now())
+        look(&self.lock().world, self.now())
     }
 
     /// Changes the world; what changed is kept before this returns.
@@ -77,8 +155,8 @@ impl Shell {
         change: impl FnOnce(&mut World, Timestamp) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut state = self.lock();
-        let result = change(&mut state.world, Timestamp::now());
-        state.settle(&self.sooner)?;
+        let result = change(&mut state.world, self.now());
+        state.settle(&self.sooner, self.now())?;
         result
     }
 
@@ -86,10 +164,10 @@ impl Shell {
     pub(super) async fn call(&self, id: &DeviceId, request: MethodRequest) -> Ending {
         let ending = {
             let mut state = self.lock();
-            let call = state.world.begin_method(id, request, Timestamp::now())?;
+            let call = state.world.begin_method(id, request, self.now())?;
             let (caller, ending) = oneshot::channel();
             state.callers.insert(call, caller);
-            state.settle(&self.sooner)?;
+            state.settle(&self.sooner, self.now())?;
             ending
         };
         let gone = |_| Refusal::new(Code::ServerError, "The hub is shutting down.");
@@ -105,8 +183,12 @@ impl Shell {
         clean: bool,
     ) -> Option<(Welcome, mpsc::Receiver<Box<Output>>)> {
         let mut state = self.lock();
-        let now = Timestamp::now();
+        let now = self.now();
         let ends = auth::device(&state.world, &self.names, &claim, password, now)?;
+        let ends = state.device_tokens.end(password, ends, now);
+        if ends <= now {
+            return None;
+        }
         let hello = Hello {
             clean,
             model_id: claim.model_id,
@@ -116,7 +198,7 @@ impl Shell {
         let (sender, receiver) = mpsc::channel(QUEUE);
         state.links.insert(welcome.link, sender);
         // Not kept is not connected: the device may try again.
-        state.settle(&self.sooner).ok()?;
+        state.settle(&self.sooner, self.now()).ok()?;
         Some((welcome, receiver))
     }
 
@@ -124,8 +206,8 @@ impl Shell {
     pub(super) fn disconnect(&self, link: LinkId) {
         let mut state = self.lock();
         state.links.remove(&link);
-        state.world.disconnect(link, Timestamp::now());
-        if let Err(refusal) = state.settle(&self.sooner) {
+        state.world.disconnect(link, self.now());
+        if let Err(refusal) = state.settle(&self.sooner, self.now()) {
             tracing::warn!(%refusal.message, "a disconnection was not kept");
         }
     }
@@ -135,9 +217,9 @@ impl Shell {
         loop {
             let wait = {
                 let mut state = self.lock();
-                let now = Timestamp::now();
+                let now = self.now();
                 state.world.tick(now);
-                if let Err(refusal) = state.settle(&self.sooner) {
+                if let Err(refusal) = state.settle(&self.sooner, self.now()) {
                     tracing::warn!(%refusal.message, "a timeout was not kept");
                 }
                 state.armed = state.world.next_due();
@@ -156,6 +238,7 @@ impl Shell {
 
     /// Lets every waiting caller and link go.
     pub(super) fn shut(&self) {
+        self.faults.end();
         let mut state = self.lock();
         state.callers.clear();
         state.links.clear();
@@ -169,8 +252,8 @@ impl Shell {
 impl State {
     /// Keeps what changed, sends the outputs, and wakes the clock if something
     /// is due sooner than it knows.
-    fn settle(&mut self, sooner: &Notify) -> Result<(), Refusal> {
-        let kept = self.keep();
+    fn settle(&mut self, sooner: &Notify, now: Timestamp) -> Result<(), Refusal> {
+        let kept = self.keep(now);
         for output in self.world.take_outputs() {
             self.send(output);
         }
@@ -182,14 +265,16 @@ impl State {
         kept
     }
 
-    fn keep(&mut self) -> Result<(), Refusal> {
-        let Some(store) = &mut self.store else {
+    fn keep(&mut self, now: Timestamp) -> Result<(), Refusal> {
+        let changes = self.world.take_changes();
+        if let Some(past) = &mut self.past {
+            for (id, device) in &changes {
+                past.note(id, *device, now);
+            }
+        }
+        let Some(store) = self.store.as_mut().filter(|_| !changes.is_empty()) else {
             return Ok(());
         };
-        let changes = self.world.take_changes();
-        if changes.is_empty() {
-            return Ok(());
-        }
         store.commit(&changes).map_err(|error| {
             tracing::error!(%error, "the emulator's state was not kept");
             Refusal::new(Code::ServerError, "The hub could not keep the change.")

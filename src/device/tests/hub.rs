@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::super::{ConnectionString, Scenario, Settings};
+use super::super::{ConnectionString, Rules, Settings};
 use crate::mqtt::{Connect, Incoming, Limits, LinkError, Publish, Qos, ReturnCode, ServerLink};
 
 pub(super) struct Hub {
@@ -48,12 +48,12 @@ impl Hub {
         }
     }
 
-    pub(super) fn settings(&self, device_id: &str, scenario: Arc<Scenario>) -> Settings {
+    pub(super) fn settings(&self, device_id: &str, rules: Arc<Rules>) -> Settings {
         let port = self.listener.local_addr().unwrap().port();
         let text = format!("HostName=localhost:{port};DeviceId={device_id};SharedAccessKey=AAAA");
         Settings {
             ca_file: Some(self.ca_file.path().to_owned()),
-            ..Settings::new(ConnectionString::parse(&text).unwrap(), scenario)
+            ..Settings::new(ConnectionString::parse(&text).unwrap(), rules)
         }
     }
 

@@ -15,12 +15,19 @@ use hub::Hub;
 /// What takes no time in these tests takes so long.
 const SHORT: &str = "20ms";
 
-fn scenario(more: &str) -> Arc<Scenario> {
+fn scenario(more: &str) -> Arc<Rules> {
+    #[derive(serde::Deserialize)]
+    struct World {
+        defaults: Rule,
+        #[serde(default)]
+        device: Vec<Rule>,
+    }
     let text = format!(
-        "description = \"test\"\n[defaults]\nwaiting = \"{SHORT}\"\ndownloading = \"{SHORT}\"\n\
+        "[defaults]\nwaiting = \"{SHORT}\"\ndownloading = \"{SHORT}\"\n\
          downloaded = \"{SHORT}\"\napplying = \"{SHORT}\"\n{more}"
     );
-    Arc::new(Scenario::parse(&text).unwrap())
+    let world: World = toml::from_str(&text).unwrap();
+    Arc::new(Rules::new(world.defaults, world.device))
 }
 
 struct Running {

@@ -13,6 +13,7 @@
 //! Source: "Communicate with an IoT hub using the MQTT protocol" in
 //! `MicrosoftDocs/azure-docs` (`articles/iot/iot-mqtt-connect-to-iot-hub.md`).
 
+mod fault;
 mod topic;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::DeviceClaim;
+use super::faults::Route;
 use super::listener::HANDSHAKE;
 use super::refusal::{Code, Envelope, Refusal};
 use super::shell::Shell;
@@ -51,6 +53,9 @@ where
     let Ok(Ok(Incoming::Connect(connect))) = first else {
         return;
     };
+    if fault::has_connect(&shell, &connect, &mut link, &end).await {
+        return;
+    }
     let Some(mut device) = Guest::admit(&shell, &connect).await else {
         tracing::debug!(client = ?connect.client_id, "a device was refused");
         if link.refuse(ReturnCode::NotAuthorized).is_ok() {
@@ -93,6 +98,8 @@ enum Over {
     Shutdown,
     /// A topic that is none of the hub's.
     ForeignTopic,
+    /// A fault of the settings.
+    Fault,
     /// The link itself.
     #[expect(dead_code, reason = "shown by Debug")]
     Link(LinkError),
@@ -153,9 +160,19 @@ impl<'a> Guest<'a> {
     {
         match incoming {
             Incoming::Subscribe { id, filters } => {
+                let refused = match self.strike(Route::Subscribe) {
+                    None => Some(false),
+                    Some(strike) => self.struck_subscribe(strike).await?,
+                };
+                let Some(refused) = refused else {
+                    return Ok(());
+                };
                 let granted: Vec<_> = filters
                     .iter()
                     .map(|(filter, qos)| {
+                        if refused {
+                            return None;
+                        }
                         let topic = topic::filter(filter, &self.id)?;
                         self.listen(topic, true);
                         Some(*qos)
@@ -193,7 +210,23 @@ impl<'a> Guest<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match Publication::read(&publish.topic, &self.id).ok_or(Over::ForeignTopic)? {
+        let what = Publication::read(&publish.topic, &self.id).ok_or(Over::ForeignTopic)?;
+        match what.route().and_then(|route| self.strike(route)) {
+            None => self.published(link, what, publish).await,
+            Some(strike) => self.struck(strike, link, what, publish).await,
+        }
+    }
+
+    async fn published<S>(
+        &self,
+        link: &mut ServerLink<S>,
+        what: Publication<'_>,
+        publish: &Publish,
+    ) -> Result<(), Over>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match what {
             Publication::TwinGet(rid) => {
                 let twin = match self.admit_operation(Operation::TwinRead).await {
                     Ok(()) => self.shell.read(|world, _| world.device_twin(&self.id)),
@@ -282,7 +315,7 @@ impl<'a> Guest<'a> {
             return Ok(());
         }
         let (status, version, body) = result.unwrap_or_else(|refusal| {
-            let body = refusal.body(Envelope::Bare, uuid::Uuid::new_v4(), jiff::Timestamp::now());
+            let body = refusal.body(Envelope::Bare, uuid::Uuid::new_v4(), self.shell.now());
             (refusal.code.http(), None, body.to_string())
         });
         let topic = topic::twin_answer(status, rid, version);

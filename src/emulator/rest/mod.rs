@@ -4,21 +4,22 @@
 //! not a router's: trailing slashes, any content type, errors in envelopes that
 //! depend on the route. Any `api-version` will do, and none.
 
+mod fault;
 mod reply;
 mod route;
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Request, header};
 use axum::response::Response;
 use axum::{Router, serve};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::auth;
-use super::listener::Streams;
+use super::listener::{Knife, Streams};
 use super::packages;
 use super::refusal::{Code, Refusal};
 use super::shell::Shell;
@@ -35,6 +36,7 @@ const BODY: usize = 1024 * 1024;
 /// Serves until `end`, then lets what runs come to its end.
 pub(super) async fn run(streams: Streams, shell: Arc<Shell>, end: CancellationToken) {
     let app = Router::new().fallback(handle).with_state(shell);
+    let app = app.into_make_service_with_connect_info::<Knife>();
     let served = serve(streams, app)
         .with_graceful_shutdown(end.cancelled_owned())
         .await;
@@ -43,21 +45,45 @@ pub(super) async fn run(streams: Streams, shell: Arc<Shell>, end: CancellationTo
     }
 }
 
-async fn handle(State(shell): State<Arc<Shell>>, request: Request<Body>) -> Response {
-    let id = uuid::Uuid::new_v4();
+async fn handle(
+    State(shell): State<Arc<Shell>>,
+    ConnectInfo(knife): ConnectInfo<Knife>,
+    request: Request<Body>,
+) -> Response {
+    let id = Uuid::new_v4();
     let (parts, body) = request.into_parts();
     let call = match Call::read(&parts.method, &parts.uri) {
         Ok(call) => call,
-        Err(refusal) => return reply::refusal(&refusal, reply::Envelope::Named, id),
+        Err(refusal) => return reply::refusal(&refusal, reply::Envelope::Named, id, shell.now()),
     };
+    let mut response = match fault::of(&shell, &call, &parts.headers) {
+        None => respond(&shell, &call, &parts.headers, body, id).await,
+        Some(strike) => {
+            let fault = fault::Fault { strike, knife, id };
+            fault.play(&shell, &call, &parts.headers, body).await
+        }
+    };
+    if shell.is_off() {
+        reply::date(&mut response, shell.now());
+    }
+    response
+}
+
+async fn respond(
+    shell: &Shell,
+    call: &Call,
+    headers: &HeaderMap,
+    body: Body,
+    id: Uuid,
+) -> Response {
     let answer = match &call.target {
         Target::PackageIndex => Ok(Reply::json(packages::index())),
         Target::Package(name) => Ok(package(name)),
-        _ => answer(&shell, &call, &parts.headers, body).await,
+        _ => answer(shell, call, headers, body).await,
     };
     match answer {
         Ok(reply) => reply.into_response(id),
-        Err(refusal) => reply::refusal(&refusal, call.envelope(), id),
+        Err(refusal) => reply::refusal(&refusal, call.envelope(), id, shell.now()),
     }
 }
 
@@ -74,10 +100,7 @@ async fn answer(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Reply, Refusal> {
-    let path = call.path();
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let token = text(headers, header::AUTHORIZATION.as_str());
-    shell.read(|world, now| auth::service(world, &shell.names, token, call.right(), &path, now))?;
+    authorise(shell, call, headers)?;
     let body = to_bytes(body, BODY).await.map_err(|_| {
         Refusal::new(
             Code::MessageTooLarge,
@@ -86,6 +109,13 @@ async fn answer(
     })?;
     admit(shell, call.operation(body.len())).await?;
     run_call(shell, call, headers, &body).await
+}
+
+fn authorise(shell: &Shell, call: &Call, headers: &HeaderMap) -> Result<(), Refusal> {
+    let path = call.path();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let token = text(headers, header::AUTHORIZATION.as_str());
+    shell.authorise(token, call.right(), &path)
 }
 
 /// Holds the call back as the tier's rates demand.
@@ -128,7 +158,7 @@ async fn run_call(
             shell.write(|world, now| world.delete_identity(id, &if_match(), now))?;
             Ok(Reply::Empty)
         }
-        Target::GetTwin(id) => Ok(Reply::json(shell.read(|world, _| world.twin(id))?)),
+        Target::GetTwin(id) => Ok(Reply::json(shell.twin(id)?)),
         Target::PatchTwin(id) => {
             let body = object(body)?;
             let twin = shell.write(|world, now| world.patch_twin(id, &if_match(), &body, now))?;
@@ -164,8 +194,7 @@ fn query(shell: &Shell, headers: &HeaderMap, body: &Bytes) -> Result<Reply, Refu
         ),
     };
     let token = text(headers, "x-ms-continuation").filter(|token| !token.is_empty());
-    let page = shell.read(|world, _| world.query(asked, size, token))?;
-    Ok(Reply::Page(page))
+    Ok(Reply::Page(shell.query((asked, size, token))?))
 }
 
 /// The body as a JSON object, whatever its content type says.

@@ -21,6 +21,7 @@ pub mod etag;
 pub mod identity;
 mod limits;
 pub mod method;
+pub mod past;
 mod registry;
 mod row;
 pub mod section;

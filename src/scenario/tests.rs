@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::device::{Behaviour, DeviceDialect, FailurePhase};
 
 #[test]
 fn every_built_in_scenario_is_valid_and_says_what_it_teaches() {
@@ -31,28 +32,31 @@ fn every_scenario_file_is_built_in() {
 fn quick_is_what_the_demo_promises() {
     let quick = Scenario::load("quick").unwrap();
     for n in 1..=9 {
-        let device = quick.behaviour(&format!("sim-{n:04}"));
+        let device = quick.rules.behaviour(&format!("sim-{n:04}"));
         assert!(device.connects && device.fails.is_none() && device.answer.is_none());
         assert_eq!(device.dialect, DeviceDialect::Tutorial2018);
     }
     for n in 1..=12 {
-        let device = quick.behaviour(&format!("sim-{n:04}"));
+        let device = quick.rules.behaviour(&format!("sim-{n:04}"));
         let least = Duration::from_secs(2);
         assert!(device.waiting >= least && device.downloading >= least);
         assert!(device.applying >= least && device.firmware.is_some());
     }
-    let tenth = quick.behaviour("sim-0010").fails.unwrap();
+    let tenth = quick.rules.behaviour("sim-0010").fails.unwrap();
     assert_eq!(tenth.phase, FailurePhase::Downloading);
     assert!(tenth.reason.contains("403"));
-    assert_eq!(quick.behaviour("sim-0011").dialect, DeviceDialect::IothubDm);
-    assert!(!quick.behaviour("sim-0012").connects);
-    assert!(quick.behaviour("sim-0013").connects);
+    assert_eq!(
+        quick.rules.behaviour("sim-0011").dialect,
+        DeviceDialect::IothubDm
+    );
+    assert!(!quick.rules.behaviour("sim-0012").connects);
+    assert!(quick.rules.behaviour("sim-0013").connects);
 }
 
 #[test]
 fn tutorial_is_the_plain_tutorial_device() {
     let tutorial = Scenario::load("tutorial").unwrap();
-    assert_eq!(tutorial.behaviour("anything"), Behaviour::default());
+    assert_eq!(tutorial.rules.behaviour("anything"), Behaviour::default());
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn later_rules_win_and_say_only_what_they_change() {
         "#,
     )
     .unwrap();
-    let firmware = |id| scenario.behaviour(id).firmware.unwrap();
+    let firmware = |id| scenario.rules.behaviour(id).firmware.unwrap();
     assert_eq!(
         (
             firmware("b"),
@@ -83,7 +87,7 @@ fn later_rules_win_and_say_only_what_they_change() {
         ),
         ("1".into(), "2".into(), "3".into(), "3".into())
     );
-    let first = scenario.behaviour("a-1");
+    let first = scenario.rules.behaviour("a-1");
     assert!((first.jitter - 0.5).abs() < f64::EPSILON);
     assert_eq!(first.applying, Duration::from_secs(3));
 }
