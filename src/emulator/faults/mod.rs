@@ -15,6 +15,8 @@
 
 mod route;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::sync::{Mutex, OnceLock, PoisonError};

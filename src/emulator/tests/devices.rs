@@ -2,7 +2,7 @@
 
 use super::*;
 
-type Device = ClientLink<TlsStream<TcpStream>>;
+pub(super) type Device = ClientLink<TlsStream<TcpStream>>;
 
 const METHODS: &str = "$iothub/methods/POST/#";
 const TWIN_ANSWERS: &str = "$iothub/twin/res/#";
@@ -10,11 +10,23 @@ const DESIRED: &str = "$iothub/twin/PATCH/properties/desired/#";
 
 impl Bench {
     /// Says CONNECT with the key of a connection string.
-    async fn knock(
+    pub(super) async fn knock(
         &self,
         text: &str,
         change: impl FnOnce(&mut Connect),
     ) -> (Device, ReturnCode, bool) {
+        let mut link = self.knocks(text, change).await;
+        match link.next().await.unwrap() {
+            Incoming::ConnectAck {
+                code,
+                session_present,
+            } => (link, code, session_present),
+            other => panic!("a CONNACK was expected: {other:?}"),
+        }
+    }
+
+    /// The same, before the hub has answered.
+    pub(super) async fn knocks(&self, text: &str, change: impl FnOnce(&mut Connect)) -> Device {
         let (host, id) = (field(text, "HostName"), field(text, "DeviceId"));
         let key = field(text, "SharedAccessKey");
         let token = sign(&format!("{host}/devices/{id}"), &key, in_an_hour(), None).unwrap();
@@ -27,16 +39,10 @@ impl Bench {
         change(&mut connect);
         let mut link = ClientLink::client(self.tls().await, Limits::default());
         link.connect(&connect).unwrap();
-        match link.next().await.unwrap() {
-            Incoming::ConnectAck {
-                code,
-                session_present,
-            } => (link, code, session_present),
-            other => panic!("a CONNACK was expected: {other:?}"),
-        }
+        link
     }
 
-    async fn connect(&self, text: &str, filters: &[&str]) -> Device {
+    pub(super) async fn connect(&self, text: &str, filters: &[&str]) -> Device {
         let (mut link, code, _) = self.knock(text, |_| {}).await;
         assert_eq!(code, ReturnCode::Accepted);
         if !filters.is_empty() {
@@ -51,7 +57,7 @@ impl Bench {
     }
 }
 
-async fn subscribe(link: &mut Device, filters: &[&str]) -> Vec<Option<Qos>> {
+pub(super) async fn subscribe(link: &mut Device, filters: &[&str]) -> Vec<Option<Qos>> {
     let wanted: Vec<(&str, Qos)> = filters.iter().map(|f| (*f, Qos::AtLeastOnce)).collect();
     link.subscribe(&wanted).unwrap();
     match link.next().await.unwrap() {
@@ -70,7 +76,7 @@ async fn message(link: &mut Device) -> Publish {
     }
 }
 
-async fn ask(link: &mut Device, topic: &str, body: &str) -> (String, Value) {
+pub(super) async fn ask(link: &mut Device, topic: &str, body: &str) -> (String, Value) {
     link.publish(topic, body.as_bytes(), Qos::AtLeastOnce)
         .unwrap();
     let answer = message(link).await;

@@ -2,6 +2,7 @@
 //! `devices` as a device does, `recorded` beside a real hub's recordings.
 
 mod devices;
+mod faults;
 mod recorded;
 mod rest;
 
@@ -94,13 +95,17 @@ impl Bench {
     }
 
     async fn tls(&self) -> TlsStream<TcpStream> {
+        self.tls_to(self.emulator.mqtt()).await
+    }
+
+    async fn tls_to(&self, address: SocketAddr) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(self.emulator.ca_pem().as_bytes()).unwrap();
         roots.add(ca).unwrap();
         let config = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12])
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect(self.emulator.mqtt()).await.unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config))
