@@ -332,9 +332,10 @@ impl Emulator {
     }
 
     /// From now on calls go wrong as the settings' faults say, and their times
-    /// are counted; before, devices arrive undisturbed. Once.
+    /// are counted; before, devices arrive undisturbed. What is there now has
+    /// always been there for reads that lag.
     pub fn begin_faults(&self) {
-        self.shell.faults.begin();
+        self.shell.begin_faults();
     }
 
     /// Lets a test or a drill look at, or change, the world directly.

@@ -101,6 +101,15 @@ impl Shell {
         now.checked_add(self.skew).unwrap_or(now)
     }
 
+    /// From now on things go wrong.
+    pub(super) fn begin_faults(&self) {
+        let state = &mut *self.lock();
+        if state.past.is_some() {
+            state.past = Some(Past::of(&state.world, self.index_lag.max(self.twin_lag)));
+        }
+        self.faults.begin();
+    }
+
     /// Is the hub's clock another than this machine's?
     pub(super) fn is_off(&self) -> bool {
         !self.skew.is_zero()

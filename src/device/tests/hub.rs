@@ -89,6 +89,11 @@ pub(super) struct Peer {
 impl Peer {
     /// CONNACK, SUBACK, and the answer to the request for the twin.
     pub(super) async fn welcome(&mut self) {
+        self.welcome_with(r#"{"$version":1}"#).await;
+    }
+
+    /// The same with these reported properties in the twin.
+    pub(super) async fn welcome_with(&mut self, reported: &str) {
         self.link.accept(false).unwrap();
         let Incoming::Subscribe { id, filters } = self.link.next().await.unwrap() else {
             panic!("no SUBSCRIBE");
@@ -100,7 +105,7 @@ impl Peer {
         let rid = get.topic.strip_prefix("$iothub/twin/GET/?$rid=").unwrap();
         self.send(
             &format!("$iothub/twin/res/200/?$rid={rid}"),
-            r#"{"desired":{"$version":1},"reported":{"$version":1}}"#,
+            &format!(r#"{{"desired":{{"$version":1}},"reported":{reported}}}"#),
         );
     }
 
