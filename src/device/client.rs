@@ -137,7 +137,7 @@ impl Device {
         loop {
             let wait = match self.connection(&shutdown, &mut waits).await {
                 End::Shutdown => break,
-                End::Vanished => return self.is_gone(&shutdown).await,
+                End::Vanished => return self.vanish(&shutdown).await,
                 End::Renew => {
                     self.observer.tell(Notice::Renewing);
                     continue;
@@ -163,7 +163,7 @@ impl Device {
     }
 
     /// Silence until `shutdown`.
-    async fn is_gone(self, shutdown: &CancellationToken) {
+    async fn vanish(self, shutdown: &CancellationToken) {
         self.observer.tell(Notice::Vanished);
         shutdown.cancelled().await;
     }
