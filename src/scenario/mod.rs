@@ -87,7 +87,7 @@
 //! | `refuse = 3`, `5` | CONNACK: unavailable, not authorised | `connect` |
 //! | `refuse = 128` | SUBACK: failure | `subscribe` |
 //! | `drop = true` | the device's link is closed | MQTT |
-//! | `delay = "3s"` | the answer comes so much later | all |
+//! | `delay = "3s"` | the answer comes so much later; the call itself is done at once | all |
 //! | `trickle = "10s"` | the body takes so long | HTTPS |
 //! | `runs = true`, `false` | was the call done that is answered otherwise? By itself it was when the answer is cut in `head` or `body`, and was not else | `method`, `twin-write`, `registry`, `report` |
 //!

@@ -52,16 +52,15 @@ async fn handle(
 ) -> Response {
     let id = Uuid::new_v4();
     let (parts, body) = request.into_parts();
-    let call = match Call::read(&parts.method, &parts.uri) {
-        Ok(call) => call,
-        Err(refusal) => return reply::refusal(&refusal, reply::Envelope::Named, id, shell.now()),
-    };
-    let mut response = match fault::of(&shell, &call, &parts.headers) {
-        None => respond(&shell, &call, &parts.headers, body, id).await,
-        Some(strike) => {
-            let fault = fault::Fault { strike, knife, id };
-            fault.play(&shell, &call, &parts.headers, body).await
-        }
+    let mut response = match Call::read(&parts.method, &parts.uri) {
+        Err(refusal) => reply::refusal(&refusal, reply::Envelope::Named, id, shell.now()),
+        Ok(call) => match fault::of(&shell, &call, &parts.headers) {
+            None => respond(&shell, &call, &parts.headers, body, id).await,
+            Some(strike) => {
+                let fault = fault::Fault { strike, knife, id };
+                fault.play(&shell, &call, &parts.headers, body).await
+            }
+        },
     };
     if shell.is_off() {
         reply::date(&mut response, shell.now());
