@@ -7,6 +7,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::emulator::faults::{Fault, HubTable};
 
+/// How long a test waits for what should come at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 #[derive(serde::Deserialize)]
 struct World {
     #[serde(default)]
@@ -49,7 +52,8 @@ impl Bench {
         tls.write_all(request.as_bytes()).await.unwrap();
         let mut got = Vec::new();
         // A cut connection ends without TLS's goodbye, which is an error here.
-        let ended = tls.read_to_end(&mut got).await;
+        let ended = tokio::time::timeout(PATIENCE, tls.read_to_end(&mut got)).await;
+        let ended = ended.expect("the connection is cut");
         assert!(ended.is_err(), "the hub said goodbye");
         String::from_utf8(got).unwrap()
     }
@@ -368,7 +372,8 @@ async fn tokens_end_before_their_time() {
     assert_eq!(get().await.status(), 200);
     let mut link = bench.connect(&text, &[]).await;
     // The hub ends the link when the token's time is over.
-    assert!(link.next().await.is_err());
+    let end = tokio::time::timeout(PATIENCE, link.next()).await;
+    assert!(end.unwrap().is_err());
     let late = get().await;
     assert_eq!(late.headers()["iothub-errorcode"], "IotHubUnauthorized");
     assert_eq!(late.status(), 401);
@@ -392,16 +397,21 @@ async fn reads_lag_each_by_its_own() {
         bench.call("GET", &format!("/twins/{id}"), None).await.0,
         404
     );
-    while listed().await == json!([]) {
-        tokio::task::yield_now().await;
-    }
+    let lists = async |want: Value| {
+        let look = async {
+            while listed().await != want {
+                tokio::task::yield_now().await;
+            }
+        };
+        let came = tokio::time::timeout(PATIENCE, look).await;
+        assert!(came.is_ok(), "never {want}");
+    };
+    lists(json!([{"deviceId": id}])).await;
     let any = [("If-Match", "*")];
     let deleted = bench
         .send("DELETE", &format!("/devices/{id}"), &any, None)
         .await;
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     assert_eq!(listed().await, json!([{"deviceId": id}]));
-    while listed().await != json!([]) {
-        tokio::task::yield_now().await;
-    }
+    lists(json!([])).await;
 }
