@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use otadeck::device::{self, Fleet, Scenario};
+use otadeck::device::{self, Fleet};
 use otadeck::emulator::{Emulator, Settings};
+use otadeck::scenario::Scenario;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -115,13 +116,12 @@ fn rate(count: usize, took: Duration) -> f64 {
 
 fn fleet<'a>(emulator: &Emulator, connection_strings: impl Iterator<Item = &'a str>) -> Fleet {
     let scenario = Scenario::parse("description = \"devices that all connect\"");
-    let scenario = scenario.expect("a scenario");
-    let scenario = Arc::new(scenario);
+    let rules = scenario.expect("a scenario").rules();
     let settings = connection_strings.map(|text| device::Settings {
         ca_file: Some(emulator.ca_file().to_owned()),
         ..device::Settings::new(
             device::ConnectionString::parse(text).expect("the emulator's own"),
-            Arc::clone(&scenario),
+            Arc::clone(&rules),
         )
     });
     Fleet::start(settings.collect()).expect("the fleet starts")

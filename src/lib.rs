@@ -13,8 +13,9 @@
 //! | [`cli`] | one verb a file, on the same engine and the same events |
 //! | [`config`] | finds sources, composes the rooms' settings, explains mistakes |
 //! | [`mqtt`] | one guarded MQTT 3.1.1 link that serves both ends |
-//! | [`emulator`] | a local IoT Hub: world (pure), REST, MQTT, query |
+//! | [`emulator`] | a local IoT Hub: world (pure), REST, MQTT, query, faults (pure) |
 //! | [`device`] | a simulated device: firmware (pure), MQTT client, fleet |
+//! | [`scenario`] | a simulated world in TOML: what devices do, what is wrong with the hub |
 //!
 //! # How data flows
 //!
@@ -38,3 +39,4 @@ pub mod engine;
 pub mod hub;
 pub mod journal;
 pub mod mqtt;
+pub mod scenario;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::SignedDuration;
@@ -9,6 +10,8 @@ use jiff::SignedDuration;
 use crate::domain::id::DeviceId;
 use crate::domain::profile::Tier;
 use crate::domain::time;
+use crate::emulator::faults::LONGEST_LAG;
+use crate::scenario::BUILT_IN;
 
 /// Put firmware on devices behind an Azure IoT Hub, and see what becomes of it.
 ///
@@ -70,7 +73,7 @@ pub(super) struct Demo {
     /// How many devices
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) devices: u32,
-    /// What the devices do: a built-in scenario or a file
+    /// What the world is like: a built-in scenario (emulator --scenarios lists them) or a file
     #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
     pub(super) scenario: String,
 }
@@ -95,9 +98,14 @@ pub(super) struct Emulator {
     /// Identities to make with nobody connected: idle-0001 and so on
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) identities: u32,
-    /// What the simulated devices do: a built-in scenario or a file
-    #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
+    #[arg(long, default_value = "quick", value_name = "NAME|FILE", help = scenarios())]
     pub(super) scenario: String,
+    /// List the built-in scenarios with what each teaches, and end
+    #[arg(long)]
+    pub(super) scenarios: bool,
+    /// Queries see the hub as it was so long ago (5s); else as the scenario says
+    #[arg(long, value_name = "D", value_parser = lag)]
+    pub(super) index_lag: Option<Duration>,
     /// Enforce this tier's rates and day's messages: F1, S1, S2 or S3
     #[arg(long, value_name = "TIER")]
     pub(super) tier: Option<Tier>,
@@ -117,7 +125,7 @@ pub(super) struct Emulator {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Device {
-    /// What the device does: a built-in scenario or a file
+    /// What the device does: a built-in scenario (emulator --scenarios lists them) or a file
     #[arg(long, default_value = "tutorial", value_name = "NAME|FILE")]
     pub(super) scenario: String,
 }
@@ -178,6 +186,23 @@ pub(super) struct Watch {
 
 fn duration(text: &str) -> Result<SignedDuration, String> {
     time::duration(text)
+}
+
+/// Ten minutes at most: the emulator remembers no more.
+fn lag(text: &str) -> Result<Duration, String> {
+    let lag = Duration::try_from(time::duration(text)?).map_err(|e| e.to_string())?;
+    match lag <= LONGEST_LAG {
+        true => Ok(lag),
+        false => Err("a lag is ten minutes at most".to_owned()),
+    }
+}
+
+fn scenarios() -> String {
+    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    format!(
+        "What devices and hub do: a file, or one of {}",
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]

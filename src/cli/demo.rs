@@ -25,6 +25,7 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     let folder = folder.map_err(|e| Failure::internal("no temporary folder", e))?;
     let settings = emulator::Settings {
         state: Some(folder.path().to_owned()),
+        conditions: scenario.hub().clone(),
         ..emulator::Settings::default()
     };
     let hub = Emulator::start(settings).await.map_err(|e| failed(&e))?;
@@ -32,6 +33,7 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     let fleet = verb::fleet(&hub, &devices.map_err(|e| failed(&e))?, &scenario)?;
     // Those that come later are seen when they are read or listed again.
     let _ = tokio::time::timeout(ARRIVAL, fleet.ready()).await;
+    hub.begin_faults();
     let connection = ConnectionString::parse(&hub.ready_info().service_connection_string);
     let mut session = Session::own(
         connection.map_err(|e| failed(&e))?,

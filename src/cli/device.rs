@@ -28,7 +28,7 @@ pub(super) async fn run(verb: Device) -> Result<Code, Failure> {
     let settings = device::Settings {
         connection_string,
         ca_file: ca_file.map(PathBuf::from),
-        scenario,
+        rules: scenario.rules(),
         token_lifetime: device::TOKEN_LIFETIME,
     };
     let mut signals = Signals::take()?;

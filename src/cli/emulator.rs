@@ -2,11 +2,11 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::device::{self, Fleet, Scenario};
+use crate::device::{self, Fleet};
 use crate::domain::id::DeviceId;
 use crate::emulator::{self, Emulator as Hub, EmulatorError, ReadyInfo};
+use crate::scenario::{BUILT_IN, Scenario};
 
 use super::args::Emulator;
 use super::exit::{Code, Failure};
@@ -14,7 +14,12 @@ use super::out;
 use super::signals::Signals;
 
 pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
+    if verb.scenarios {
+        return list();
+    }
     let scenario = scenario(&verb.scenario)?;
+    let mut conditions = scenario.hub().clone();
+    conditions.index_lag = verb.index_lag.unwrap_or(conditions.index_lag);
     let mut signals = Signals::take()?;
     // One of an earlier run would be taken for this one's.
     forget(verb.ready_file.as_deref());
@@ -26,6 +31,7 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
         state: None,
         tier: verb.tier.map(|tier| (tier, verb.units)),
         spent: verb.spent,
+        conditions,
         listen_anywhere: verb.listen_anywhere,
     });
     let hub = hub.await.map_err(|e| match e {
@@ -46,10 +52,13 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
     };
     let code = match ready {
         Some(code) => Ok(code),
-        None => match tell(&hub.ready_info(), verb.ready_file.as_deref()) {
-            Ok(()) => Ok(signals.next().await),
-            Err(failure) => Err(failure),
-        },
+        None => {
+            hub.begin_faults();
+            match tell(&hub.ready_info(), verb.ready_file.as_deref()) {
+                Ok(()) => Ok(signals.next().await),
+                Err(failure) => Err(failure),
+            }
+        }
     };
     forget(verb.ready_file.as_deref());
     fleet.stop().await;
@@ -61,6 +70,17 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
     }
 }
 
+/// The built-in scenarios: name, what it is, what it teaches.
+fn list() -> Result<Code, Failure> {
+    for (name, text) in BUILT_IN {
+        let scenario = Scenario::parse(text)
+            .map_err(|e| Failure::internal("a built-in scenario cannot be read", e))?;
+        out::line(&format!("{name:<14} {}", scenario.description))?;
+        out::line(&format!("{:<14} {}", "", scenario.lesson))?;
+    }
+    Ok(Code::Completed)
+}
+
 /// Removes the file that says that all is ready, if there is one.
 fn forget(file: Option<&Path>) {
     if let Some(file) = file {
@@ -70,21 +90,21 @@ fn forget(file: Option<&Path>) {
 }
 
 /// The scenario of that name or file.
-pub(super) fn scenario(name: &str) -> Result<Arc<Scenario>, Failure> {
-    Scenario::load(name).map(Arc::new).map_err(Failure::usage)
+pub(super) fn scenario(name: &str) -> Result<Scenario, Failure> {
+    Scenario::load(name).map_err(Failure::usage)
 }
 
 /// Starts a simulated device for each identity.
 pub(super) fn fleet(
     hub: &Hub,
     devices: &[(DeviceId, String)],
-    scenario: &Arc<Scenario>,
+    scenario: &Scenario,
 ) -> Result<Fleet, Failure> {
     let settings = devices.iter().map(|(_, text)| {
         Ok(device::Settings {
             connection_string: device::ConnectionString::parse(text).map_err(Failure::usage)?,
             ca_file: Some(hub.ca_file().to_owned()),
-            scenario: Arc::clone(scenario),
+            rules: scenario.rules(),
             token_lifetime: device::TOKEN_LIFETIME,
         })
     });

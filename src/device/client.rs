@@ -6,8 +6,10 @@
 //!            ▼                                                      │ refused, broken, silent
 //!  start ─► dial ─► subscribe ─► get the twin ─► report, answer ────┤
 //!            ▲                                                      │ token old: at once
-//!            └──────────────────────────────────────────────────────┘ reboot: as the scenario says
+//!            └──────────────────────────────────────────────────────┘ reboot: as the rules say
 //! ```
+//!
+//! A device that vanishes leaves this circle for good.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::dial::{self, Opened, Shared, Trouble};
+use super::dial::{self, Opened, Pass, Shared, Trouble};
 use super::download::{self, Progress};
 use super::firmware::{Firmware, Input, Moment, Output};
 use super::notice::Notice;
@@ -35,7 +37,8 @@ const GOOD: Duration = Duration::from_secs(30);
 /// One device.
 pub(super) struct Device {
     to: Arc<ConnectionString>,
-    token_lifetime: Duration,
+    pass: Pass,
+    renews: bool,
     shared: Arc<Shared>,
     firmware: Firmware,
     connects: bool,
@@ -43,8 +46,10 @@ pub(super) struct Device {
     download: Option<Download>,
     pub(super) started: bool,
     pub(super) reports: Reports,
-    /// The scenario wants the link cut for so long.
+    /// The rules want the link cut for so long.
     pub(super) reboot: Option<Duration>,
+    /// The rules want the link cut for good.
+    pub(super) vanished: bool,
     pub(super) observer: Observer,
 }
 
@@ -104,18 +109,20 @@ pub(super) enum Within {
 impl Device {
     pub(super) fn new(settings: &Settings, shared: Arc<Shared>, observer: Observer) -> Self {
         let to = settings.connection_string.clone();
-        let behaviour = settings.scenario.behaviour(&to.device_id);
+        let behaviour = settings.rules.behaviour(&to.device_id);
         Self {
+            pass: Pass::of(behaviour.token.unwrap_or(settings.token_lifetime)),
+            renews: behaviour.renews,
             connects: behaviour.connects,
             firmware: Firmware::new(behaviour, &to.host),
             to: Arc::new(to),
-            token_lifetime: settings.token_lifetime,
             shared,
             begin: Instant::now(),
             download: None,
             started: false,
             reports: Reports::default(),
             reboot: None,
+            vanished: false,
             observer,
         }
     }
@@ -130,6 +137,7 @@ impl Device {
         loop {
             let wait = match self.connection(&shutdown, &mut waits).await {
                 End::Shutdown => break,
+                End::Vanished => return self.vanish(&shutdown).await,
                 End::Renew => {
                     self.observer.tell(Notice::Renewing);
                     continue;
@@ -154,6 +162,12 @@ impl Device {
         self.observer.tell(Notice::Stopped);
     }
 
+    /// Silence until `shutdown`.
+    async fn vanish(self, shutdown: &CancellationToken) {
+        self.observer.tell(Notice::Vanished);
+        shutdown.cancelled().await;
+    }
+
     fn told_gone(&mut self, reason: String, retry_in: Duration) {
         self.observer
             .tell(Notice::Disconnected { reason, retry_in });
@@ -161,11 +175,13 @@ impl Device {
 
     /// One connection, from the first packet to its end.
     async fn connection(&mut self, shutdown: &CancellationToken, waits: &mut Waits) -> End {
-        let dialling = dial::dial(
-            Arc::clone(&self.shared),
-            Arc::clone(&self.to),
-            self.token_lifetime,
-        );
+        if self.vanished {
+            return End::Vanished;
+        }
+        if !self.renews {
+            self.pass.keep();
+        }
+        let dialling = dial::dial(Arc::clone(&self.shared), Arc::clone(&self.to), self.pass);
         let mut dialling = Box::pin(dialling);
         let opened = loop {
             let within = tokio::select! {
@@ -175,6 +191,9 @@ impl Device {
                 within = self.within() => within,
             };
             self.happened(within).await;
+            if self.vanished {
+                return End::Vanished;
+            }
         };
         drop(dialling);
         let opened = match opened {
@@ -204,7 +223,8 @@ impl Device {
     /// Waits for `wait` while the firmware goes on. `false` on shutdown.
     async fn rest(&mut self, wait: Duration, shutdown: &CancellationToken) -> bool {
         let until = Instant::now() + wait;
-        loop {
+        // The next connection finds out that the device has vanished.
+        while !self.vanished {
             let within = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return false,
@@ -213,6 +233,7 @@ impl Device {
             };
             self.happened(within).await;
         }
+        true
     }
 
     /// The next thing from within. Cancel-safe; pending when nothing is due.
@@ -237,9 +258,13 @@ impl Device {
         self.feed(input).await;
     }
 
-    /// The first connection stands: what the device reports at start.
-    pub(super) async fn start(&mut self) {
-        if !std::mem::replace(&mut self.started, true) {
+    /// The connection stands, and the hub has kept `reported`: what the device
+    /// has to say at start, or when it is back.
+    pub(super) async fn start(&mut self, reported: &Value) {
+        if std::mem::replace(&mut self.started, true) {
+            self.feed(Input::Reconnected).await;
+        } else {
+            self.firmware.recall(reported);
             self.feed(Input::Started).await;
         }
     }
@@ -267,6 +292,7 @@ impl Device {
                 Output::Answer { status, payload } => answer = Some((status, payload)),
                 Output::Download { uri, least } => self.fetch(uri, least).await,
                 Output::Reboot(gone) => self.reboot = Some(gone),
+                Output::Vanish => self.vanished = true,
                 Output::Phase(phase) => self.observer.tell(Notice::Phase(phase)),
             }
         }

@@ -116,22 +116,53 @@ fn refusal(code: ReturnCode) -> &'static str {
     }
 }
 
+/// How long the tokens of a device live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    life: Duration,
+    /// The end (seconds since 1970) of the only token there will ever be.
+    only: Option<i64>,
+}
+
+impl Pass {
+    pub(super) fn of(life: Duration) -> Self {
+        Self { life, only: None }
+    }
+
+    /// From now on every connection uses the same token.
+    pub(super) fn keep(&mut self) {
+        self.only = Some(self.expiry());
+    }
+
+    fn expiry(self) -> i64 {
+        let life = i64::try_from(self.life.as_secs()).unwrap_or(i64::MAX);
+        let fresh = || Timestamp::now().as_second().saturating_add(life.max(1));
+        self.only.unwrap_or_else(fresh)
+    }
+
+    /// When a token signed now is old, unless there is but one.
+    fn renew_after(self) -> Option<Duration> {
+        let old = self.life.mul_f64(RENEW_AT).max(RENEW_LEAST);
+        self.only.is_none().then_some(old)
+    }
+}
+
 /// A connection that the hub has taken.
 pub(super) struct Opened {
     pub(super) wire: Wire,
     pub(super) session_present: bool,
-    /// When to come back with a fresh token.
-    pub(super) renew_at: Instant,
+    /// When to come back with a fresh token; `None` is never.
+    pub(super) renew_at: Option<Instant>,
 }
 
 /// Opens a connection, waiting for its turn among the handshakes first.
 pub(super) async fn dial(
     shared: Arc<Shared>,
     to: Arc<ConnectionString>,
-    token_lifetime: Duration,
+    pass: Pass,
 ) -> Result<Opened, Trouble> {
     let _turn = shared.gate.acquire().await.map_err(|_| Trouble::Slow)?;
-    timeout(PATIENCE, open(&shared.tls, &to, token_lifetime))
+    timeout(PATIENCE, open(&shared.tls, &to, pass))
         .await
         .map_err(|_| Trouble::Slow)?
 }
@@ -139,7 +170,7 @@ pub(super) async fn dial(
 async fn open(
     tls: &Arc<ClientConfig>,
     to: &ConnectionString,
-    token_lifetime: Duration,
+    pass: Pass,
 ) -> Result<Opened, Trouble> {
     let stream = TcpStream::connect((to.host.as_str(), to.port)).await;
     let stream = stream.map_err(|source| Trouble::Tcp {
@@ -157,7 +188,7 @@ async fn open(
     })?;
     let mut wire = Box::new(ClientLink::client(stream, Limits::default()));
     let signed = Instant::now();
-    wire.connect(&hello(to, token_lifetime)?)?;
+    wire.connect(&hello(to, pass)?)?;
     match wire.next().await? {
         Incoming::ConnectAck {
             code: ReturnCode::Accepted,
@@ -165,7 +196,7 @@ async fn open(
         } => Ok(Opened {
             wire,
             session_present,
-            renew_at: signed + token_lifetime.mul_f64(RENEW_AT).max(RENEW_LEAST),
+            renew_at: pass.renew_after().map(|after| signed + after),
         }),
         Incoming::ConnectAck { code, .. } => Err(Trouble::Refused(code)),
         _ => Err(Trouble::Odd("it began without CONNACK")),
@@ -173,11 +204,9 @@ async fn open(
 }
 
 /// The CONNECT, as the official SDKs send it: kept session, no will.
-fn hello(to: &ConnectionString, token_lifetime: Duration) -> Result<Connect, BadKey> {
+fn hello(to: &ConnectionString, pass: Pass) -> Result<Connect, BadKey> {
     let client_id = to.client_id();
-    let lifetime = i64::try_from(token_lifetime.as_secs()).unwrap_or(i64::MAX);
-    let expiry = Timestamp::now().as_second().saturating_add(lifetime.max(1));
-    let password = token(&to.resource(), &to.key, expiry, to.policy.as_deref())?;
+    let password = token(&to.resource(), &to.key, pass.expiry(), to.policy.as_deref())?;
     let agent = token::escape(concat!("otadeck/", env!("CARGO_PKG_VERSION")));
     Ok(Connect {
         user_name: Some(format!(
@@ -207,7 +236,7 @@ mod tests {
     fn the_hello_is_that_of_an_sdk() {
         let to = "HostName=hub.test:8884;DeviceId=dev$1;SharedAccessKey=AAAA";
         let to = ConnectionString::parse(to).unwrap();
-        let hello = hello(&to, Duration::from_secs(3600)).unwrap();
+        let hello = hello(&to, Pass::of(Duration::from_secs(3600))).unwrap();
         assert_eq!(hello.client_id, "dev$1");
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(

@@ -1,6 +1,6 @@
 use jiff::tz::TimeZone;
 
-use super::super::scenario::{Answer, Failure};
+use super::super::rules::{Answer, Case, Failure, Reboots};
 use super::*;
 
 const OURS: &str = "https://hub.test:8443/packages/fw-1.5.0.bin";
@@ -39,6 +39,7 @@ fn shown(outputs: &[Output]) -> Vec<String> {
         }
         Output::Download { least, .. } => format!("download {least:?}"),
         Output::Reboot(gone) => format!("reboot {gone:?}"),
+        Output::Vanish => "vanish".to_owned(),
     });
     shown.collect()
 }
@@ -285,12 +286,12 @@ fn a_scenario_decides_the_answer() {
         (out, firmware.wake_at().is_some())
     };
     assert_eq!(
-        answering(400, false),
+        answering(400, Silence::None),
         (vec![r#"answer 400 "no""#.into()], false)
     );
-    let (accepted, runs) = answering(202, false);
+    let (accepted, runs) = answering(202, Silence::None);
     assert_eq!((accepted[0].as_str(), runs), (r#"answer 202 "no""#, true));
-    assert_eq!(answering(200, true), (vec![], false));
+    assert_eq!(answering(200, Silence::Whole), (vec![], false));
 }
 
 #[test]
@@ -367,4 +368,230 @@ fn the_version_without_a_name_is_the_scenarios_or_stays() {
     assert_eq!(version(Some("9"), Some("1")).as_deref(), Some("9"));
     assert_eq!(version(None, Some("1")).as_deref(), Some("1"));
     assert_eq!(version(Some("9"), None), None);
+}
+
+/// The lines of a run that are neither percentages nor answers.
+fn story(behaviour: Behaviour) -> Vec<String> {
+    let lines = whole_run(behaviour, THEIRS).into_iter();
+    let phases = lines.filter(|line| !line.contains("say {") && !line.contains("pass {"));
+    phases.skip(2).collect()
+}
+
+#[test]
+fn a_stall_may_end_after_all() {
+    let late = Behaviour {
+        stalls: Some(Step::Applying),
+        finishes_after: Some(Duration::from_secs(90)),
+        ..behaviour()
+    };
+    let want = ["2s downloading", "6s applying", "96s done"];
+    assert_eq!(story(late.clone()), want);
+    let download = Behaviour {
+        percent: true,
+        stalls: Some(Step::Downloading),
+        ..late
+    };
+    let want = ["2s downloading", "92s applying", "95s done"];
+    assert_eq!(story(download.clone()), want);
+    // It reaches its 99, and then says nothing any more.
+    let lines = whole_run(download, THEIRS);
+    let last = lines.iter().rfind(|line| line.contains("pass {"));
+    assert_eq!(last.unwrap(), r#"6s pass {"downloadPercent":99}"#);
+}
+
+#[test]
+fn a_reboot_loop_applies_again_and_again() {
+    let reboots = |count| Reboots {
+        count,
+        away: Duration::from_secs(4),
+    };
+    let thrice = Behaviour {
+        reboots: Some(reboots(Some(2))),
+        ..behaviour()
+    };
+    let want = [
+        "2s downloading",
+        "6s applying",
+        "6s reboot 4s",
+        "13s applying",
+        "13s reboot 4s",
+        "20s applying",
+        "23s done",
+    ];
+    assert_eq!(story(thrice.clone()), want);
+    let mut forever = Firmware::new(
+        Behaviour {
+            reboots: Some(reboots(None)),
+            ..thrice
+        },
+        "hub.test",
+    );
+    order(&mut forever, THEIRS, 0);
+    for _ in 0..50 {
+        let wake = forever.wake_at().unwrap();
+        forever.step(Input::Tick, at(u64::try_from(wake.as_millis()).unwrap()));
+    }
+    assert!(forever.wake_at().unwrap() > Duration::from_secs(300));
+}
+
+#[rstest::rstest]
+#[case(Vanishing::Downloading, &["2s downloading", "4s vanish"])]
+#[case(Vanishing::Applying, &["2s downloading", "6s applying", "7.5s vanish"])]
+fn a_device_that_vanishes_is_never_heard_of_again(
+    #[case] vanishes: Vanishing,
+    #[case] want: &[&str],
+) {
+    let behaviour = Behaviour {
+        vanishes: Some(vanishes),
+        ..behaviour()
+    };
+    assert_eq!(story(behaviour.clone()), want);
+    let mut firmware = Firmware::new(behaviour, "hub.test");
+    order(&mut firmware, THEIRS, 0);
+    while let Some(wake) = firmware.wake_at() {
+        firmware.step(Input::Tick, at(u64::try_from(wake.as_millis()).unwrap()));
+    }
+    assert_eq!(order(&mut firmware, THEIRS, 60_000), []);
+    assert_eq!(firmware.step(Input::Reconnected, at(60_001)), []);
+}
+
+#[test]
+fn a_device_may_say_nothing_and_begin_all_the_same() {
+    let mut firmware = Firmware::new(
+        Behaviour {
+            silent: Silence::Starts,
+            ..behaviour()
+        },
+        "hub.test",
+    );
+    assert_eq!(shown(&order(&mut firmware, THEIRS, 0)), ["queued"]);
+    assert!(firmware.wake_at().is_some());
+    assert_eq!(order(&mut firmware, THEIRS, 1), []);
+}
+
+#[rstest::rstest]
+#[case(StartsAs::Completed, r#"say {"firmwareStatus":"completed","logTime":"…","firmwareVersion":"1.4.2","lastFirmwareUpdate":"…"}"#)]
+#[case(StartsAs::Failed, r#"say {"firmwareStatus":"failed","logTime":"…","firmwareVersion":"1.4.2","firmwareError":"the run before this one failed"}"#)]
+#[case(StartsAs::Downloading, r#"say {"firmwareStatus":"downloading","logTime":"…","firmwareVersion":"1.4.2","downloadComplete":"…"}"#)]
+#[case(StartsAs::Applying, r#"say {"firmwareStatus":"applying","logTime":"…","firmwareVersion":"1.4.2","startedApplyingImage":"…"}"#)]
+fn a_previous_run_stands_in_the_twin_at_start(#[case] left: StartsAs, #[case] want: &str) {
+    let behaviour = Behaviour {
+        starts_as: Some(left),
+        ..behaviour()
+    };
+    let mut firmware = Firmware::new(behaviour, "hub.test");
+    let outputs = firmware.step(Input::Started, at(86_400_000 + 1_000));
+    let [Output::Report { patch, .. }] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(shown(&outputs)[0].replace("1970-01-02 00:00:01", "…"), want);
+    // The run was yesterday, the program starts today.
+    let end = patch.get("lastFirmwareUpdate");
+    assert!(end.is_none_or(|end| end == "1970-01-01 00:00:01"));
+    assert_eq!(patch["logTime"], "1970-01-02 00:00:01");
+}
+
+#[test]
+fn a_device_that_resends_says_all_it_ever_said() {
+    let resending = Behaviour {
+        resends: true,
+        ..behaviour()
+    };
+    let mut firmware = Firmware::new(resending, "hub.test");
+    assert_eq!(firmware.step(Input::Reconnected, at(0)), []);
+    firmware.step(Input::Started, at(0));
+    order(&mut firmware, THEIRS, 0);
+    while let Some(wake) = firmware.wake_at() {
+        firmware.step(Input::Tick, at(u64::try_from(wake.as_millis()).unwrap()));
+    }
+    let again = firmware.step(Input::Reconnected, at(90_000));
+    assert_eq!(
+        shown(&again),
+        [concat!(
+            r#"say {"firmwareStatus":"completed","logTime":"…","firmwareVersion":"1.5.0","#,
+            r#""downloadComplete":"…","startedApplyingImage":"…","lastFirmwareUpdate":"…"}"#
+        )]
+    );
+    let mut other = Firmware::new(behaviour(), "hub.test");
+    other.step(Input::Started, at(0));
+    assert_eq!(other.step(Input::Reconnected, at(1)), []);
+}
+
+#[rstest::rstest]
+#[case(Case::Upper, "APPLYING")]
+#[case(Case::Lower, "applying")]
+#[case(Case::Title, "Applying")]
+fn words_are_written_in_the_devices_case(#[case] case: Case, #[case] want: &str) {
+    let behaviour = Behaviour {
+        case: Some(case),
+        says: crate::device::Sayings {
+            done: Some("allDone".to_owned()),
+            ..Default::default()
+        },
+        ..behaviour()
+    };
+    let lines = whole_run(behaviour, THEIRS).join("\n");
+    assert!(
+        lines.contains(&format!(r#""firmwareStatus":"{want}""#)),
+        "{lines}"
+    );
+    assert!(
+        lines.contains(&format!(r#""firmwareStatus":"{}""#, case.of("allDone"))),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_percentage_may_fall_back() {
+    let behaviour = Behaviour {
+        percent: true,
+        percent_jumps: true,
+        downloading: Duration::from_secs(2),
+        ..behaviour()
+    };
+    let lines = whole_run(behaviour, THEIRS);
+    let percents: Vec<u64> = lines
+        .iter()
+        .filter_map(|line| line.split_once("pass {\"downloadPercent\":"))
+        .map(|(_, rest)| rest.trim_end_matches('}').parse().unwrap())
+        .collect();
+    assert_eq!(percents, [12, 25, 37, 25, 62, 75, 87]);
+}
+
+#[test]
+fn a_clock_that_is_off_is_off_in_what_is_written() {
+    let behaviour = Behaviour {
+        clock: SignedDuration::from_hours(-24 * 365),
+        ..behaviour()
+    };
+    let mut firmware = Firmware::new(behaviour, "hub.test");
+    let outputs = firmware.step(Input::Started, at(0));
+    let [Output::Report { patch, .. }] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(patch["logTime"], "1969-01-01 00:00:00");
+}
+
+#[rstest::rstest]
+#[case(DeviceDialect::Tutorial2018, json!({"firmwareVersion": "9.9"}), Some("9.9"))]
+#[case(DeviceDialect::IothubDm, json!({"iothubDM": {"firmwareVersion": "9.9"}}), Some("9.9"))]
+#[case(DeviceDialect::Java2017, json!({"firmwareUpdate": {"firmwareVersion": "9.9"}}), Some("9.9"))]
+#[case(DeviceDialect::Java2017, json!({"firmwareVersion": "9.9"}), Some("1.4.2"))]
+#[case(DeviceDialect::Tutorial2018, json!({"firmwareVersion": 9}), Some("1.4.2"))]
+#[case(DeviceDialect::Tutorial2018, Value::Null, Some("1.4.2"))]
+fn a_device_remembers_what_its_twin_holds(
+    #[case] dialect: DeviceDialect,
+    #[case] reported: Value,
+    #[case] want: Option<&str>,
+) {
+    let behaviour = Behaviour {
+        dialect,
+        ..behaviour()
+    };
+    let mut firmware = Firmware::new(behaviour, "hub.test");
+    firmware.recall(&reported);
+    assert_eq!(firmware.version(), want);
+    let mut silent = Firmware::new(Behaviour::default(), "hub.test");
+    silent.recall(&reported);
+    assert_eq!(silent.version(), None);
 }

@@ -47,7 +47,7 @@ impl Fleet {
         }
         let connects = |settings: &&Settings| {
             let id = &settings.connection_string.device_id;
-            settings.scenario.behaviour(id).connects
+            settings.rules.behaviour(id).connects
         };
         let (sender, readiness) = watch::channel(Readiness {
             expected: settings.iter().filter(connects).count(),

@@ -1,9 +1,9 @@
 //! A simulated device: the 2018 tutorial's device program, and what else a
-//! [`Scenario`] makes of it, on any hub, also the real one.
+//! its [`Rules`] make of it, on any hub, also the real one.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `scenario` | what devices do, in TOML |
+//! | `rules` | what devices do: the rules of a simulated world |
 //! | `firmware` | the firmware, without I/O: inputs in, outputs out |
 //! | `speech` | reported properties in each dialect's words |
 //! | `order` | what a method's payload asks for |
@@ -31,7 +31,7 @@ mod fleet;
 mod notice;
 mod observer;
 mod order;
-mod scenario;
+mod rules;
 mod session;
 mod speech;
 #[cfg(test)]
@@ -53,9 +53,9 @@ pub use firmware::{Firmware, Input, Moment, Output};
 pub use fleet::Fleet;
 pub use notice::Notice;
 pub use observer::Readiness;
-pub use scenario::{
-    Answer, BUILT_IN, Behaviour, DeviceDialect, Failure, FailurePhase, Sayings, Scenario,
-    ScenarioError, Step, UriReport,
+pub use rules::{
+    Answer, Behaviour, Case, DeviceDialect, Failure, FailurePhase, Reboots, Rule, Rules, Sayings,
+    Silence, StartsAs, Step, UriReport, Vanishing,
 };
 pub use speech::WallTime;
 pub use tls::TlsError;
@@ -72,21 +72,21 @@ pub struct Settings {
     pub connection_string: ConnectionString,
     /// Certificates (PEM) to trust beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// What the device does.
-    pub scenario: Arc<Scenario>,
+    /// What the devices of its world do, this one too.
+    pub rules: Arc<Rules>,
     /// How long a token lives; the device comes back with a fresh one when
-    /// 85 % of it have passed.
+    /// 85 % of it have passed. The rules may say otherwise.
     pub token_lifetime: Duration,
 }
 
 impl Settings {
     /// Settings with the system's roots and tokens of an hour.
     #[must_use]
-    pub fn new(connection_string: ConnectionString, scenario: Arc<Scenario>) -> Self {
+    pub fn new(connection_string: ConnectionString, rules: Arc<Rules>) -> Self {
         Self {
             connection_string,
             ca_file: None,
-            scenario,
+            rules,
             token_lifetime: TOKEN_LIFETIME,
         }
     }

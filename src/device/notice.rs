@@ -52,6 +52,8 @@ pub enum Notice {
     },
     /// The scenario has this device never connect.
     StaysAway,
+    /// The scenario has this device vanish: it is never heard of again.
+    Vanished,
     /// The device was told to stop, and has said goodbye.
     Stopped,
 }
@@ -90,6 +92,7 @@ impl fmt::Display for Notice {
                 write!(f, "not connected: {reason}; next try in {seconds:.1} s")
             }
             Self::StaysAway => f.write_str("the scenario has this device never connect"),
+            Self::Vanished => f.write_str("the scenario has this device vanish for good"),
             Self::Stopped => f.write_str("stopped"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -27,8 +28,10 @@ pub(super) enum End {
     Shutdown,
     /// The token runs out soon.
     Renew,
-    /// The scenario restarts the device.
+    /// The rules restart the device.
     Reboot(Duration),
+    /// The rules let the device vanish.
+    Vanished,
     /// It was not made, or broke.
     Trouble(Trouble),
 }
@@ -38,7 +41,7 @@ pub(super) enum End {
 /// ```
 pub(super) struct Session {
     wire: Wire,
-    renew_at: Instant,
+    renew_at: Option<Instant>,
     rid: u32,
     waits_for: Option<Waiting>,
     /// No report before: the hub was too busy.
@@ -65,6 +68,13 @@ enum Happening {
     Incoming(Result<Incoming, LinkError>),
     Within(Within),
     Due,
+}
+
+async fn reached(due: Option<Instant>) {
+    match due {
+        None => std::future::pending().await,
+        Some(due) => sleep_until(due).await,
+    }
 }
 
 impl Session {
@@ -103,6 +113,9 @@ impl Session {
         shutdown: &CancellationToken,
     ) -> Result<End, Trouble> {
         loop {
+            if device.vanished {
+                return Ok(End::Vanished);
+            }
             self.report(device)?;
             if let Some(gone) = self.restarts(device) {
                 return Ok(End::Reboot(gone));
@@ -114,7 +127,7 @@ impl Session {
                 () = shutdown.cancelled() => Happening::Shutdown,
                 incoming = self.wire.next() => Happening::Incoming(incoming),
                 within = device.within() => Happening::Within(within),
-                () = sleep_until(due) => Happening::Due,
+                () = reached(due) => Happening::Due,
             };
             match happening {
                 Happening::Shutdown => return Ok(End::Shutdown),
@@ -129,14 +142,14 @@ impl Session {
         }
     }
 
-    fn due(&self) -> Instant {
-        let others = [
+    fn due(&self) -> Option<Instant> {
+        let all = [
+            self.renew_at,
             self.waits_for.map(|waiting| waiting.until),
             self.quiet_until,
             self.reboot_by,
         ];
-        let others = others.into_iter().flatten();
-        others.fold(self.renew_at, Instant::min)
+        all.into_iter().flatten().min()
     }
 
     fn is_due(&mut self) -> Result<Option<End>, Trouble> {
@@ -147,7 +160,8 @@ impl Session {
         if self.quiet_until.is_some_and(|until| until <= now) {
             self.quiet_until = None;
         }
-        Ok((self.renew_at <= now).then_some(End::Renew))
+        let old = self.renew_at.is_some_and(|at| at <= now);
+        Ok(old.then_some(End::Renew))
     }
 
     /// A restart waits until the hub has taken what was said before it.
@@ -209,7 +223,7 @@ impl Session {
                 let waiting = self.waits_for.filter(|w| rid == w.rid.to_string());
                 match waiting.map(|waiting| waiting.what) {
                     None => Ok(()), // the answer to a request of an earlier connection
-                    Some(Request::Twin) => self.twin(status, device).await,
+                    Some(Request::Twin) => self.twin(status, &publish.payload, device).await,
                     Some(Request::Report) => {
                         self.reported(status, device);
                         Ok(())
@@ -233,12 +247,14 @@ impl Session {
         }
     }
 
-    async fn twin(&mut self, status: u16, device: &mut Device) -> Result<(), Trouble> {
+    async fn twin(&mut self, status: u16, twin: &[u8], device: &mut Device) -> Result<(), Trouble> {
         if status >= 300 {
             return Err(Trouble::Twin(status));
         }
         self.waits_for = None;
-        device.start().await;
+        // A twin that cannot be read has kept nothing.
+        let twin: Value = serde_json::from_slice(twin).unwrap_or_default();
+        device.start(&twin["reported"]).await;
         if device.reports.is_empty() {
             device.observer.ready();
         }

@@ -15,11 +15,11 @@
 //! Percentage, version, and the tutorial's error and URI are otadeck's own, at
 //! the paths where `domain::dialect` looks for them.
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::scenario::{Behaviour, DeviceDialect, FailurePhase, UriReport};
+use super::rules::{Behaviour, DeviceDialect, FailurePhase, UriReport};
 use crate::domain::uri::redacted_text;
 
 /// Characters of one padding property: the longest string that a twin takes.
@@ -47,6 +47,15 @@ impl WallTime {
         Self {
             utc,
             local: zone.to_datetime(utc),
+        }
+    }
+
+    /// The same on a clock that is off by so much.
+    #[must_use]
+    pub fn shifted(self, by: SignedDuration) -> Self {
+        Self {
+            utc: self.utc.saturating_add(by).unwrap_or(self.utc),
+            local: self.local.saturating_add(by),
         }
     }
 
@@ -104,9 +113,15 @@ pub(super) fn patches(behaviour: &Behaviour, news: &News<'_>, time: WallTime) ->
     }
 }
 
-/// The word for a status: the scenario's, else the dialect's.
-fn word(own: Option<&String>, usual: &str) -> Value {
-    Value::String(own.map_or_else(|| usual.to_owned(), Clone::clone))
+/// The word for a status: the scenario's, else the dialect's, in the case that
+/// the device writes.
+fn word(behaviour: &Behaviour, own: Option<&String>, usual: &str) -> Value {
+    let word = own.map_or(usual, String::as_str);
+    Value::String(
+        behaviour
+            .case
+            .map_or_else(|| word.to_owned(), |case| case.of(word)),
+    )
 }
 
 fn shown(behaviour: &Behaviour, usual: UriReport, uri: &str) -> Option<Value> {
@@ -155,8 +170,9 @@ fn says_more(behaviour: &Behaviour) -> bool {
 fn tutorial(behaviour: &Behaviour, news: &News<'_>, time: WallTime) -> Vec<Value> {
     let says = &behaviour.says;
     let now = time.python();
-    let status =
-        |own: Option<&String>, usual| Patch::default().with("firmwareStatus", word(own, usual));
+    let status = |own: Option<&String>, usual| {
+        Patch::default().with("firmwareStatus", word(behaviour, own, usual))
+    };
     let full = |percent: bool| percent.then_some(100);
     let patch = match news {
         News::Start { version } => status(says.idle.as_ref(), "standBy")
@@ -186,7 +202,8 @@ fn tutorial(behaviour: &Behaviour, news: &News<'_>, time: WallTime) -> Vec<Value
 fn iothub_dm(behaviour: &Behaviour, news: &News<'_>, time: WallTime) -> Vec<Value> {
     let says = &behaviour.says;
     let now = time.javascript();
-    let status = |own: Option<&String>, usual| Patch::default().with("status", word(own, usual));
+    let status =
+        |own: Option<&String>, usual| Patch::default().with("status", word(behaviour, own, usual));
     let whole = |update: Patch, version: Option<&str>| {
         let update = Patch::default().with("firmwareUpdate", update.object());
         json!({ "iothubDM": update.maybe("firmwareVersion", version).object() })
@@ -234,7 +251,8 @@ fn iothub_dm(behaviour: &Behaviour, news: &News<'_>, time: WallTime) -> Vec<Valu
 fn java(behaviour: &Behaviour, news: &News<'_>, time: WallTime) -> Vec<Value> {
     let says = &behaviour.says;
     let now = time.java();
-    let status = |own: Option<&String>, usual| Patch::default().with("status", word(own, usual));
+    let status =
+        |own: Option<&String>, usual| Patch::default().with("status", word(behaviour, own, usual));
     let update = match news {
         News::Start { version } => {
             let version = version.map(|v| json!({ "firmwareVersion": v }));

@@ -21,6 +21,7 @@
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
 //! | [`time`] | the hub's time formats |
+//! | [`pattern`], [`span`] | ids with `*`, times and fractions as scenarios write them |
 
 pub mod backoff;
 pub mod clean;
@@ -32,10 +33,12 @@ pub mod gauge;
 pub mod id;
 pub mod method;
 pub mod pace;
+pub mod pattern;
 pub mod phase;
 pub mod problem;
 pub mod profile;
 pub mod redact;
+pub mod span;
 pub mod time;
 pub mod twin;
 pub mod update;

@@ -32,6 +32,7 @@
 //! Tests that need no socket drive [`world::World`] as it is.
 
 mod auth;
+pub mod faults;
 mod listener;
 mod mqtt;
 pub mod packages;
@@ -69,6 +70,7 @@ use world::quota::{Quota, Usage};
 use world::throttle::Throttle;
 use world::{Entropy, World};
 
+pub use faults::Conditions;
 pub use settings::{EmulatorError, Settings};
 pub use store::StoreError;
 pub use tls::TlsError;
@@ -159,8 +161,10 @@ impl Emulator {
         store::write_private(&ca_file, &certificates.ca_pem)
             .map_err(|source| EmulatorError::CaFile(ca_file.clone(), source))?;
         let local = |listener: &TcpListener| listener.local_addr().map_err(EmulatorError::Socket);
+        let names = Names::new(&settings.host_name);
+        let shell = Shell::new(world, store, names, &settings.conditions);
         let emulator = Self {
-            shell: Arc::new(Shell::new(world, store, Names::new(&settings.host_name))),
+            shell: Arc::new(shell),
             host_name: settings.host_name,
             https: local(&https)?,
             mqtt: local(&mqtt)?,
@@ -331,6 +335,13 @@ impl Emulator {
     #[must_use]
     pub fn connected_count(&self) -> usize {
         self.shell.read(|world, _| world.connected_count())
+    }
+
+    /// From now on calls go wrong as the settings' faults say, and their times
+    /// are counted; before, devices arrive undisturbed. What is there now has
+    /// always been there for reads that lag.
+    pub fn begin_faults(&self) {
+        self.shell.begin_faults();
     }
 
     /// Lets a test or a drill look at, or change, the world directly.

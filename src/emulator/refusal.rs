@@ -20,6 +20,9 @@ macro_rules! codes {
         pub enum Code { $($(#[$doc])* $name,)* }
 
         impl Code {
+            /// All of them, by number.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The six digits, for example 404103.
             #[must_use]
             pub fn number(self) -> u32 {
@@ -39,6 +42,8 @@ macro_rules! codes {
 codes! {
     /// The body is no JSON, or not the JSON that was asked for.
     GenericBadRequest = 400_000,
+    /// An api-version that the hub does not know.
+    InvalidProtocolVersion = 400_001,
     /// The call makes no sense to this hub.
     InvalidOperation = 400_003,
     /// A value out of its range, or a query that cannot be read.
@@ -47,37 +52,117 @@ codes! {
     ArgumentNull = 400_005,
     /// An id that cannot be one.
     IotHubFormatError = 400_006,
+    /// A device stands twice in a bulk call.
+    DeviceDefinedMultipleTimes = 400_011,
+    /// The body does not fit the type.
+    DeserializationError = 400_012,
+    /// A bulk call failed in part.
+    BulkRegistryOperationFailure = 400_013,
+    /// The etag is another one.
+    EtagDoesNotMatch = 400_023,
+    /// A newer connection of the same device took its place.
+    ConnectionForcefullyClosedOnNewConnection = 400_027,
+    /// A configuration's target condition cannot be read.
+    InvalidConfigurationTargetCondition = 400_401,
+    /// A configuration's content cannot be read.
+    InvalidConfigurationContent = 400_402,
+    /// Not authorised, without a reason.
+    GenericUnauthorized = 401_000,
+    /// No hub of that name.
+    IotHubNotFound = 401_001,
     /// A bad signature, another hub's token, or a policy without the right.
     IotHubUnauthorizedAccess = 401_002,
     /// No token, one that is none, or an expired one.
     IotHubUnauthorized = 401_003,
-    /// The day's messages are spent.
+    /// The hub is suspended.
+    IotHubSuspended = 403_001,
+    /// The day's messages are used up.
     IotHubQuotaExceeded = 403_002,
+    /// A second import or export job.
+    JobQuotaExceeded = 403_003,
+    /// Fifty messages wait for the device already.
+    DeviceMaximumQueueDepthExceeded = 403_004,
+    /// The tier has no twins or methods.
+    OperationNotAvailableInCurrentTier = 403_010,
+    /// The identity is disabled.
+    DeviceDisabled = 403_012,
+    /// Too many methods are in flight for the device.
+    DeviceMaximumInflightMethodExceeded = 403_800,
     /// No such identity, or a disabled one where a device is needed.
     DeviceNotFound = 404_001,
+    /// No such job.
+    JobNotFound = 404_002,
+    /// No such module.
+    ModuleNotFound = 404_010,
     /// The device is not connected or listens to no methods.
     DeviceNotOnline = 404_103,
     /// The device's connection ended during the call.
     DeviceConnectionClosedRemotely = 404_104,
     /// The caller did not send its body in time.
     RequestTimeout = 408_000,
+    /// No such configuration.
+    ConfigurationNotFound = 404_301,
+    /// A job that can no longer be cancelled.
+    OperationNotAllowedInCurrentState = 405_102,
     /// A create of an identity that exists.
     DeviceAlreadyExists = 409_001,
+    /// Two connections of one device at once.
+    LinkCreationConflict = 409_002,
+    /// A job of that name exists.
+    JobAlreadyExists = 409_104,
+    /// A module of that name exists.
+    ModuleAlreadyExistsOnDevice = 409_301,
+    /// A configuration of that name exists.
+    ConfigurationAlreadyExists = 409_401,
     /// The etag is not the current one, or none was given where one is needed.
     PreconditionFailed = 412_001,
+    /// The lock of a message is lost.
+    DeviceMessageLockLost = 412_002,
+    /// A job's condition cannot be run.
+    JobRunPreconditionFailed = 412_003,
     /// More bytes than the hub takes.
     MessageTooLarge = 413_001,
+    /// More devices than a call takes.
+    TooManyDevices = 413_002,
+    /// More modules than a device may have.
+    TooManyModulesOnDevice = 413_003,
+    /// More configurations than a hub may have.
+    ConfigurationCountLimitExceeded = 413_101,
+    /// Too many requests, without a reason.
+    GenericTooManyRequests = 429_000,
     /// The operation's rate was exceeded for too long.
     ThrottlingException = 429_001,
+    /// Too many requests wait in the queue of the throttled.
+    ThrottleBacklogLimitExceeded = 429_002,
     /// A request waited too long in the queue of the throttled.
     ThrottlingBacklogTimeout = 429_003,
-    /// The emulator itself failed.
+    /// No slot for another job is free.
+    ThrottlingMaxActiveJobCountExceeded = 429_004,
+    /// One device's rate was exceeded.
+    DeviceThrottlingLimitExceeded = 429_005,
+    /// The hub itself failed.
     ServerError = 500_001,
+    /// The hub gave up waiting for a part of its own.
+    GenericTimeout = 500_008,
+    /// The hub's gateway got no sense out of the hub.
+    GenericBadGateway = 502_000,
+    /// The hub is down for now.
+    ServiceUnavailable = 503_001,
+    /// The hub has too much to do.
+    ServerBusy = 503_005,
+    /// The device cannot be reached.
+    DeviceUnavailable = 503_102,
     /// The device did not answer a method in time.
     GatewayTimeout = 504_101,
 }
 
 impl Code {
+    /// The code of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
     /// The HTTP status that goes with it.
     #[must_use]
     pub fn http(self) -> u16 {
@@ -215,5 +300,9 @@ mod tests {
         assert_eq!(Code::GatewayTimeout.http(), 504);
         assert_eq!(Code::DeviceNotOnline.http(), 404);
         assert_eq!(Code::DeviceNotOnline.name(), "DeviceNotOnline");
+        for code in Code::ALL {
+            assert_eq!(Code::named(code.name()), Some(*code));
+            assert!((400..=504).contains(&code.http()), "{code:?}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use super::faults::Conditions;
 use super::store::{StoreError, private_folder};
 use super::tls::TlsError;
 use crate::domain::id::InvalidDeviceId;
@@ -13,7 +14,7 @@ use crate::domain::profile::Tier;
 
 /// What an emulator is started with. The default listens on free ports of
 /// loopback and keeps nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Where the service API listens; port 0 takes a free one.
     pub https: SocketAddr,
@@ -30,6 +31,8 @@ pub struct Settings {
     pub tier: Option<(Tier, u32)>,
     /// At least so many of the day's messages count as spent already.
     pub spent: u64,
+    /// What is wrong with the hub, on purpose.
+    pub conditions: Conditions,
     /// Allows addresses that are not loopback.
     pub listen_anywhere: bool,
 }
@@ -45,6 +48,7 @@ impl Default for Settings {
             state: None,
             tier: None,
             spent: 0,
+            conditions: Conditions::default(),
             listen_anywhere: false,
         }
     }

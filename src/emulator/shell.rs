@@ -14,14 +14,19 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{self, DeviceClaim, Names};
+use super::faults::{Conditions, Faults, Tokens};
+use super::policy::Right;
+use super::query::Page;
 use super::refusal::{Code, Refusal};
 use super::store::Store;
 use super::world::method::{CallId, MethodRequest};
+use super::world::past::Past;
 use super::world::session::{Hello, LinkId, Welcome};
 use super::world::{Output, World};
 use crate::domain::id::DeviceId;
@@ -41,10 +46,20 @@ pub(super) struct Shell {
     state: Mutex<State>,
     sooner: Notify,
     pub(super) names: Names,
+    /// What goes wrong on purpose.
+    pub(super) faults: Faults,
+    /// How far this hub's clock is off.
+    skew: SignedDuration,
+    index_lag: Duration,
+    twin_lag: Duration,
 }
 
 struct State {
     world: World,
+    /// The world as it was, when reads lag.
+    past: Option<Past>,
+    device_tokens: Tokens,
+    service_tokens: Tokens,
     store: Option<Store>,
     callers: HashMap<CallId, oneshot::Sender<Ending>>,
     /// Boxed: a channel sets aside room for dozens of messages at once.
@@ -54,13 +69,23 @@ struct State {
 }
 
 impl Shell {
-    pub(super) fn new(mut world: World, store: Option<Store>, names: Names) -> Self {
-        if store.is_some() {
+    pub(super) fn new(
+        mut world: World,
+        store: Option<Store>,
+        names: Names,
+        conditions: &Conditions,
+    ) -> Self {
+        let lag = conditions.index_lag.max(conditions.twin_lag);
+        let past = (!lag.is_zero()).then(|| Past::of(&world, lag));
+        if store.is_some() || past.is_some() {
             world.track_changes();
         }
         Self {
             state: Mutex::new(State {
                 world,
+                past,
+                device_tokens: Tokens::new(conditions.device_token_life),
+                service_tokens: Tokens::new(conditions.service_token_life),
                 store,
                 callers: HashMap::new(),
                 links: HashMap::new(),
@@ -68,12 +93,74 @@ impl Shell {
             }),
             sooner: Notify::new(),
             names,
+            faults: Faults::new(conditions),
+            skew: conditions.clock,
+            index_lag: conditions.index_lag,
+            twin_lag: conditions.twin_lag,
+        }
+    }
+
+    /// What this hub's clock says.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        now.checked_add(self.skew).unwrap_or(now)
+    }
+
+    /// From now on things go wrong.
+    pub(super) fn begin_faults(&self) {
+        let state = &mut *self.lock();
+        if state.past.is_some() {
+            state.past = Some(Past::of(&state.world, self.index_lag.max(self.twin_lag)));
+        }
+        self.faults.begin();
+    }
+
+    /// Is the hub's clock another than this machine's?
+    pub(super) fn is_off(&self) -> bool {
+        !self.skew.is_zero()
+    }
+
+    /// May the caller with this `Authorization` header use `right` on `path`?
+    pub(super) fn authorise(
+        &self,
+        header: Option<&str>,
+        right: Right,
+        path: &[&str],
+    ) -> Result<(), Refusal> {
+        let now = self.now();
+        let state = &mut *self.lock();
+        auth::service(&state.world, &self.names, header, right, path, now)?;
+        let token = header.unwrap_or_default().as_bytes();
+        match state.service_tokens.end(token, Timestamp::MAX, now) <= now {
+            true => Err(super::faults::refusal(Code::IotHubUnauthorized, None)),
+            false => Ok(()),
+        }
+    }
+
+    /// A twin as the service sees it.
+    pub(super) fn twin(&self, id: &DeviceId) -> Result<Value, Refusal> {
+        let state = self.lock();
+        match state.past.as_ref().filter(|_| !self.twin_lag.is_zero()) {
+            Some(past) => past.twin(id, self.twin_lag, self.now()),
+            None => state.world.twin(id),
+        }
+    }
+
+    /// A page of a query: text, page size, continuation.
+    pub(super) fn query(
+        &self,
+        asked: (&str, Option<usize>, Option<&str>),
+    ) -> Result<Page, Refusal> {
+        let state = self.lock();
+        match state.past.as_ref().filter(|_| !self.index_lag.is_zero()) {
+            Some(past) => past.query(asked, self.index_lag, self.now()),
+            None => state.world.query(asked.0, asked.1, asked.2),
         }
     }
 
     /// Looks at the world.
     pub(super) fn read<T>(&self, look: impl FnOnce(&World, Timestamp) -> T) -> T {
-        look(&self.lock().world, Timestamp::now())
+        look(&self.lock().world, self.now())
     }
 
     /// Changes the world; what changed is kept before this returns.
@@ -82,16 +169,16 @@ impl Shell {
         change: impl FnOnce(&mut World, Timestamp) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut state = self.lock();
-        let result = change(&mut state.world, Timestamp::now());
-        state.settle(&self.sooner, Nature::Wish)?;
+        let result = change(&mut state.world, self.now());
+        state.settle(&self.sooner, self.now(), Nature::Wish)?;
         result
     }
 
     /// Takes in what has happened, whoever likes it or not.
     pub(super) fn take<T>(&self, fact: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let mut state = self.lock();
-        let result = fact(&mut state.world, Timestamp::now());
-        state.settle_fact(&self.sooner);
+        let result = fact(&mut state.world, self.now());
+        state.settle_fact(&self.sooner, self.now());
         result
     }
 
@@ -99,10 +186,10 @@ impl Shell {
     pub(super) async fn call(&self, id: &DeviceId, request: MethodRequest) -> Ending {
         let ending = {
             let mut state = self.lock();
-            let call = state.world.begin_method(id, request, Timestamp::now())?;
+            let call = state.world.begin_method(id, request, self.now())?;
             let (caller, ending) = oneshot::channel();
             state.callers.insert(call, caller);
-            if let Err(refusal) = state.settle(&self.sooner, Nature::Wish) {
+            if let Err(refusal) = state.settle(&self.sooner, self.now(), Nature::Wish) {
                 state.callers.remove(&call);
                 return Err(refusal);
             }
@@ -121,9 +208,13 @@ impl Shell {
         clean: bool,
     ) -> Result<(Welcome, mpsc::Receiver<Box<Output>>), Denied> {
         let mut state = self.lock();
-        let now = Timestamp::now();
+        let now = self.now();
         let ends = auth::device(&state.world, &self.names, &claim, password, now)
             .ok_or(Denied::NotAuthorized)?;
+        let ends = state.device_tokens.end(password, ends, now);
+        if ends <= now {
+            return Err(Denied::NotAuthorized);
+        }
         let hello = Hello {
             clean,
             model_id: claim.model_id,
@@ -134,7 +225,7 @@ impl Shell {
         let (sender, receiver) = mpsc::channel(QUEUE);
         state.links.insert(welcome.link, sender);
         // Not kept is not connected: the device may try again.
-        if state.settle(&self.sooner, Nature::Wish).is_err() {
+        if state.settle(&self.sooner, now, Nature::Wish).is_err() {
             state.links.remove(&welcome.link);
             return Err(Denied::Unavailable);
         }
@@ -145,8 +236,8 @@ impl Shell {
     pub(super) fn disconnect(&self, link: LinkId) {
         let mut state = self.lock();
         state.links.remove(&link);
-        state.world.disconnect(link, Timestamp::now());
-        state.settle_fact(&self.sooner);
+        state.world.disconnect(link, self.now());
+        state.settle_fact(&self.sooner, self.now());
     }
 
     /// Wakes whatever is due, until `end`.
@@ -154,9 +245,9 @@ impl Shell {
         loop {
             let wait = {
                 let mut state = self.lock();
-                let now = Timestamp::now();
+                let now = self.now();
                 state.world.tick(now);
-                state.settle_fact(&self.sooner);
+                state.settle_fact(&self.sooner, now);
                 state.keep_ledger();
                 state.armed = state.world.next_due();
                 state
@@ -174,6 +265,7 @@ impl Shell {
 
     /// Lets every waiting caller and link go.
     pub(super) fn shut(&self) {
+        self.faults.end();
         let mut state = self.lock();
         state.callers.clear();
         state.links.clear();
@@ -213,8 +305,8 @@ impl State {
     /// Keeps what changed, sends the outputs, and wakes the clock if something
     /// is due sooner than it knows. What cannot be kept is taken back, unless
     /// it is a fact.
-    fn settle(&mut self, sooner: &Notify, nature: Nature) -> Result<(), Refusal> {
-        let kept = self.keep();
+    fn settle(&mut self, sooner: &Notify, now: Timestamp, nature: Nature) -> Result<(), Refusal> {
+        let kept = self.keep(now);
         match (&kept, nature) {
             // Facts of earlier may go on waiting.
             (None, _) => self.world.changes_must_wait(),
@@ -233,24 +325,32 @@ impl State {
         kept.unwrap_or(Ok(()))
     }
 
-    fn settle_fact(&mut self, sooner: &Notify) {
-        if let Err(refusal) = self.settle(sooner, Nature::Fact) {
+    fn settle_fact(&mut self, sooner: &Notify, now: Timestamp) {
+        if let Err(refusal) = self.settle(sooner, now, Nature::Fact) {
             tracing::warn!(%refusal.message, "a fact waits to be kept");
         }
     }
 
-    /// Commits what changed; `None` when there is nothing to commit.
-    fn keep(&mut self) -> Option<Result<(), Refusal>> {
-        let store = self.store.as_mut()?;
+    /// Commits what changed, and notes it for reads that lag; `None` when nothing
+    /// changed.
+    fn keep(&mut self, now: Timestamp) -> Option<Result<(), Refusal>> {
         if !self.world.has_fresh_changes() {
             return None;
         }
-        let kept = store.commit(&self.world.changes(), self.world.ledger());
-        Some(kept.map_err(|error| {
+        let changes = self.world.changes();
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.commit(&changes, self.world.ledger())
+        {
             tracing::error!(%error, "a change was not kept");
             let text = "The hub could not keep the change, so nothing was changed.";
-            Refusal::new(Code::ServerError, text)
-        }))
+            return Some(Err(Refusal::new(Code::ServerError, text)));
+        }
+        if let Some(past) = &mut self.past {
+            for (id, device) in changes {
+                past.note(id, device, now);
+            }
+        }
+        Some(Ok(()))
     }
 
     /// Keeps the hub's own numbers, when they are others than the kept ones. Reads

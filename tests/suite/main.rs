@@ -15,5 +15,6 @@ mod processes;
 mod recordings;
 mod rooms;
 mod shell;
+mod stories;
 mod support;
 mod terminal;

@@ -532,6 +532,62 @@ fn the_inventory() {
 }
 
 #[test]
+fn the_scenarios_are_listed_with_what_they_teach() {
+    let ended = Home::new().run(&["emulator", "--scenarios"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for (name, text) in otadeck::scenario::BUILT_IN {
+        let story = otadeck::scenario::Scenario::parse(text).unwrap();
+        let row = format!(
+            "{name:<14} {}\n{:<14} {}\n",
+            story.description, "", story.lesson
+        );
+        assert!(ended.stdout.contains(&row), "{row}");
+    }
+    let ended = Home::new().run(&["emulator", "--scenario", "throtled"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(
+        ended.stderr.contains("did you mean \"throttled\"?"),
+        "{ended:?}"
+    );
+    let ended = Home::new().run(&["emulator", "--index-lag", "1h"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("ten minutes at most"), "{ended:?}");
+}
+
+/// A file's faults reach the wire, and its devices: the first order is answered
+/// 503 though the device began, and its twin tells.
+#[test]
+fn a_scenario_of_ones_own_has_the_hub_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let text = r#"
+        description = "an order's answer is lost"
+        [hub]
+        clock = "+10m"
+        [[fault]]
+        route = "method"
+        answer = "ServiceUnavailable"
+        runs = true
+        [defaults]
+        firmware = "1.4.2"
+        waiting = "500ms"
+        downloading = "500ms"
+        applying = "500ms"
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let emulator = Emulator::start(&["--devices", "1", "--scenario", file]);
+    let ended = update(&Home::on(&emulator), &["sim-0001", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let events = ended.events();
+    let state = |state: &str| {
+        let mut all = events.iter();
+        all.any(|e| e["event"] == "update.state" && e["state"] == state)
+    };
+    assert!(state("unknown") && state("back"), "{ended:?}");
+}
+
+#[test]
 fn a_signal_ends_it_though_nobody_reads_its_output() {
     let emulator = Emulator::start(&["--devices", "1"]);
     let home = Home::on(&emulator);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms that it may name. `cli` may name all.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("domain", &[]),
     ("hub", &["domain"]),
     ("journal", &["domain"]),
@@ -15,6 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("mqtt", &[]),
     ("emulator", &["domain", "mqtt"]),
     ("device", &["domain", "mqtt"]),
+    ("scenario", &["domain", "emulator", "device"]),
 ];
 
 /// All that the engine may name of the hub: the trait and what it speaks of,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use otadeck::device::{Firmware, Input, Moment, Output, Scenario, WallTime};
+use otadeck::device::{Firmware, Input, Moment, Output, WallTime};
 use otadeck::domain::dialect::Dialects;
 use otadeck::domain::event::{Command, Event, InventoryState, Start, What};
 use otadeck::domain::id::DeviceId;
@@ -18,6 +18,7 @@ use otadeck::emulator::world::{World, seeded_entropy};
 use otadeck::engine::{Batch, Settings, Subscription, spawn};
 use otadeck::hub::{Grant, HubError, Page, Permit, Query, Service, wire};
 use otadeck::journal::Journal;
+use otadeck::scenario::Scenario;
 use tokio::time::Instant;
 
 use super::support::{id, profile};
@@ -32,14 +33,14 @@ struct Pure {
 
 impl Pure {
     fn new(devices: usize, scenario: &str) -> Arc<Self> {
-        let scenario = Scenario::load(scenario).unwrap();
+        let rules = Scenario::load(scenario).unwrap().rules();
         let (began, wall) = (Instant::now(), Timestamp::now());
         let mut world = World::new(seeded_entropy(7));
         let mut firmwares = BTreeMap::new();
         for n in 0..devices {
             let device = id(&format!("d{n:04}"));
             world.ensure_identity(&device, wall);
-            let mut firmware = Firmware::new(scenario.behaviour(device.as_str()), "hub.test");
+            let mut firmware = Firmware::new(rules.behaviour(device.as_str()), "hub.test");
             let outputs = firmware.step(Input::Started, moment(wall, Duration::ZERO));
             report(&mut world, &device, outputs, wall);
             firmwares.insert(device, firmware);

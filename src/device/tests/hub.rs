@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::super::{ConnectionString, Scenario, Settings};
+use super::super::{ConnectionString, Rules, Settings};
 use crate::mqtt::{Connect, Incoming, Limits, LinkError, Publish, Qos, ReturnCode, ServerLink};
 
 pub(super) struct Hub {
@@ -48,12 +48,12 @@ impl Hub {
         }
     }
 
-    pub(super) fn settings(&self, device_id: &str, scenario: Arc<Scenario>) -> Settings {
+    pub(super) fn settings(&self, device_id: &str, rules: Arc<Rules>) -> Settings {
         let port = self.listener.local_addr().unwrap().port();
         let text = format!("HostName=localhost:{port};DeviceId={device_id};SharedAccessKey=AAAA");
         Settings {
             ca_file: Some(self.ca_file.path().to_owned()),
-            ..Settings::new(ConnectionString::parse(&text).unwrap(), scenario)
+            ..Settings::new(ConnectionString::parse(&text).unwrap(), rules)
         }
     }
 
@@ -89,6 +89,11 @@ pub(super) struct Peer {
 impl Peer {
     /// CONNACK, SUBACK, and the answer to the request for the twin.
     pub(super) async fn welcome(&mut self) {
+        self.welcome_with(r#"{"$version":1}"#).await;
+    }
+
+    /// The same with these reported properties in the twin.
+    pub(super) async fn welcome_with(&mut self, reported: &str) {
         self.link.accept(false).unwrap();
         let Incoming::Subscribe { id, filters } = self.link.next().await.unwrap() else {
             panic!("no SUBSCRIBE");
@@ -100,7 +105,7 @@ impl Peer {
         let rid = get.topic.strip_prefix("$iothub/twin/GET/?$rid=").unwrap();
         self.send(
             &format!("$iothub/twin/res/200/?$rid={rid}"),
-            r#"{"desired":{"$version":1},"reported":{"$version":1}}"#,
+            &format!(r#"{{"desired":{{"$version":1}},"reported":{reported}}}"#),
         );
     }
 

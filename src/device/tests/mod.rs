@@ -15,12 +15,19 @@ use hub::Hub;
 /// What takes no time in these tests takes so long.
 const SHORT: &str = "20ms";
 
-fn scenario(more: &str) -> Arc<Scenario> {
+fn scenario(more: &str) -> Arc<Rules> {
+    #[derive(serde::Deserialize)]
+    struct World {
+        defaults: Rule,
+        #[serde(default)]
+        device: Vec<Rule>,
+    }
     let text = format!(
-        "description = \"test\"\n[defaults]\nwaiting = \"{SHORT}\"\ndownloading = \"{SHORT}\"\n\
+        "[defaults]\nwaiting = \"{SHORT}\"\ndownloading = \"{SHORT}\"\n\
          downloaded = \"{SHORT}\"\napplying = \"{SHORT}\"\n{more}"
     );
-    Arc::new(Scenario::parse(&text).unwrap())
+    let world: World = toml::from_str(&text).unwrap();
+    Arc::new(Rules::new(world.defaults, world.device))
 }
 
 struct Running {
@@ -328,6 +335,79 @@ async fn a_silent_device_does_not_answer_and_one_that_stays_away_does_not_come()
 
     let mut device = Running::start(hub.settings("dev02", scenario("connects = false")));
     assert_eq!(device.told(|_| true).await, Notice::StaysAway);
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_vanishes_without_a_goodbye_and_stays_away() {
+    let hub = Hub::new().await;
+    let mut device = Running::start(hub.settings("dev01", scenario("vanishes = \"applying\"")));
+    let (mut peer, _) = hub.accept().await;
+    peer.welcome().await;
+    peer.report().await;
+    peer.call("firmwareUpdate", &order("test.com")).await;
+    assert!(
+        !matches!(peer.end().await, LinkError::Disconnected),
+        "it said goodbye"
+    );
+    assert_eq!(
+        device.told(|n| matches!(n, Notice::Vanished)).await,
+        Notice::Vanished
+    );
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_resends_says_everything_again_on_each_connection() {
+    let hub = Hub::new().await;
+    let rules = scenario("resends = true\nstarts_as = \"completed\"\nfirmware = \"1.0.0\"");
+    let device = Running::start(hub.settings("dev01", rules));
+    let (mut peer, _) = hub.accept().await;
+    peer.welcome().await;
+    let start = peer.report().await;
+    assert_eq!(start["firmwareStatus"], "completed");
+    drop(peer);
+    for _ in 0..2 {
+        let (mut peer, _) = hub.accept().await;
+        peer.welcome().await;
+        assert_eq!(peer.report().await, start);
+    }
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_never_renews_comes_back_with_the_same_token() {
+    let hub = Hub::new().await;
+    let device = Running::start(hub.settings("dev01", scenario("token = \"2s\"\nrenews = false")));
+    let mut passwords = Vec::new();
+    for _ in 0..2 {
+        let (mut peer, connect) = hub.accept().await;
+        passwords.push(connect.password.unwrap());
+        peer.welcome().await;
+    }
+    assert_eq!(passwords[0], passwords[1]);
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn the_rules_of_a_device_set_the_life_of_its_tokens() {
+    let hub = Hub::new().await;
+    let device = Running::start(hub.settings("dev01", scenario("token = \"2s\"")));
+    let (mut first, _) = hub.accept().await;
+    first.welcome().await;
+    // It leaves by itself, to come back with a fresh one.
+    assert!(matches!(first.end().await, LinkError::Disconnected));
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_goes_on_with_the_version_that_its_twin_holds() {
+    let hub = Hub::new().await;
+    let device = Running::start(hub.settings("dev01", scenario("firmware = \"1.0.0\"")));
+    let (mut peer, _) = hub.accept().await;
+    peer.welcome_with(r#"{"firmwareVersion":"7.0.0","$version":9}"#)
+        .await;
+    assert_eq!(peer.report().await["firmwareVersion"], "7.0.0");
     device.stop().await;
 }
 

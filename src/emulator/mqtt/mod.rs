@@ -18,6 +18,7 @@
 //! Source: "Communicate with an IoT hub using the MQTT protocol" in
 //! `MicrosoftDocs/azure-docs` (`articles/iot/iot-mqtt-connect-to-iot-hub.md`).
 
+mod fault;
 mod topic;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::DeviceClaim;
+use super::faults::Route;
 use super::listener::HANDSHAKE;
 use super::refusal::{Code, Envelope, Refusal};
 use super::shell::{Denied, Shell};
@@ -63,6 +65,9 @@ where
         Ok(Err(_)) => return goodbye(&mut link).await,
         _ => return,
     };
+    if fault::has_connect(&shell, &connect, &mut link, &end).await {
+        return;
+    }
     let mut device = match Guest::admit(&shell, &connect).await {
         Ok(device) => device,
         Err(denied) => {
@@ -124,6 +129,8 @@ enum Over {
     ForeignTopic,
     /// A message that the hub does not take, and cannot answer otherwise.
     Refused(#[expect(dead_code, reason = "shown by Debug")] Code),
+    /// A fault of the settings.
+    Fault,
     /// The link itself.
     Link(LinkError),
 }
@@ -203,11 +210,18 @@ impl<'a> Guest<'a> {
     {
         match incoming {
             Incoming::Subscribe { id, filters } => {
+                let refused = match self.strike(Route::Subscribe) {
+                    None => Some(false),
+                    Some(strike) => self.struck_subscribe(strike).await?,
+                };
+                let Some(refused) = refused else {
+                    return Ok(());
+                };
                 let topics: Vec<_> = filters
                     .iter()
                     .map(|(filter, _)| topic::filter(filter, &self.id))
                     .collect();
-                let kept = self.listen(topics.iter().flatten().copied(), true);
+                let kept = !refused && self.listen(topics.iter().flatten().copied(), true);
                 let granted = topics.iter().zip(&filters);
                 let granted: Vec<_> = granted
                     .map(|(topic, (_, qos))| topic.filter(|_| kept).map(|_| *qos))
@@ -243,7 +257,23 @@ impl<'a> Guest<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match Publication::read(&publish.topic, &self.id).ok_or(Over::ForeignTopic)? {
+        let what = Publication::read(&publish.topic, &self.id).ok_or(Over::ForeignTopic)?;
+        match what.route().and_then(|route| self.strike(route)) {
+            None => self.published(link, what, publish).await,
+            Some(strike) => self.struck(strike, link, what, publish).await,
+        }
+    }
+
+    async fn published<S>(
+        &self,
+        link: &mut ServerLink<S>,
+        what: Publication<'_>,
+        publish: &Publish,
+    ) -> Result<(), Over>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match what {
             Publication::TwinGet(rid) => {
                 let twin = match self.admit_operation(Operation::TwinRead).await {
                     Ok(()) => self.twin(),
@@ -356,7 +386,7 @@ impl<'a> Guest<'a> {
             return Ok(());
         }
         let (status, version, body) = result.unwrap_or_else(|refusal| {
-            let body = refusal.body(Envelope::Bare, uuid::Uuid::new_v4(), jiff::Timestamp::now());
+            let body = refusal.body(Envelope::Bare, uuid::Uuid::new_v4(), self.shell.now());
             (refusal.code.http(), None, body.to_string())
         });
         let topic = topic::twin_answer(status, rid, version);

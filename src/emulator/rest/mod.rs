@@ -10,6 +10,7 @@
 //! come to its end; what does not is cut off.
 
 mod absent;
+mod fault;
 mod reply;
 mod route;
 
@@ -30,8 +31,9 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::auth;
+use super::listener::{Cuttable, Knife};
 use super::packages;
 use super::refusal::{Code, Refusal};
 use super::shell::Shell;
@@ -68,11 +70,12 @@ where
 {
     let begun = Arc::new(Notify::new());
     let first = begun.clone();
+    let (stream, knife) = Cuttable::new(stream);
     let service = service_fn(move |request: Request<Incoming>| {
         first.notify_one();
-        let shell = shell.clone();
+        let (shell, knife) = (shell.clone(), knife.clone());
         async move {
-            let response = handle(shell, request.map(Body::new)).await;
+            let response = handle(&shell, knife, request.map(Body::new)).await;
             Ok::<_, Infallible>(response)
         }
     });
@@ -110,21 +113,40 @@ async fn silence(begun: &Notify) {
     }
 }
 
-async fn handle(shell: Arc<Shell>, request: Request<Body>) -> Response {
-    let id = uuid::Uuid::new_v4();
+async fn handle(shell: &Shell, knife: Knife, request: Request<Body>) -> Response {
+    let id = Uuid::new_v4();
     let (parts, body) = request.into_parts();
-    let call = match Call::read(&parts.method, &parts.uri) {
-        Ok(call) => call,
-        Err(refusal) => return reply::refusal(&refusal, reply::Envelope::Named, id),
+    let mut response = match Call::read(&parts.method, &parts.uri) {
+        Err(refusal) => reply::refusal(&refusal, reply::Envelope::Named, id, shell.now()),
+        Ok(call) => match fault::of(shell, &call, &parts.headers) {
+            None => respond(shell, &call, &parts.headers, body, id).await,
+            Some(strike) => {
+                let fault = fault::Fault { strike, knife, id };
+                fault.play(shell, &call, &parts.headers, body).await
+            }
+        },
     };
+    if shell.is_off() {
+        reply::date(&mut response, shell.now());
+    }
+    response
+}
+
+async fn respond(
+    shell: &Shell,
+    call: &Call,
+    headers: &HeaderMap,
+    body: Body,
+    id: Uuid,
+) -> Response {
     let answer = match &call.target {
         Target::PackageIndex => Ok(Reply::json(packages::index())),
         Target::Package(name) => Ok(package(name)),
-        _ => answer(&shell, &call, &parts.headers, body).await,
+        _ => answer(shell, call, headers, body).await,
     };
     match answer {
         Ok(reply) => reply.into_response(id),
-        Err(refusal) => reply::refusal(&refusal, call.envelope(), id),
+        Err(refusal) => reply::refusal(&refusal, call.envelope(), id, shell.now()),
     }
 }
 
@@ -141,10 +163,7 @@ async fn answer(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Reply, Refusal> {
-    let path = call.path();
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let token = text(headers, header::AUTHORIZATION.as_str());
-    shell.read(|world, now| auth::service(world, &shell.names, token, call.right(), &path, now))?;
+    authorise(shell, call, headers)?;
     let body = whole(body).await?;
     if call.is_billed() {
         shell.read(World::day_allows)?;
@@ -177,6 +196,13 @@ async fn whole(body: Body) -> Result<Bytes, Refusal> {
             "The body is broken off.",
         )),
     }
+}
+
+fn authorise(shell: &Shell, call: &Call, headers: &HeaderMap) -> Result<(), Refusal> {
+    let path = call.path();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let token = text(headers, header::AUTHORIZATION.as_str());
+    shell.authorise(token, call.right(), &path)
 }
 
 /// Holds the call back as the tier's rates demand.
@@ -217,7 +243,7 @@ async fn run_call(
             shell.write(|world, now| world.delete_identity(id, &if_match(), now))?;
             Ok(Reply::Empty)
         }
-        Target::GetTwin(id) => Ok(Reply::json(shell.read(|world, _| world.twin(id))?)),
+        Target::GetTwin(id) => Ok(Reply::json(shell.twin(id)?)),
         Target::PatchTwin(id) => {
             let body = object(body)?;
             let twin = shell.write(|world, now| world.patch_twin(id, &if_match(), &body, now))?;
@@ -257,8 +283,7 @@ fn query(shell: &Shell, headers: &HeaderMap, body: &Bytes) -> Result<Reply, Refu
         ),
     };
     let token = text(headers, "x-ms-continuation").filter(|token| !token.is_empty());
-    let page = shell.read(|world, _| world.query(asked, size, token))?;
-    Ok(Reply::page(page))
+    Ok(Reply::page(shell.query((asked, size, token))?))
 }
 
 /// The body as a JSON object, whatever its content type says.

@@ -101,14 +101,14 @@ const SHA256: HeaderName = HeaderName::from_static("x-package-sha256");
 
 /// A refusal in its envelope. A 401, 429 or spent day is the gateway's and comes
 /// in the plain envelope on every route.
-pub(super) fn refusal(refusal: &Refusal, envelope: Envelope, id: Uuid) -> Response {
+pub(super) fn refusal(refusal: &Refusal, envelope: Envelope, id: Uuid, now: Timestamp) -> Response {
     let status = StatusCode::from_u16(refusal.code.http());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let envelope = match refusal.code.http() {
         401 | 403 | 408 | 429 => Envelope::Named,
         _ => envelope,
     };
-    let body = refusal.body(envelope, id, Timestamp::now()).to_string();
+    let body = refusal.body(envelope, id, now).to_string();
     let mut response = json(status, body, id);
     put(&mut response, ERROR_CODE, refusal.code.name());
     if matches!(
@@ -117,6 +117,25 @@ pub(super) fn refusal(refusal: &Refusal, envelope: Envelope, id: Uuid) -> Respon
     ) {
         put(&mut response, header::CONNECTION, "close");
     }
+    response
+}
+
+/// Sets `Date`, which the server would else take from this machine's clock.
+pub(super) fn date(response: &mut Response, now: Timestamp) {
+    let civil = jiff::tz::Offset::UTC.to_datetime(now);
+    let text = civil.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    put(response, header::DATE, &text);
+}
+
+/// What something before the hub answers: none of the hub's headers.
+pub(super) fn plain(status: u16, body: String) -> Response {
+    let kind = match body.trim_start().starts_with('<') {
+        true => "text/html",
+        false => "text/plain; charset=utf-8",
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    put(&mut response, header::CONTENT_TYPE, kind);
     response
 }
 

@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use super::absent;
 use super::reply::Envelope;
 use crate::domain::id::DeviceId;
+use crate::emulator::faults::Route;
 use crate::emulator::policy::Right;
 use crate::emulator::refusal::{Code, Refusal};
 use crate::emulator::world::throttle::Operation;
@@ -141,6 +142,32 @@ impl Call {
         match self.target {
             Target::PatchTwin(_) | Target::PutTwin(_) => Some(asked),
             Target::GetTwin(_) | Target::Query => Some(answered),
+            _ => None,
+        }
+    }
+
+    /// What faults know it as.
+    pub(super) fn route(&self) -> Route {
+        match self.target {
+            Target::GetTwin(_) => Route::TwinRead,
+            Target::PatchTwin(_) | Target::PutTwin(_) => Route::TwinWrite,
+            Target::Method(_) => Route::Method,
+            Target::Query => Route::Query,
+            Target::Package(_) | Target::PackageIndex => Route::Package,
+            _ => Route::Registry,
+        }
+    }
+
+    /// The device that it is about.
+    pub(super) fn device(&self) -> Option<&DeviceId> {
+        match &self.target {
+            Target::GetIdentity(id)
+            | Target::PutIdentity(id)
+            | Target::DeleteIdentity(id)
+            | Target::GetTwin(id)
+            | Target::PatchTwin(id)
+            | Target::PutTwin(id)
+            | Target::Method(id) => Some(id),
             _ => None,
         }
     }

@@ -15,6 +15,18 @@ impl Bench {
         text: &str,
         change: impl FnOnce(&mut Connect),
     ) -> (Device, ReturnCode, bool) {
+        let mut link = self.knocks(text, change).await;
+        match link.next().await.unwrap() {
+            Incoming::ConnectAck {
+                code,
+                session_present,
+            } => (link, code, session_present),
+            other => panic!("a CONNACK was expected: {other:?}"),
+        }
+    }
+
+    /// The same, before the hub has answered.
+    pub(super) async fn knocks(&self, text: &str, change: impl FnOnce(&mut Connect)) -> Device {
         let (host, id) = (field(text, "HostName"), field(text, "DeviceId"));
         let key = field(text, "SharedAccessKey");
         let token = sign(&format!("{host}/devices/{id}"), &key, in_an_hour(), None).unwrap();
@@ -27,13 +39,7 @@ impl Bench {
         change(&mut connect);
         let mut link = ClientLink::client(self.tls().await, Limits::default());
         link.connect(&connect).unwrap();
-        match link.next().await.unwrap() {
-            Incoming::ConnectAck {
-                code,
-                session_present,
-            } => (link, code, session_present),
-            other => panic!("a CONNACK was expected: {other:?}"),
-        }
+        link
     }
 
     pub(super) async fn connect(&self, text: &str, filters: &[&str]) -> Device {

@@ -4,6 +4,7 @@
 //! recordings.
 
 mod devices;
+mod faults;
 mod fuzz;
 mod kept;
 mod links;

@@ -22,6 +22,7 @@ pub mod event;
 pub mod identity;
 mod limits;
 pub mod method;
+pub mod past;
 pub mod quota;
 mod registry;
 mod row;
