@@ -43,6 +43,31 @@ fn the_main_job_at_40x12() {
     main_job(12, 40);
 }
 
+/// The order's answer is cut off by the demo's hub, the device began, and the
+/// console finds that out by itself.
+#[test]
+fn the_demo_plays_a_story() {
+    let home = Home::new();
+    let mut terminal = Terminal::start(&home, &["demo", "--scenario", "lost-answer"], 24, 80);
+    terminal.shows("sim-0004");
+    terminal
+        .press("\x1b[B")
+        .press("\x1b[B")
+        .press("\x1b[B")
+        .press("\r");
+    terminal.shows("ackage");
+    terminal.press(URI);
+    terminal.shows("fw-1.5.0.bin");
+    terminal.press("\r");
+    terminal.shows("firmwareUpdate");
+    terminal.press("y");
+    terminal.shows("unknown");
+    let screen = terminal.shows("completed: ");
+    assert!(screen.contains("sim-0004"), "{screen}");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+}
+
 #[test]
 fn the_devices_are_listed_soon() {
     let began = std::time::Instant::now();
