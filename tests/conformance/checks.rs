@@ -279,7 +279,8 @@ pub fn links(sdk: Sdk) -> Expected {
     ];
     if sdk == Sdk::Python {
         // Node's SDKs ping each three minutes and cannot be told otherwise.
-        all.push(("a quiet device", json!({"lost": false})));
+        let quiet = json!({"lost": false, "connected": "Connected"});
+        all.push(("a quiet device", quiet));
     }
     all
 }

@@ -87,7 +87,7 @@ run(async () => {
     const id = 'cell-0003';
     const text = settings.devices[id];
     const device = new Device(
-      Client.fromSharedAccessSignature(token(text, 3), Mqtt), { retry: false });
+      Client.fromSharedAccessSignature(token(text, 7), Mqtt), { retry: false });
     await ready(device, id);
     const saw = { before: await works(device, id, 'before'), lost: await device.isLost() };
     saw.ended = await refused(() => device.open());
@@ -100,10 +100,10 @@ run(async () => {
   });
 
   await check('a token that is renewed', async () => {
-    // The SDK renews so many seconds before the end, so here after two seconds.
+    // The SDK renews so many seconds before the end, so here after six seconds.
     const id = 'cell-0004';
     const before = await ask('connections');
-    const provider = SharedAccessKeyAuthenticationProvider.fromConnectionString(settings.devices[id], 12, 10);
+    const provider = SharedAccessKeyAuthenticationProvider.fromConnectionString(settings.devices[id], 16, 10);
     const device = new Device(Client.fromAuthenticationProvider(provider, Mqtt));
     await ready(device, id);
     const saw = [await works(device, id, 'before')];
