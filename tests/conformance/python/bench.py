@@ -16,6 +16,7 @@ import traceback
 import urllib.parse
 
 from azure.iot.device import IoTHubDeviceClient
+from azure.iot.device.exceptions import ClientError
 from msrest.exceptions import HttpOperationError
 
 PATIENCE = 20
@@ -67,6 +68,20 @@ def until(what, wanted):
         if time.monotonic() > end:
             raise TimeoutError("no " + what)
         time.sleep(0.02)
+
+
+def soon(act):
+    """Does something that may fail for a moment: after a refused connection the
+    SDK still hears of its end, and takes it for the next one's."""
+
+    def attempt():
+        try:
+            act()
+            return True
+        except ClientError:
+            return False
+
+    until("success of what failed", attempt)
 
 
 def refused(act):

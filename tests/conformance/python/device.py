@@ -7,7 +7,8 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 
 from bench import (
-    Device, WRONG_KEY, ask, check, devices, end, refused, settings, until, versions, with_key)
+    Device, WRONG_KEY, ask, check, devices, end, refused, settings, soon, until, versions,
+    with_key)
 
 hub = IoTHubRegistryManager.from_connection_string(settings["owner"])
 ID = "cell-0001"
@@ -197,7 +198,7 @@ def _():
     saw = {"lost": device.is_lost(), "method": refused(lambda: invoke("echo", 1)),
            "connect": refused(device.client.connect)}
     put("enabled")
-    device.client.connect()
+    soon(device.client.connect)
     return {**saw, "enabled again": state()}
 
 

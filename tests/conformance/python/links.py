@@ -5,7 +5,7 @@ import time
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 
-from bench import Device, ask, check, devices, end, refused, settings, token, until, versions
+from bench import Device, ask, check, devices, end, refused, settings, soon, token, until, versions
 
 hub = IoTHubRegistryManager.from_connection_string(settings["owner"])
 
@@ -96,8 +96,8 @@ def _():
     device.listen(echo)
     saw = {"before": works(device, "cell-0003", "before"), "lost": device.is_lost(),
            "ended": refused(device.client.connect)}
-    device.client.update_sastoken(token(text, 600))
-    device.client.connect()
+    soon(lambda: device.client.update_sastoken(token(text, 600)))
+    soon(device.client.connect)
     saw["fresh"] = works(device, "cell-0003", "after")
     device.close()
     return saw
