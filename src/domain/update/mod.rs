@@ -1,0 +1,279 @@
+//! The life of one update: evidence in, events out.
+//!
+//! ```text
+//!               Recorded          Invoked             200, status < 400
+//!  intended ───────────► invoked ─────────┬──────────────────────────► watched
+//!     │                     │             │ 404104, 408, 5xx, cut            │
+//!     │                     │             └──► watched, unknown ─────────────┤
+//!     │                     │ nothing delivered, tries spent                 │ evidence
+//!     │                     └──► notDelivered     status ≥ 400: rejected     ▼
+//!     └──── givenUp (at any time)                            completed │ failed
+//!
+//!  while open: stalled, unknown, unconfirmed ◄──► back
+//! ```
+//!
+//! An [`Update`] is the fold of its events ([`Update::intended`],
+//! [`Update::apply`]), so the same value comes from the journal, from NDJSON and
+//! from the engine. What to say next is decided by pure functions of it and of
+//! what was just seen ([`Update::observe`], [`Update::answered`],
+//! [`Update::overdue`]); they change nothing.
+//!
+//! # What a verdict rests on
+//!
+//! Reported properties merge, so an old `completed` stands in the twin until the
+//! device overwrites it; and devices re-send old state when they reconnect,
+//! which stamps it anew. Hence:
+//!
+//! * Only what the hub stamped after the last write that the baseline knew is
+//!   believed. Only the hub's clock counts, never the device's nor ours.
+//! * An end (done or failed) whose status the baseline already held needs a
+//!   second sign stamped after the baseline that the baseline did not hold: an
+//!   active phase, another end time, another version, our URI. Without one the
+//!   update is *unconfirmed*.
+
+mod judge;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::event::{Event, Intent, What};
+pub use super::evidence::{Baseline, Evidence, OpenState, Outcome};
+use super::id::{DeviceId, UpdateId};
+use super::method::MethodAnswer;
+use super::phase::Phase;
+use super::problem::Problem;
+
+/// Steps of a timeline that are kept, of a device that reports something new
+/// each time.
+const MAX_STEPS: usize = 256;
+
+/// What the device was seen to report: one step of the timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The common phase.
+    pub phase: Phase,
+    /// The last percentage reported in it.
+    pub percent: Option<f64>,
+    /// When we first saw it.
+    pub since: Timestamp,
+    /// What it rests on, as last seen.
+    pub evidence: Evidence,
+}
+
+/// How an update ended, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// How.
+    pub outcome: Outcome,
+    /// When, by our clock.
+    pub time: Timestamp,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// What it rests on.
+    pub evidence: Option<Evidence>,
+    /// The dialect's own properties at that time.
+    pub reported: Value,
+    /// What to do about it, when the hub or the device refused.
+    pub problem: Option<Problem>,
+}
+
+/// What came of the method call, as far as the update is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delivery {
+    /// The device answered.
+    Answered(MethodAnswer),
+    /// The order surely did not reach the device.
+    NotDelivered(Problem),
+    /// Nobody knows.
+    Unknown(Problem),
+}
+
+/// One update, as its events tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// Its name.
+    pub id: UpdateId,
+    /// The device.
+    pub device: DeviceId,
+    /// What was decided.
+    pub intent: Intent,
+    /// When it was decided.
+    pub intended: Timestamp,
+    /// When the order went out, and how often it was tried.
+    pub invoked: Option<(Timestamp, u32)>,
+    /// When it is tried again, and why it must be.
+    pub retry: Option<(Timestamp, Problem)>,
+    /// What the device answered, and when.
+    pub answer: Option<(Timestamp, MethodAnswer)>,
+    /// What it was seen to report since, oldest first.
+    pub steps: Vec<Step>,
+    /// The dialect's own properties, as last seen.
+    pub reported: Value,
+    /// The doubt, if there is one, and why.
+    pub doubt: Option<(OpenState, String)>,
+    /// When anything last changed, by our clock.
+    pub changed: Timestamp,
+    /// How it ended.
+    pub verdict: Option<Verdict>,
+}
+
+impl Update {
+    /// The update that an `update.intended` or `update.watched` event begins;
+    /// `None` for any other event.
+    #[must_use]
+    pub fn intended(event: &Event) -> Option<Self> {
+        let (What::Intended(intent) | What::Watched(intent)) = &event.what else {
+            return None;
+        };
+        Some(Self {
+            id: event.update_id.clone()?,
+            device: event.device_id.clone()?,
+            intent: (**intent).clone(),
+            intended: event.time,
+            invoked: None,
+            retry: None,
+            answer: None,
+            steps: Vec::new(),
+            reported: Value::Null,
+            doubt: None,
+            changed: event.time,
+            verdict: None,
+        })
+    }
+
+    /// Folds one more event of this update in. What contradicts a verdict
+    /// changes nothing: an outcome is final.
+    pub fn apply(&mut self, event: &Event) {
+        if event.update_id.as_ref() != Some(&self.id) || self.verdict.is_some() {
+            return;
+        }
+        self.changed = event.time;
+        match &event.what {
+            What::Invoked { attempt } => {
+                self.invoked = Some((event.time, *attempt));
+                self.retry = None;
+            }
+            What::Retrying { problem, at } => self.retry = Some((*at, problem.clone())),
+            What::Accepted { status, payload } => {
+                let answer = MethodAnswer {
+                    status: *status,
+                    payload: payload.clone(),
+                };
+                self.answer = Some((event.time, answer));
+            }
+            What::Phase {
+                phase,
+                reported,
+                percent,
+                evidence,
+            } => {
+                self.reported = reported.clone();
+                self.step(event.time, *phase, *percent, evidence);
+            }
+            What::State { state, reason, .. } => {
+                self.doubt = (*state != OpenState::Back).then(|| (*state, reason.clone()));
+            }
+            What::Verdict {
+                outcome,
+                reason,
+                evidence,
+                reported,
+                problem,
+            } => {
+                self.doubt = None;
+                self.retry = None;
+                if !reported.is_null() {
+                    self.reported = reported.clone();
+                }
+                self.verdict = Some(Verdict {
+                    outcome: *outcome,
+                    time: event.time,
+                    reason: reason.clone(),
+                    evidence: evidence.clone(),
+                    reported: reported.clone(),
+                    problem: problem.clone(),
+                });
+            }
+            What::Rebased { baseline } => self.intent.baseline = baseline.clone(),
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, time: Timestamp, phase: Phase, percent: Option<f64>, evidence: &Evidence) {
+        match self.steps.last_mut() {
+            Some(last) if last.phase == phase && last.evidence.value == evidence.value => {
+                last.percent = percent;
+                last.evidence = evidence.clone();
+            }
+            _ => {
+                if self.steps.len() >= MAX_STEPS {
+                    // The first ones tell how it began, the last ones how it is.
+                    self.steps.remove(MAX_STEPS / 4);
+                }
+                self.steps.push(Step {
+                    phase,
+                    percent,
+                    since: time,
+                    evidence: evidence.clone(),
+                });
+            }
+        }
+    }
+
+    /// Has it not ended yet?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.verdict.is_none()
+    }
+
+    /// The last phase seen, or none yet.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.steps.last().map(|step| step.phase)
+    }
+
+    /// One word for where it stands: the outcome, the doubt, or the phase.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        if let Some(verdict) = &self.verdict {
+            return verdict.outcome.name();
+        }
+        if let Some((doubt, _)) = &self.doubt {
+            return doubt.name();
+        }
+        match (self.phase(), &self.answer, &self.retry, &self.invoked) {
+            (Some(phase), ..) => phase.name(),
+            (None, Some(_), ..) => "accepted",
+            (None, None, Some(_), _) => "retrying",
+            (None, None, None, Some(_)) => "invoking",
+            (None, None, None, None) if self.intent.method.is_none() => "watching",
+            (None, None, None, None) => "intended",
+        }
+    }
+
+    /// The verdict as the event that brought it.
+    #[must_use]
+    pub fn verdict_event(&self) -> Option<Event> {
+        let verdict = self.verdict.clone()?;
+        let what = What::Verdict {
+            outcome: verdict.outcome,
+            reason: verdict.reason,
+            evidence: verdict.evidence,
+            reported: verdict.reported,
+            problem: verdict.problem,
+        };
+        Some(Event::update(
+            verdict.time,
+            self.device.clone(),
+            self.id.clone(),
+            what,
+        ))
+    }
+
+    /// The first line about an ended update: its outcome and a colon, then why.
+    #[must_use]
+    pub fn verdict_line(&self) -> Option<String> {
+        let verdict = self.verdict.as_ref()?;
+        Some(format!("{}: {}", verdict.outcome, verdict.reason))
+    }
+}
