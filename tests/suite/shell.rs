@@ -16,7 +16,7 @@ use otadeck::domain::twin::Twin;
 use otadeck::domain::uri::PackageUri;
 use otadeck::emulator::world::{World, seeded_entropy};
 use otadeck::engine::{Batch, Settings, Subscription, spawn};
-use otadeck::hub::{Grant, HubError, Page, Permit, Query, Service, wire};
+use otadeck::hub::{Grant, HubError, Identity, Page, Permit, Query, Service, wire};
 use otadeck::journal::Journal;
 use tokio::time::Instant;
 
@@ -114,6 +114,12 @@ impl Service for Pure {
             skipped: 0,
             continuation: page.continuation,
         })
+    }
+
+    async fn identity(&self, device: &DeviceId) -> Result<Identity, HubError> {
+        let answer = self.state.lock().unwrap().0.identity(device);
+        let answer = answer.map_err(|refusal| HubError::Unreadable(refusal.message))?;
+        wire::identity(answer.body).map_err(HubError::Unreadable)
     }
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {

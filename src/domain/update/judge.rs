@@ -1,7 +1,7 @@
 //! What a read twin, an answer or the time says next of an update. Everything
 //! here is a pure question to an [`Update`]; nothing changes it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::domain::clean;
@@ -10,11 +10,22 @@ use crate::domain::event::What;
 use crate::domain::evidence::{Evidence, OpenState, Outcome, sha256};
 use crate::domain::method::MethodAnswer;
 use crate::domain::phase::Phase;
-use crate::domain::time::spoken;
-use crate::domain::twin::Twin;
+use crate::domain::problem::Problem;
+use crate::domain::time::{spoken, ticks};
+use crate::domain::twin::{Connection, Twin};
 use crate::domain::uri;
 
-use super::{Delivery, Step, Update};
+use super::{Delivery, Sight, Step, Suspicion, Update};
+
+/// What is known of an order whose answer is not, what is not known, and what
+/// can be done.
+const NOBODY_KNOWS: &str = "The order went out at most once and is not sent again by itself. \
+    Whether the device got it is not known: the twin is watched for a sign that it started. \
+    Who knows better gives this update up (x in the console) and starts another";
+
+/// How much younger than the first stamps of its twin an identity may look: the
+/// hub makes both at once, but stamps them one after the other.
+const SAME_BIRTH: SignedDuration = SignedDuration::from_secs(1);
 
 impl Update {
     /// What the answer to the method call means.
@@ -41,14 +52,25 @@ impl Update {
             },
             Delivery::Unknown(problem) => What::State {
                 state: OpenState::Unknown,
-                reason: format!(
-                    "{}. The device may have got the order; it is not sent again. \
-                     Watching for a sign that it started",
-                    problem.line()
-                ),
+                reason: format!("{}. {NOBODY_KNOWS}", problem.line().trim_end_matches('.')),
                 evidence: None,
             },
         }
+    }
+
+    /// What is to be said of an update that an earlier process invoked, or was
+    /// about to, without having seen what came of it; nothing when it did.
+    #[must_use]
+    pub fn orphaned(&self) -> Option<What> {
+        let told = matches!(self.doubt, Some((OpenState::Unknown, _)));
+        let silent = self.answer.is_none() && self.phase().is_none() && !told;
+        (silent && self.is_open() && self.intent.method.is_some()).then(|| What::State {
+            state: OpenState::Unknown,
+            reason: format!(
+                "the process that started this update ended before it knew the answer. {NOBODY_KNOWS}"
+            ),
+            evidence: None,
+        })
     }
 
     /// What a read of the twin says that was not known before. Empty when
@@ -67,7 +89,7 @@ impl Update {
             self.end(&mut news, &reading, evidence, twin);
             return news;
         }
-        if reading.phase == Phase::Idle || !self.differs(&reading, &evidence) {
+        if self.is_idleness(&reading) || !self.differs(&reading, &evidence) {
             return news;
         }
         if self.doubt.is_some() && !repeated {
@@ -81,18 +103,20 @@ impl Update {
         news
     }
 
+    /// Does the device only say that it has not begun? One that falls back to
+    /// idle out of a run says more.
+    fn is_idleness(&self, reading: &Reading) -> bool {
+        reading.phase == Phase::Idle && self.steps.is_empty()
+    }
+
     /// Takes out what was stamped before the order: an earlier run's percentage,
     /// version and error.
     fn forget_the_old(&self, reading: &mut Reading) {
-        let base = &self.intent.baseline;
-        if !base.is_older_than(reading.percent_stamp) {
+        if !self.is_believed(reading.percent_stamp) {
             reading.percent = None;
         }
-        reading.version = reading
-            .version
-            .take()
-            .filter(|v| base.is_older_than(v.stamp));
-        reading.error = reading.error.take().filter(|e| base.is_older_than(e.stamp));
+        reading.version = reading.version.take().filter(|v| self.is_believed(v.stamp));
+        reading.error = reading.error.take().filter(|e| self.is_believed(e.stamp));
     }
 
     /// The device says that it has ended: believe it, or say what is missing.
@@ -102,7 +126,8 @@ impl Update {
             news.push(phase_event(reading, evidence.clone()));
         }
         if let Some(missing) = missing {
-            if !matches!(&self.doubt, Some((OpenState::Unconfirmed, why)) if *why == missing) {
+            let said = |why: &str| why.starts_with(&missing);
+            if !matches!(&self.doubt, Some((OpenState::Unconfirmed, why)) if said(why)) {
                 news.push(What::State {
                     state: OpenState::Unconfirmed,
                     reason: missing,
@@ -144,11 +169,16 @@ impl Update {
                 }
             }
         }
-        if !self.is_the_baselines(Some(value)) || self.second_sign(reading) {
+        let repeated = self.is_the_baselines(Some(value));
+        if (!repeated && self.replaced.is_none()) || self.second_sign(reading) {
             return None;
         }
+        let but = match &self.replaced {
+            Some(_) => "in a twin that is not the one that was ordered",
+            None => "as it did before the order",
+        };
         Some(format!(
-            "the device says {value:?}, as it did before the order; \
+            "the device says {value:?}, {but}; \
              nothing shows that this is the run we started"
         ))
     }
@@ -159,13 +189,15 @@ impl Update {
         let base = &self.intent.baseline;
         let changed = |now: &Option<Stamped>, before: &Option<String>| {
             now.as_ref()
-                .is_some_and(|n| base.is_older_than(n.stamp) && Some(&n.text) != before.as_ref())
+                .is_some_and(|n| self.is_believed(n.stamp) && Some(&n.text) != before.as_ref())
         };
         let active = |step: &Step| {
-            step.phase.is_active() && !self.is_the_baselines(step.evidence.value.as_str())
+            step.phase.is_active()
+                && self.is_believed(step.evidence.hub_time)
+                && (self.replaced.is_some() || !self.is_the_baselines(step.evidence.value.as_str()))
         };
         let our_uri = reading.uri.as_ref().is_some_and(|uri| {
-            base.is_older_than(uri.stamp)
+            self.is_believed(uri.stamp)
                 && Some(sha256(&uri.text)) != base.uri_sha256
                 && Some(uri::redacted_text(&uri.text)) == self.intent.uri
         });
@@ -186,8 +218,14 @@ impl Update {
 
     /// Is the status stamped after the baseline?
     fn is_news(&self, reading: &Reading) -> bool {
-        let base = &self.intent.baseline;
-        reading.value.is_some() && base.is_older_than(reading.stamp)
+        reading.value.is_some() && self.is_believed(reading.stamp)
+    }
+
+    /// Is this stamped after all that was there before: before the order, and
+    /// before the twin that is there now?
+    fn is_believed(&self, stamp: Option<Timestamp>) -> bool {
+        let replaced = self.replaced.as_ref().and_then(|r| r.since);
+        self.intent.baseline.is_older_than(stamp) && replaced.is_none_or(|at| stamp > Some(at))
     }
 
     /// Does the reading say something that the last step did not?
@@ -196,6 +234,7 @@ impl Update {
             last.phase != reading.phase
                 || last.evidence.value != evidence.value
                 || last.percent != reading.percent
+                || self.is_of_another_twin(Some(last))
         })
     }
 
@@ -242,21 +281,243 @@ impl Update {
     }
 
     /// What is to be said when nothing has changed for `deadline`; nothing when
-    /// there is a doubt already, or a retry.
+    /// that was said already, or while an order waits to be tried again.
     #[must_use]
-    pub fn overdue(&self, deadline: SignedDuration) -> Option<What> {
-        if self.verdict.is_some() || self.doubt.is_some() || self.retry.is_some() {
+    pub fn overdue(&self, deadline: SignedDuration, sight: &Sight) -> Option<What> {
+        if self.verdict.is_some() || self.retry.is_some() {
             return None;
         }
-        Some(What::State {
-            state: OpenState::Stalled,
-            reason: format!(
-                "nothing changed for {} since {:?}",
-                spoken(deadline),
-                self.word()
+        let time = spoken(deadline);
+        let (state, reason) = match &self.doubt {
+            None => (OpenState::Stalled, self.stalled(&time, sight)),
+            Some((OpenState::Unknown, _)) if self.steps.is_empty() => (
+                OpenState::Unknown,
+                format!(
+                    "no sign in {time} that {} started: its twin holds nothing newer than the \
+                     order. It is watched on, less often, and not invoked again by itself. Give \
+                     this update up (x in the console), then start another",
+                    self.device
+                ),
             ),
+            Some((OpenState::Unconfirmed, why)) => (
+                OpenState::Unconfirmed,
+                format!(
+                    "{why}. No other sign came in {time}; it is watched on, less often. Look at \
+                     the device itself, then give this update up (x in the console)"
+                ),
+            ),
+            Some(_) => return None,
+        };
+        Some(What::State {
+            state,
+            reason,
             evidence: self.steps.last().map(|step| step.evidence.clone()),
         })
+    }
+
+    fn stalled(&self, time: &str, sight: &Sight) -> String {
+        let away = match sight.connection {
+            Some(Connection::Disconnected) => "; the hub says that the device is not connected",
+            _ => "",
+        };
+        format!(
+            "nothing changed for {time} since {:?}{away}. It is watched on, less often; \
+             give it up with x in the console",
+            self.word()
+        )
+    }
+
+    /// What is to be said of the device's connection, which was `before` at the
+    /// last read: nothing where losing it is part of an update.
+    #[must_use]
+    pub fn connection(&self, before: &Sight, twin: &Twin) -> Option<What> {
+        if self.verdict.is_some() {
+            return None;
+        }
+        let expected = matches!(self.phase(), Some(Phase::Applying | Phase::Rebooting));
+        let lost = before.connection == Some(Connection::Connected)
+            && twin.connection == Connection::Disconnected
+            && !expected;
+        let again = self.disconnected.is_some() && twin.connection == Connection::Connected;
+        (lost || again).then_some(What::Connection {
+            state: twin.connection,
+        })
+    }
+
+    /// What is to be said of a device that the hub does not know any more.
+    #[must_use]
+    pub fn lost(&self, problem: &Problem) -> What {
+        What::State {
+            state: OpenState::Unknown,
+            reason: format!(
+                "{}. What becomes of its update cannot be seen from here. Should the device be \
+                 created again, it is told; else give this update up (x in the console)",
+                problem.line().trim_end_matches('.')
+            ),
+            evidence: None,
+        }
+    }
+
+    /// What comes of a suspicion, now that the registry was asked for the
+    /// device's `generationId`; the error says why it is not known. A device
+    /// that was created again never got the order, and its twin is a new one.
+    #[must_use]
+    pub fn followed_up(
+        &self,
+        suspicion: &Suspicion,
+        twin: &Twin,
+        generation: Result<&str, &str>,
+    ) -> Vec<What> {
+        let device = &self.device;
+        let born = generation.ok().and_then(ticks);
+        let born_later = born.filter(|born| self.is_born_later(*born));
+        let (since, why) = match (generation, born_later, suspicion) {
+            (Ok(_), Some(born), _) => (
+                Some(born),
+                format!("{device} was deleted and created again at {born}, by the hub's clock"),
+            ),
+            (Ok(_), None, Suspicion::EntryChanged) => return Vec::new(),
+            (Ok(_), None, Suspicion::CameBack) => {
+                return vec![What::State {
+                    state: OpenState::Back,
+                    reason: format!("the hub knows {device} again; it is the same device"),
+                    evidence: None,
+                }];
+            }
+            (Ok(_), None, Suspicion::WentBack { from, to }) => (
+                twin.reported.last_updated(),
+                format!(
+                    "the twin of {device} was reset: its reported version went from {from} to \
+                     {to}, though it is the same device"
+                ),
+            ),
+            (Err(cause), ..) => (
+                twin.reported.last_updated(),
+                format!(
+                    "{device} may have been deleted and created again: {}. Its generationId is \
+                     not known: {cause}",
+                    what_was_seen(suspicion)
+                ),
+            ),
+        };
+        let reason = format!(
+            "{why}. What was seen before says nothing any more: from now on an end counts only \
+             with another sign of an update. Give this update up (x in the console) to start \
+             another"
+        );
+        vec![
+            What::Replaced {
+                generation_id: born_later.and(generation.ok()).map(str::to_owned),
+                since,
+                version: twin.reported.version,
+            },
+            What::State {
+                state: OpenState::Unknown,
+                reason,
+                evidence: None,
+            },
+        ]
+    }
+
+    /// Is an identity of that birth another one than the order went to?
+    fn is_born_later(&self, born: Timestamp) -> bool {
+        let base = &self.intent.baseline;
+        match (&self.replaced, base.last_updated) {
+            (Some(replaced), _) if replaced.since.is_some() => Some(born) > replaced.since,
+            (_, Some(floor)) if base.version <= 1 => born > floor + SAME_BIRTH,
+            (_, Some(floor)) => born > floor,
+            // Nothing of the hub's clock is known: ours has to do.
+            (_, None) => born > self.intended,
+        }
+    }
+
+    /// What a twin says after the verdict that does not agree with it. Only
+    /// what a device said to have come to an end can be contradicted by it.
+    #[must_use]
+    pub fn contradiction(&self, then: &Sight, dialect: &Dialect, twin: &Twin) -> Option<What> {
+        let verdict = self.verdict.as_ref()?;
+        let end = verdict.evidence.as_ref()?;
+        if twin.reported.version < end.version {
+            return None;
+        }
+        let reading = dialect.read(&twin.reported);
+        let later = |stamp: Option<Timestamp>| stamp.is_some() && stamp > end.hub_time;
+        let by_status = || self.against_status(verdict.outcome, &reading);
+        let by_version = || self.against_version(verdict.outcome, then, &reading);
+        let status = later(reading.stamp).then(by_status).flatten();
+        let (reason, evidence) = match status {
+            Some(reason) => (reason, self.evidence(dialect, &reading, twin)),
+            None => {
+                let version = reading.version.as_ref().filter(|v| later(v.stamp))?;
+                let [_, path, _] = dialect.inventory_paths();
+                let evidence = Evidence {
+                    property: path.to_string(),
+                    value: Value::String(version.text.clone()),
+                    version: twin.reported.version,
+                    hub_time: version.stamp,
+                };
+                (by_version()?, evidence)
+            }
+        };
+        let told = self.contradicted.as_ref().is_some_and(|c| {
+            (&c.evidence.property, &c.evidence.value) == (&evidence.property, &evidence.value)
+        });
+        (!told).then_some(What::Contradicted {
+            reason,
+            evidence,
+            reported: reading.object,
+        })
+    }
+
+    fn against_status(&self, outcome: Outcome, reading: &Reading) -> Option<String> {
+        let value = reading.value.as_deref().unwrap_or_default();
+        let error = reading.error.as_ref();
+        let error = error.map(|e| format!(": {}", e.text)).unwrap_or_default();
+        match (outcome, reading.phase) {
+            (Outcome::Completed, Phase::Failed) | (Outcome::Failed, Phase::Done) => Some(format!(
+                "{} reports {value:?} after that{error}",
+                self.device
+            )),
+            (Outcome::Completed | Outcome::Failed, phase) if phase.is_active() => Some(format!(
+                "{} reports {value:?} after that: a run has begun again, ours or another",
+                self.device
+            )),
+            _ => None,
+        }
+    }
+
+    /// A version that is not the expected one, or that fell back to what it was
+    /// before the update.
+    fn against_version(&self, outcome: Outcome, then: &Sight, reading: &Reading) -> Option<String> {
+        let now = &reading.version.as_ref()?.text;
+        let before = self.intent.baseline.firmware.as_ref();
+        if outcome != Outcome::Completed {
+            return None;
+        }
+        if let Some(expect) = self.intent.expect.as_ref().filter(|e| *e != now) {
+            return Some(format!(
+                "{} reports version {now:?} after that, not {expect:?}",
+                self.device
+            ));
+        }
+        let fell_back =
+            Some(now) == before && then.firmware.is_some() && then.firmware.as_ref() != before;
+        fell_back.then(|| {
+            format!(
+                "{} reports version {now:?} again, as before the update",
+                self.device
+            )
+        })
+    }
+}
+
+fn what_was_seen(suspicion: &Suspicion) -> String {
+    match suspicion {
+        Suspicion::WentBack { from, to } => {
+            format!("its reported version went from {from} to {to}")
+        }
+        Suspicion::EntryChanged => "its entry in the registry has changed".to_owned(),
+        Suspicion::CameBack => "the hub did not know it for a while".to_owned(),
     }
 }
 

@@ -32,6 +32,12 @@
 //!   update is *unconfirmed*.
 
 mod judge;
+mod sight;
+
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,6 +48,8 @@ use super::id::{DeviceId, UpdateId};
 use super::method::MethodAnswer;
 use super::phase::Phase;
 use super::problem::Problem;
+use super::twin::Connection;
+pub use sight::{Sight, Suspicion};
 
 /// Steps of a timeline that are kept, of a device that reports something new
 /// each time.
@@ -56,6 +64,11 @@ pub struct Step {
     pub percent: Option<f64>,
     /// When we first saw it.
     pub since: Timestamp,
+    /// When the hub saw it begin.
+    pub began: Option<Timestamp>,
+    /// Which run it belongs to: 1, and one more each time the device began
+    /// again from an earlier phase.
+    pub run: u32,
     /// What it rests on, as last seen.
     pub evidence: Evidence,
 }
@@ -75,6 +88,28 @@ pub struct Verdict {
     pub reported: Value,
     /// What to do about it, when the hub or the device refused.
     pub problem: Option<Problem>,
+}
+
+/// What the device said after the verdict that does not agree with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contradiction {
+    /// When we saw it, by our clock.
+    pub time: Timestamp,
+    /// What does not agree, in a sentence.
+    pub reason: String,
+    /// What it rests on.
+    pub evidence: Evidence,
+}
+
+/// A twin that is not the one that the order went to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replacement {
+    /// The new `generationId`, if it is known to be new.
+    pub generation_id: Option<String>,
+    /// Nothing that the hub stamped up to then is believed.
+    pub since: Option<Timestamp>,
+    /// `reported.$version` of the new twin.
+    pub version: u64,
 }
 
 /// What came of the method call, as far as the update is concerned.
@@ -111,10 +146,17 @@ pub struct Update {
     pub reported: Value,
     /// The doubt, if there is one, and why.
     pub doubt: Option<(OpenState, String)>,
+    /// Since when the device is not connected where that is no part of an
+    /// update, as far as the hub knows.
+    pub disconnected: Option<Timestamp>,
+    /// The twin that took the place of the one that was ordered, the last one.
+    pub replaced: Option<Replacement>,
     /// When anything last changed, by our clock.
     pub changed: Timestamp,
     /// How it ended.
     pub verdict: Option<Verdict>,
+    /// What the device said later that does not agree with that, the last.
+    pub contradicted: Option<Contradiction>,
 }
 
 impl Update {
@@ -136,18 +178,27 @@ impl Update {
             steps: Vec::new(),
             reported: Value::Null,
             doubt: None,
+            disconnected: None,
+            replaced: None,
             changed: event.time,
             verdict: None,
+            contradicted: None,
         })
     }
 
-    /// Folds one more event of this update in. What contradicts a verdict
-    /// changes nothing: an outcome is final.
+    /// Folds one more event of this update in. An outcome is final: after it
+    /// only a contradiction is taken in, and that changes no outcome.
     pub fn apply(&mut self, event: &Event) {
-        if event.update_id.as_ref() != Some(&self.id) || self.verdict.is_some() {
+        if event.update_id.as_ref() != Some(&self.id) {
             return;
         }
-        self.changed = event.time;
+        if self.verdict.is_some() {
+            return self.contradict(event);
+        }
+        // A connection that comes and goes is no progress.
+        if !matches!(event.what, What::Connection { .. }) {
+            self.changed = event.time;
+        }
         match &event.what {
             What::Invoked { attempt } => {
                 self.invoked = Some((event.time, *attempt));
@@ -195,13 +246,41 @@ impl Update {
                 });
             }
             What::Rebased { baseline } => self.intent.baseline = baseline.clone(),
+            What::Connection { state } => {
+                self.disconnected = (*state == Connection::Disconnected).then_some(event.time);
+            }
+            What::Replaced {
+                generation_id,
+                since,
+                version,
+            } => {
+                self.replaced = Some(Replacement {
+                    generation_id: generation_id.clone(),
+                    since: *since,
+                    version: *version,
+                });
+            }
             _ => {}
         }
     }
 
+    fn contradict(&mut self, event: &Event) {
+        if let What::Contradicted {
+            reason, evidence, ..
+        } = &event.what
+        {
+            self.contradicted = Some(Contradiction {
+                time: event.time,
+                reason: reason.clone(),
+                evidence: evidence.clone(),
+            });
+        }
+    }
+
     fn step(&mut self, time: Timestamp, phase: Phase, percent: Option<f64>, evidence: &Evidence) {
+        let anew = self.is_of_another_twin(self.steps.last());
         match self.steps.last_mut() {
-            Some(last) if last.phase == phase && last.evidence.value == evidence.value => {
+            Some(last) if last.phase == phase && last.evidence.value == evidence.value && !anew => {
                 last.percent = percent;
                 last.evidence = evidence.clone();
             }
@@ -214,10 +293,36 @@ impl Update {
                     phase,
                     percent,
                     since: time,
+                    began: evidence.hub_time,
+                    run: self.run_of(phase),
                     evidence: evidence.clone(),
                 });
             }
         }
+    }
+
+    /// The run that a step of `phase` belongs to: a new one when the device had
+    /// come further, or had fallen back to idle.
+    fn run_of(&self, phase: Phase) -> u32 {
+        let Some(last) = self.steps.last() else {
+            return 1;
+        };
+        let furthest = self.steps.iter().rev().find(|step| step.phase.is_active());
+        let back = furthest.is_some_and(|step| phase < step.phase || last.phase == Phase::Idle);
+        let anew = self.is_of_another_twin(Some(last));
+        last.run + u32::from(phase.is_active() && (back || anew))
+    }
+
+    /// Was this step told by the twin that was replaced?
+    fn is_of_another_twin(&self, step: Option<&Step>) -> bool {
+        let since = self.replaced.as_ref().map(|replaced| replaced.since);
+        step.is_some_and(|step| since.is_some_and(|since| step.evidence.hub_time <= since))
+    }
+
+    /// How many runs the device was seen to begin since the order.
+    #[must_use]
+    pub fn runs(&self) -> u32 {
+        self.steps.last().map_or(0, |step| step.run)
     }
 
     /// Has it not ended yet?
