@@ -191,11 +191,8 @@ impl Update {
             now.as_ref()
                 .is_some_and(|n| self.is_believed(n.stamp) && Some(&n.text) != before.as_ref())
         };
-        let active = |step: &Step| {
-            step.phase.is_active()
-                && self.is_believed(step.evidence.hub_time)
-                && (self.replaced.is_some() || !self.is_the_baselines(step.evidence.value.as_str()))
-        };
+        let active =
+            |step: &Step| step.phase.is_active() && self.is_believed(step.evidence.hub_time);
         let our_uri = reading.uri.as_ref().is_some_and(|uri| {
             self.is_believed(uri.stamp)
                 && Some(sha256(&uri.text)) != base.uri_sha256

@@ -57,6 +57,12 @@ impl Sight {
         }
     }
 
+    /// The highest `reported.$version` that was seen.
+    #[cfg(test)]
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Takes a twin in; tells what is suspicious about it, once.
     pub fn take(&mut self, dialect: &Dialect, twin: &Twin) -> Option<Suspicion> {
         let (from, to) = (self.version, twin.reported.version);
