@@ -110,7 +110,8 @@ fn rank(sorted: &[SignedDuration], percent: usize) -> SignedDuration {
 }
 
 /// How long each active phase lasted that something came after.
-fn lasted(steps: &[Step]) -> Vec<(Phase, SignedDuration)> {
+#[must_use]
+pub fn lasted(steps: &[Step]) -> Vec<(Phase, SignedDuration)> {
     let mut out = Vec::new();
     let mut rest = steps;
     while let Some(first) = rest.first() {

@@ -19,9 +19,9 @@ use super::{Delivery, Sight, Step, Suspicion, Update};
 
 /// What is known of an order whose answer is not, what is not known, and what
 /// can be done.
-const NOBODY_KNOWS: &str = "The order went out at most once and is not sent again by itself. \
-    Whether the device got it is not known: the twin is watched for a sign that it started. \
-    Who knows better gives this update up (x in the console) and starts another";
+const NOBODY_KNOWS: &str = "Whether the device got the order is not known: it is not sent again \
+    by itself, and the twin is watched for a sign that the device started. To start another \
+    update, give this one up (x in the console)";
 
 /// How much younger than the first stamps of its twin an identity may look: the
 /// hub makes both at once, but stamps them one after the other.

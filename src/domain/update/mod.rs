@@ -10,6 +10,7 @@
 //!     └──── givenUp (at any time)                            completed │ failed
 //!
 //!  while open: stalled, unknown, unconfirmed ◄──► back
+//!  after completed or failed: contradicted, which changes no outcome
 //! ```
 //!
 //! An [`Update`] is the fold of its events ([`Update::intended`],
@@ -30,6 +31,30 @@
 //!   second sign stamped after the baseline that the baseline did not hold: an
 //!   active phase, another end time, another version, our URI. Without one the
 //!   update is *unconfirmed*.
+//! * Phases may be skipped, repeated, or begin again from an earlier one; a device
+//!   may fall back to idle. All that is a step, and a new run is counted; none of
+//!   it is a verdict.
+//! * `reported.$version` never goes back, so a twin in which it did is another
+//!   one ([`Suspicion`]). The registry's `generationId` tells whether the device
+//!   was created again; from then on only what is stamped later counts, and every
+//!   end needs a second sign.
+//!
+//! # The way out of each doubt
+//!
+//! | state | left by | and if nothing comes |
+//! |---|---|---|
+//! | stalled | anything new | watched on, less often |
+//! | unknown | any sign of the run | after the deadline it is said that none came |
+//! | unconfirmed | a second sign | after the deadline it is said what to do |
+//!
+//! All of them end with `givenUp`, by the operator or at the overall deadline. An
+//! order is never sent again to leave one.
+//!
+//! # After the verdict
+//!
+//! A device that completed or failed is heard on for a while. A success after a
+//! failure or the reverse, a run that begins again, a version that is not the
+//! expected one or falls back to the old: each is told as a contradiction, once.
 
 mod judge;
 mod sight;

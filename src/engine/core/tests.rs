@@ -110,11 +110,11 @@ impl Story {
 
     /// Why the last doubt is one.
     fn reason(&self) -> String {
-        let reasons = self.said.iter().filter_map(|event| match &event.what {
+        let reason = self.said.iter().rev().find_map(|event| match &event.what {
             What::State { reason, .. } => Some(reason.clone()),
             _ => None,
         });
-        reasons.last().expect("there is a doubt")
+        reason.expect("there is a doubt")
     }
 
     /// The registry says when the device was made.
