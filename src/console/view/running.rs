@@ -210,17 +210,19 @@ fn timeline(doc: &mut Doc, model: &Model, update: &Update) {
     }
     if update.is_open() {
         let dialect = model.context.dialects.named(&update.intent.dialect);
-        let reached = update
-            .steps
-            .iter()
-            .map(|s| s.phase)
-            .filter(|p| p.is_active())
-            .max();
+        let reached = reached(update);
         let to_come = dialect.phases().into_iter().filter(|p| Some(*p) > reached);
         for phase in to_come.chain([Phase::Done]) {
             entry(doc, ("·", Role::Muted), phase.name(), "", "");
         }
     }
+}
+
+/// How far the device has come in the run at hand.
+fn reached(update: &Update) -> Option<Phase> {
+    let run = update.steps.iter().filter(|s| s.run == update.runs());
+    let active = run.map(|s| s.phase).filter(|p| p.is_active());
+    active.max().filter(|_| update.phase() != Some(Phase::Idle))
 }
 
 fn mark(update: &Update, step: &Step, last: bool) -> (&'static str, Role) {

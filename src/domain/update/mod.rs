@@ -56,6 +56,7 @@
 //! failure or the reverse, a run that begins again, a version that is not the
 //! expected one or falls back to the old: each is told as a contradiction, once.
 
+mod after;
 mod judge;
 mod sight;
 

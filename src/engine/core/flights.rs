@@ -1,6 +1,5 @@
 //! Updates in flight: the order, its answer, what the device reports, the end.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -14,7 +13,7 @@ use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
 use crate::domain::update::{Baseline, Delivery, Outcome, Sight, Update};
 use crate::hub::{self, HubError};
-use crate::journal::{JournalError, Receipt};
+use crate::journal::Receipt;
 
 use super::life::{Suspect, is_quiet};
 use super::{Core, Now, Output};
@@ -110,7 +109,7 @@ impl Flight {
         }
     }
 
-    fn resumed(update: Update, now: Now, overall: SignedDuration) -> Self {
+    pub(super) fn resumed(update: Update, now: Now, overall: SignedDuration) -> Self {
         Self {
             journaled: true,
             ..Self::watched(update, now, overall)
@@ -448,80 +447,6 @@ impl Core {
         });
         let next = times.flatten().min();
         next.into_iter().chain(self.aftermath_wake_at()).min()
-    }
-
-    /// The journal's open updates: take each over.
-    pub(super) fn opened(&mut self, result: Result<Vec<Vec<Event>>, JournalError>, now: Now) {
-        let updates = match result {
-            Ok(updates) => updates,
-            Err(error) => {
-                let problem = error.problem();
-                return self.publish(Event::general(now.wall, What::JournalProblem { problem }));
-            }
-        };
-        self.resume = Resume::default();
-        for events in updates {
-            let Some(mut update) = events.first().and_then(Update::intended) else {
-                continue;
-            };
-            if self.flights.contains_key(&update.id) {
-                continue;
-            }
-            for event in &events[1..] {
-                update.apply(event);
-            }
-            let id = update.id.clone();
-            self.resume.waiting.insert(id.clone(), (update, events));
-            self.out.push(Output::Adopt(id));
-        }
-        self.resumed(now);
-    }
-
-    /// Tells that all open updates of the journal are taken up, when they are.
-    fn resumed(&mut self, now: Now) {
-        if self.resume.waiting.is_empty() {
-            let count = self.resume.count;
-            self.publish(Event::general(now.wall, What::Resumed { count }));
-        }
-    }
-
-    /// An open update is ours now, or another process works on it.
-    pub(super) fn adopted(&mut self, id: &UpdateId, result: Result<(), JournalError>, now: Now) {
-        let Some((update, events)) = self.resume.waiting.remove(id) else {
-            return;
-        };
-        match result {
-            Ok(()) => {
-                self.resume.count += 1;
-                events.into_iter().for_each(|event| self.publish(event));
-                self.carry_on(update, now);
-            }
-            Err(error) => self.refuse(&update.device, error.problem(), now),
-        }
-        self.resumed(now);
-    }
-
-    fn carry_on(&mut self, update: Update, now: Now) {
-        let (id, device) = (update.id.clone(), update.device.clone());
-        let orphaned = update.orphaned();
-        self.fly(Flight::resumed(update, now, self.settings.overall_deadline));
-        self.tell(&id, orphaned.into_iter().collect(), now);
-        self.reread(&device, now);
-    }
-}
-
-/// The taking up of the journal's open updates.
-#[derive(Debug, Default)]
-pub(super) struct Resume {
-    /// Whose lease is asked for.
-    waiting: HashMap<UpdateId, (Update, Vec<Event>)>,
-    /// Those that were taken up.
-    count: usize,
-}
-
-impl Resume {
-    pub(super) fn is_under_way(&self) -> bool {
-        !self.waiting.is_empty()
     }
 }
 

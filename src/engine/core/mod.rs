@@ -14,6 +14,7 @@ mod flights;
 mod life;
 mod listing;
 mod reads;
+mod resume;
 mod starts;
 
 #[cfg(test)]
@@ -40,8 +41,9 @@ use crate::journal::{JournalError, Receipt};
 use super::gate::Gate;
 use super::handle::Snapshot;
 
-use flights::{Flight, Resume};
+use flights::Flight;
 use listing::Listing;
+use resume::Resume;
 use starts::Starting;
 
 /// Refusals that are kept for front ends that have missed them.
