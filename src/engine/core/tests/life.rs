@@ -126,7 +126,7 @@ fn a_device_that_was_created_again_owes_a_second_sign() {
     story.start().twin().accepted().status("downloading");
     story.twin = born_again(&story.twin);
     let born = generation(story.twin.now().as_second() - story.now().wall.as_second());
-    story.status("completed");
+    story.status("completed").pass(SECOND).twin();
     assert_eq!((story.asked, story.words().len()), (1, 4), "judged later");
     story.identity(Ok(&born)).pass(SECOND).twin();
     assert_eq!(story.words()[4..], ["replaced", "unknown", "unconfirmed"]);
@@ -215,6 +215,22 @@ fn a_lost_connection_is_told_where_it_is_no_part_of_an_update() {
     assert_eq!(story.words()[7..], ["stalled"]);
     let reason = story.reason();
     assert!(reason.contains("is not connected"), "{reason}");
+}
+
+#[test]
+fn a_connection_that_comes_and_goes_is_no_progress() {
+    use crate::domain::device::Connection::{Connected, Disconnected};
+    let mut story = Story::new();
+    story.start().twin().accepted().status("downloading");
+    for connection in [Disconnected, Connected, Disconnected] {
+        story.twin.twin.connection = connection;
+        story.pass(4 * 60 * SECOND).twin();
+    }
+    story.pass(3 * 60 * SECOND);
+    assert_eq!(
+        story.words()[4..],
+        ["Disconnected", "Connected", "Disconnected", "stalled"]
+    );
 }
 
 #[test]
