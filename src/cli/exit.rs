@@ -155,6 +155,49 @@ mod tests {
     use super::Code::*;
     use super::*;
 
+    /// The watching may have ended before it came, so it must not count.
+    #[test]
+    fn a_contradiction_after_the_verdict_changes_no_code() {
+        use crate::domain::event::{Event, Intent, What};
+        use crate::domain::id::{DeviceId, UpdateId};
+        use crate::domain::update::{Baseline, Evidence};
+        let event = |what| {
+            let device = DeviceId::parse("d").unwrap();
+            let id = UpdateId::from_text("u");
+            Event::update(jiff::Timestamp::UNIX_EPOCH, device, id, what)
+        };
+        let intent = Intent {
+            hub: "h".into(),
+            uri: None,
+            payload_sha256: None,
+            method: None,
+            expect: None,
+            dialect: "d".into(),
+            baseline: Baseline::default(),
+            by: "ana".into(),
+        };
+        let mut update = Update::intended(&event(What::Intended(Box::new(intent)))).unwrap();
+        update.apply(&event(What::Verdict {
+            outcome: Outcome::Completed,
+            reason: String::new(),
+            evidence: None,
+            reported: serde_json::Value::Null,
+            problem: None,
+        }));
+        update.apply(&event(What::Contradicted {
+            reason: "failed after that".into(),
+            evidence: Evidence {
+                property: "p".into(),
+                value: "failed".into(),
+                version: 2,
+                hub_time: None,
+            },
+            reported: serde_json::Value::Null,
+        }));
+        assert!(update.contradicted.is_some());
+        assert_eq!(Code::of_update(&update), Completed);
+    }
+
     #[rstest::rstest]
     #[case(&[Completed, Completed], 0)]
     #[case(&[], 0)]

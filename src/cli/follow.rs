@@ -6,9 +6,11 @@ use jiff::SignedDuration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::domain::clean;
+use crate::domain::durations::{self, Durations};
 use crate::domain::event::{Event, Link, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::Problem;
+use crate::domain::time::{on_a_clock, spoken};
 use crate::domain::update::{OpenState, Update};
 use crate::engine::{Batch, Engine, Subscription};
 
@@ -42,6 +44,7 @@ struct Follow {
     /// The journal has not told yet how many updates are open.
     resuming: bool,
     updates: BTreeMap<UpdateId, Update>,
+    durations: Durations,
     codes: Vec<Code>,
 }
 
@@ -67,6 +70,7 @@ pub(super) async fn follow(
         awaited,
         resuming,
         updates: BTreeMap::new(),
+        durations: Durations::default(),
         codes: Vec::new(),
     };
     while !follow.is_settled() {
@@ -152,6 +156,7 @@ impl Follow {
         let snapshot = self.engine.snapshot().await.map_err(ended)?;
         events.after(&snapshot);
         self.resuming &= snapshot.resuming;
+        self.durations = snapshot.durations;
         for update in snapshot.updates {
             self.awaited.remove(&update.device);
             let told = self.updates.get(&update.id).is_some_and(|u| !u.is_open());
@@ -191,6 +196,7 @@ impl Follow {
             What::Refused { problem } => self.refused(event.device_id.as_ref(), problem),
             What::DeviceProblem { problem } => out::note(&problem.line()),
             What::Resumed { .. } => self.resuming = false,
+            What::Durations { learnt } => self.durations = learnt.clone().into(),
             What::JournalProblem { problem } => {
                 out::complain(&problem.to_string());
                 self.codes.push(Code::Failure);
@@ -224,12 +230,12 @@ impl Follow {
         if self.options.json {
             return match &event.what {
                 What::Device { .. } | What::Inventory { .. } | What::Twin { .. } => Ok(()),
-                What::DeviceProblem { .. } | What::Gone {} => Ok(()),
+                What::DeviceProblem { .. } | What::Gone {} | What::Durations { .. } => Ok(()),
                 _ => out::json(event),
             };
         }
         match update {
-            Some(update) => out::lines(&words(event, update)),
+            Some(update) => out::lines(&words(event, update, &self.durations)),
             None => Ok(()),
         }
     }
@@ -237,7 +243,7 @@ impl Follow {
 
 /// An event of an update in words: one line, or a verdict with its evidence and
 /// the reported properties.
-fn words(event: &Event, update: &Update) -> String {
+fn words(event: &Event, update: &Update, durations: &Durations) -> String {
     let said = |word: &str, rest: &str| {
         let line = format!("{}  {word:<11}  {rest}", update.device);
         format!("{}\n", clean::line(line.trim_end(), 400))
@@ -266,12 +272,36 @@ fn words(event: &Event, update: &Update) -> String {
             let value = clean::value_line(&evidence.value, 60);
             said(
                 phase.name(),
-                &format!("{} = {value}, {time}", evidence.property),
+                &format!(
+                    "{} = {value}, {time}{}",
+                    evidence.property,
+                    left(event, update, durations)
+                ),
             )
         }
+        What::Connection { state } => {
+            let state = format!("{state:?}").to_lowercase();
+            said(&state, "as far as the hub knows; nothing is decided by it")
+        }
+        What::Contradicted { reason, .. } => said(
+            "contradicted",
+            &format!("{reason}. The outcome, and the exit code, stay"),
+        ),
         What::State { state, reason, .. } => said(state.name(), reason),
         What::Verdict { .. } => verdict(update),
         _ => String::new(),
+    }
+}
+
+/// What is left of the update if it goes as it went before.
+fn left(event: &Event, update: &Update, durations: &Durations) -> String {
+    match durations.left(update, event.time) {
+        Some(estimate) => format!(
+            ", ~{} left by {} past updates",
+            on_a_clock(estimate.left),
+            estimate.samples
+        ),
+        None => String::new(),
     }
 }
 
@@ -287,6 +317,14 @@ fn verdict(update: &Update) -> String {
         .filter(|h| !h.is_empty())
     {
         text.push_str(&format!("  {}\n", clean::line(hint, 400)));
+    }
+    let phases = durations::lasted(&update.steps);
+    if !phases.is_empty() {
+        let phases: Vec<String> = phases
+            .iter()
+            .map(|(phase, time)| format!("{phase} {}", spoken(*time)))
+            .collect();
+        text.push_str(&format!("  phases: {}\n", phases.join(", ")));
     }
     if let Some(evidence) = &verdict.evidence {
         let value = clean::line(&evidence.value.to_string(), 200);

@@ -124,6 +124,7 @@ impl Session {
         }
         let update = &self.config.update;
         settings.phase_deadline = update.phase_deadline;
+        settings.deadlines = self.config.deadlines.with(update.phase_deadline);
         settings.overall_deadline = update.overall_deadline;
         settings.response_timeout = seconds(update.response_timeout);
         settings.connect_timeout = seconds(update.connect_timeout);

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::durations::Deadlines;
 use crate::domain::method::RESPONSE_TIMEOUT;
+use crate::domain::phase::Phase;
 use crate::domain::profile::Tier;
 use crate::domain::time;
 
@@ -25,6 +27,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// How updates are started and watched.
     pub update: UpdateConfig,
+    /// When an update in which nothing changes is stalled.
+    pub deadlines: DeadlinesConfig,
     /// The hubs, by the operator's names for them.
     pub hub: BTreeMap<String, HubConfig>,
 }
@@ -57,6 +61,68 @@ impl Default for UpdateConfig {
             response_timeout: SignedDuration::from_secs(30),
             connect_timeout: SignedDuration::ZERO,
             tries: 5,
+        }
+    }
+}
+
+/// When an update in which nothing changes is stalled: per phase, as the
+/// operator says, else as past updates tell, else `update.phase_deadline`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadlinesConfig {
+    /// How many times what 95 of 100 past updates did not pass.
+    pub factor: f64,
+    /// The deadline of that phase, whatever past updates tell.
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub queued: Option<SignedDuration>,
+    /// As above.
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub downloading: Option<SignedDuration>,
+    /// As above.
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub downloaded: Option<SignedDuration>,
+    /// As above.
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub applying: Option<SignedDuration>,
+    /// As above.
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub rebooting: Option<SignedDuration>,
+}
+
+impl Default for DeadlinesConfig {
+    fn default() -> Self {
+        Self {
+            factor: Deadlines::default().factor,
+            queued: None,
+            downloading: None,
+            downloaded: None,
+            applying: None,
+            rebooting: None,
+        }
+    }
+}
+
+impl DeadlinesConfig {
+    /// What the operator says of each phase.
+    fn phases(&self) -> [(Phase, Option<SignedDuration>); 5] {
+        [
+            (Phase::Queued, self.queued),
+            (Phase::Downloading, self.downloading),
+            (Phase::Downloaded, self.downloaded),
+            (Phase::Applying, self.applying),
+            (Phase::Rebooting, self.rebooting),
+        ]
+    }
+
+    /// The deadlines, with `default` where neither the operator nor past
+    /// updates say anything.
+    #[must_use]
+    pub fn with(&self, default: SignedDuration) -> Deadlines {
+        let said = self.phases().into_iter();
+        Deadlines {
+            default,
+            factor: self.factor,
+            phases: said.filter_map(|(p, d)| Some((p, d?))).collect(),
         }
     }
 }
@@ -200,6 +266,15 @@ fn check(config: &Config) -> Result<(), String> {
     if *tries == 0 {
         return Err("update.tries must be at least 1".to_owned());
     }
+    let DeadlinesConfig { factor, .. } = config.deadlines;
+    if !(1.0..=100.0).contains(&factor) {
+        return Err("deadlines.factor must be between 1 and 100".to_owned());
+    }
+    for (phase, said) in config.deadlines.phases() {
+        if said.is_some_and(|d| d.is_zero()) {
+            return Err(format!("deadlines.{phase} must not be zero"));
+        }
+    }
     for (name, hub) in &config.hub {
         if hub.units == 0 {
             return Err(format!("hub.{name}.units must be at least 1"));
@@ -263,6 +338,27 @@ mod duration_text {
     }
 }
 
+mod some_duration {
+    use super::{SignedDuration, duration_text};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        d: &Option<SignedDuration>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match d {
+            Some(d) => duration_text::serialize(d, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<SignedDuration>, D::Error> {
+        duration_text::deserialize(d).map(Some)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +370,7 @@ mod tests {
     fn the_example_is_the_defaults() {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.update, UpdateConfig::default());
+        assert_eq!(example.deadlines, DeadlinesConfig::default());
         let plant = &example.hub["plant"];
         let defaults = HubConfig::default();
         assert_eq!(plant.units, defaults.units);
@@ -282,6 +379,14 @@ mod tests {
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
             update: UpdateConfig::default(),
+            deadlines: DeadlinesConfig {
+                queued: Some(SignedDuration::from_mins(1)),
+                downloading: Some(SignedDuration::from_mins(1)),
+                downloaded: Some(SignedDuration::from_mins(1)),
+                applying: Some(SignedDuration::from_mins(1)),
+                rebooting: Some(SignedDuration::from_mins(1)),
+                ..DeadlinesConfig::default()
+            },
             hub: BTreeMap::from([(
                 "plant".to_owned(),
                 HubConfig {
@@ -312,6 +417,13 @@ mod tests {
     #[case("[update]\nresponse_timeout = \"1s\"", "between 5s and 5m")]
     #[case("[update]\nresponse_timeout = \"6m\"", "between 5s and 5m")]
     #[case("[update]\nconnect_timeout = \"1m\"", "not be longer")]
+    #[case("[deadlines]\nfactor = 0.5", "between 1 and 100")]
+    #[case("[deadlines]\nfactor = nan", "between 1 and 100")]
+    #[case(
+        "[deadlines]\ndownloading = \"0s\"",
+        "deadlines.downloading must not be zero"
+    )]
+    #[case("[deadlines]\ndownload = \"1m\"", "did you mean `download")]
     #[case("[hub.a]\ntier = \"B1\"", "unknown variant `B1`")]
     #[case("[hub.a]\nunits = 0", "at least 1")]
     #[case("default_hub = \"b\"", "there is no [hub.b]")]

@@ -9,6 +9,6 @@ mod file;
 mod paths;
 mod secret;
 
-pub use file::{Config, ConfigError, HubConfig, UpdateConfig, load};
+pub use file::{Config, ConfigError, DeadlinesConfig, HubConfig, UpdateConfig, load};
 pub use paths::{Paths, PathsError};
 pub use secret::{SecretError, SecretSource};

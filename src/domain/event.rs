@@ -7,7 +7,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::device::DeviceRow;
+use super::device::{Connection, DeviceRow};
+use super::durations::Learnt;
 use super::evidence::{Baseline, Evidence, OpenState, Outcome};
 use super::id::{DeviceId, UpdateId};
 use super::phase::Phase;
@@ -221,6 +222,46 @@ pub enum What {
         /// The same as a problem, when the hub or the device refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<Problem>,
+    },
+    /// What the device says after the verdict does not agree with it. The
+    /// outcome stays.
+    #[serde(rename = "update.contradicted")]
+    Contradicted {
+        /// What does not agree, in a sentence.
+        reason: String,
+        /// What it rests on.
+        evidence: Evidence,
+        /// The dialect's own properties at that time.
+        reported: Value,
+    },
+    /// While an update is open, the device lost its connection where that is
+    /// not part of an update, or has it again. The hub is late with this, and
+    /// nothing is decided upon it.
+    #[serde(rename = "update.connection")]
+    Connection {
+        /// How it is now, as far as the hub knows.
+        #[serde(rename = "connectionState")]
+        state: Connection,
+    },
+    /// The twin is not the one that the order went to: the device was deleted
+    /// and created again, or its reported properties were reset. From here on
+    /// only what is stamped later counts, and an end needs a second sign.
+    #[serde(rename = "update.replaced")]
+    Replaced {
+        /// The new `generationId`, if the registry told it and it is new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation_id: Option<String>,
+        /// Nothing that the hub stamped up to then is believed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+        /// `reported.$version` of the new twin.
+        version: u64,
+    },
+    /// How long phases took in past updates, learnt anew.
+    #[serde(rename = "durations")]
+    Durations {
+        /// One entry a dialect and phase.
+        learnt: Vec<Learnt>,
     },
     /// The journal's open updates were taken up.
     #[serde(rename = "resumed")]

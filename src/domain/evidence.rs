@@ -34,6 +34,10 @@ pub struct Baseline {
     /// another's signed URI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri_sha256: Option<String>,
+    /// The etag of the device's entry in the registry, when the twin tells it:
+    /// another one later may mean that the device was created again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_etag: Option<String>,
 }
 
 impl Baseline {
@@ -49,6 +53,7 @@ impl Baseline {
             end: reading.end.map(|s| s.text),
             firmware: reading.version.map(|s| s.text),
             uri_sha256: reading.uri.map(|s| sha256(&s.text)),
+            device_etag: twin.device_etag.clone(),
         }
     }
 

@@ -15,7 +15,11 @@ pub(crate) struct FakeTwin {
 
 impl FakeTwin {
     pub(crate) fn new(device: &str) -> Self {
-        let clock: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        Self::at(device, "2026-01-01T12:00:00Z".parse().unwrap())
+    }
+
+    /// The same, made at that time.
+    pub(crate) fn at(device: &str, clock: Timestamp) -> Self {
         let section = || Section {
             metadata: stamp(clock),
             version: 1,

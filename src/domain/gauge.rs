@@ -1,9 +1,14 @@
 //! How far an update is, and how sure that is.
 //!
 //! A device that reports a percentage gets a real gauge inside its phase. One
-//! that reports only phases gets a gauge of phases. Nothing is invented: a gauge
-//! never passes the end of the phase that the device reports.
+//! that reports only phases gets a gauge of phases; inside a phase it moves as
+//! past updates went, which is an estimate and told apart from what is reported.
+//! Nothing is invented: a gauge never passes the end of the phase that the device
+//! reports.
 
+use jiff::Timestamp;
+
+use super::durations::Durations;
 use super::phase::Phase;
 use super::update::{Outcome, Update};
 
@@ -16,6 +21,8 @@ pub enum Fill {
     Begun,
     /// Under way, with what the device reports: 0 to 1.
     Part(f64),
+    /// Under way, as far as past updates tell: 0 to 1.
+    Estimate(f64),
     /// Behind.
     Full,
     /// It ended here, badly.
@@ -36,7 +43,8 @@ pub struct Segment {
 pub struct Gauge {
     /// The phases that the device's dialect knows, in order.
     pub segments: Vec<Segment>,
-    /// What is behind, all phases counted alike: 0 to 1, never NaN.
+    /// What is behind, all phases counted alike: 0 to 1, never NaN. Estimates
+    /// count for nothing.
     pub ratio: f64,
     /// The percentage that the device reports for the phase it is in.
     pub percent: Option<f64>,
@@ -46,6 +54,16 @@ impl Gauge {
     /// The gauge of `update` over the phases that its dialect knows.
     #[must_use]
     pub fn of(update: &Update, phases: &[Phase]) -> Self {
+        Self::with(update, phases, None)
+    }
+
+    /// The same at a time, moved inside the phase at hand as past updates went.
+    #[must_use]
+    pub fn at(update: &Update, phases: &[Phase], durations: &Durations, now: Timestamp) -> Self {
+        Self::with(update, phases, durations.part(update, now))
+    }
+
+    fn with(update: &Update, phases: &[Phase], estimate: Option<f64>) -> Self {
         let mut phases = phases.to_vec();
         for step in &update.steps {
             if step.phase.is_active() && !phases.contains(&step.phase) {
@@ -53,7 +71,10 @@ impl Gauge {
             }
         }
         phases.sort_unstable();
-        let step = update.steps.iter().rev().find(|s| s.phase.is_active());
+        // A device that fell back to idle is in no phase any more.
+        let idle = update.phase() == Some(Phase::Idle);
+        let active = update.steps.iter().rev().find(|s| s.phase.is_active());
+        let step = active.filter(|_| !idle);
         let (now, percent) = (
             step.map(|s| s.phase),
             step.and_then(|s| s.percent)
@@ -64,7 +85,10 @@ impl Gauge {
             .into_iter()
             .map(|phase| Segment {
                 phase,
-                fill: fill(phase, now, percent, outcome),
+                fill: match fill(phase, now, percent, outcome) {
+                    Fill::Begun => estimate.map_or(Fill::Begun, Fill::Estimate),
+                    known => known,
+                },
             })
             .collect();
         Self {
@@ -98,7 +122,7 @@ fn ratio(segments: &[Segment], outcome: Option<Outcome>) -> f64 {
         .map(|segment| match segment.fill {
             Fill::Full => 1.0,
             Fill::Part(part) => part,
-            Fill::Empty | Fill::Begun | Fill::Broken => 0.0,
+            Fill::Empty | Fill::Begun | Fill::Estimate(_) | Fill::Broken => 0.0,
         })
         .sum();
     #[expect(clippy::cast_precision_loss, reason = "a handful of phases")]
@@ -109,10 +133,11 @@ fn ratio(segments: &[Segment], outcome: Option<Outcome>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::durations::Learnt;
     use crate::domain::event::{Event, Intent, What};
     use crate::domain::id::{DeviceId, UpdateId};
     use crate::domain::update::{Baseline, Evidence};
-    use jiff::Timestamp;
+    use jiff::SignedDuration;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -181,7 +206,69 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_device_that_fell_back_to_idle_is_in_no_phase() {
+        let gauge = Gauge::of(
+            &update(&[(Phase::Applying, None), (Phase::Idle, None)], None),
+            &PHASES,
+        );
+        let fills: Vec<Fill> = gauge.segments.iter().map(|s| s.fill).collect();
+        assert_eq!(fills, [Fill::Empty, Fill::Empty]);
+    }
+
+    fn learnt(seconds: i64) -> Durations {
+        let usual = SignedDuration::from_secs(seconds);
+        let learnt = |phase| Learnt {
+            dialect: "d".into(),
+            phase,
+            samples: 9,
+            usual,
+            long: usual,
+        };
+        Durations::from(PHASES.map(learnt).to_vec())
+    }
+
+    #[rstest::rstest]
+    #[case(None, 5, Fill::Estimate(0.25))]
+    #[case(None, 500, Fill::Estimate(1.0))]
+    #[case(Some(40.0), 5, Fill::Part(0.4))]
+    fn an_estimate_moves_only_what_nothing_is_reported_of(
+        #[case] percent: Option<f64>,
+        #[case] passed: i64,
+        #[case] fill: Fill,
+    ) {
+        let update = update(&[(Phase::Downloading, percent)], None);
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(passed);
+        let gauge = Gauge::at(&update, &PHASES, &learnt(20), now);
+        assert_eq!(
+            gauge.segments.iter().map(|s| s.fill).collect::<Vec<_>>(),
+            [fill, Fill::Empty]
+        );
+        assert_eq!(gauge.percent, percent);
+    }
+
     proptest! {
+        /// Whatever was learnt and however late it is: an estimate stays inside
+        /// the phase that the device reports.
+        #[test]
+        fn an_estimate_never_passes_the_end_of_the_phase(usual in 0i64..10_000, passed in -10_000i64..100_000, applying: bool) {
+            let phase = if applying { Phase::Applying } else { Phase::Downloading };
+            let update = update(&[(phase, None)], None);
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(passed);
+            let gauge = Gauge::at(&update, &PHASES, &learnt(usual), now);
+            for segment in &gauge.segments {
+                match segment.fill {
+                    Fill::Full => prop_assert!(segment.phase < phase),
+                    Fill::Empty => prop_assert!(segment.phase > phase),
+                    Fill::Begun => prop_assert!(segment.phase == phase && usual == 0),
+                    Fill::Estimate(part) => {
+                        prop_assert!(segment.phase == phase && (0.0..=1.0).contains(&part));
+                    }
+                    other => prop_assert!(false, "{other:?}"),
+                }
+            }
+        }
+
         /// Whatever a device reports: no NaN, and never past the end of the phase
         /// that it is in.
         #[test]

@@ -10,6 +10,7 @@
 //! | [`dialect`] | the words in which devices report progress, and how they are started |
 //! | [`evidence`] | what a verdict rests on |
 //! | [`update`] | the life of one update: evidence in, events out |
+//! | [`durations`] | how long phases took, and what follows: deadlines, estimates |
 //! | [`gauge`] | how far an update is, and how sure that is |
 //! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
 //! | [`uri`] | the package URI: checked, redacted |
@@ -27,6 +28,7 @@ pub mod backoff;
 pub mod clean;
 pub mod device;
 pub mod dialect;
+pub mod durations;
 pub mod event;
 pub mod evidence;
 pub mod gauge;

@@ -17,6 +17,27 @@ pub fn hub_time(text: &str) -> Option<Timestamp> {
     (year > 1).then_some(time)
 }
 
+/// Reads a `generationId`, which is the time at which an identity was made: a
+/// decimal number of .NET ticks, 100 ns each since the year 1 (recorded in
+/// `Azure/azure-sdk-for-net`, `DevicesClient_IdentityLifecycle`).
+#[must_use]
+pub fn ticks(text: &str) -> Option<Timestamp> {
+    const UNIX_EPOCH: i128 = 621_355_968_000_000_000;
+    let ticks: i128 = text.parse().ok()?;
+    Timestamp::from_nanosecond((ticks - UNIX_EPOCH).checked_mul(100)?).ok()
+}
+
+/// A duration as a clock shows it: `0:27`, `12:05`, `1:02:00`.
+#[must_use]
+pub fn on_a_clock(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
 /// Cuts a time to whole milliseconds, which is all that our own clock is worth.
 #[must_use]
 pub fn to_millis(time: Timestamp) -> Timestamp {
@@ -86,6 +107,25 @@ mod tests {
     #[case("", None)]
     fn hub_times(#[case] text: &str, #[case] want: Option<&str>) {
         assert_eq!(hub_time(text).map(|t| t.to_string()).as_deref(), want);
+    }
+
+    #[rstest::rstest]
+    #[case("637612875240648717", Some("2021-07-07T20:45:24.0648717Z"))]
+    #[case("0", Some("0001-01-01T00:00:00Z"))]
+    #[case("", None)]
+    #[case("2021-07-07", None)]
+    #[case("99999999999999999999999999999999999999", None)]
+    fn generations_are_times(#[case] text: &str, #[case] want: Option<&str>) {
+        assert_eq!(ticks(text).map(|t| t.to_string()).as_deref(), want);
+    }
+
+    #[rstest::rstest]
+    #[case(-3, "0:00")]
+    #[case(27, "0:27")]
+    #[case(725, "12:05")]
+    #[case(3_720, "1:02:00")]
+    fn clocks(#[case] seconds: i64, #[case] want: &str) {
+        assert_eq!(on_a_clock(SignedDuration::from_secs(seconds)), want);
     }
 
     #[rstest::rstest]

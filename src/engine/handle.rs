@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::device::DeviceRow;
+use crate::domain::durations::Durations;
 use crate::domain::event::{Command, Event, InventoryState, Link};
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub starting: Vec<DeviceId>,
     /// Orders that were refused, the last ones, oldest first.
     pub refusals: Vec<(DeviceId, Problem)>,
+    /// How long phases took in past updates.
+    pub durations: Durations,
     /// Are the journal's open updates still being taken up?
     pub resuming: bool,
     /// The number of the last batch of events that is in here.

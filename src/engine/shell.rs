@@ -91,6 +91,7 @@ impl<S: Service> Shell<S> {
         mut inbox: mpsc::Receiver<Input>,
         scribe: JoinHandle<()>,
     ) {
+        self.perform(Output::PastUpdates, &mut backend);
         loop {
             let wake = self.core.wake_at().map(|at| self.start + at);
             tokio::select! {
@@ -166,7 +167,11 @@ impl<S: Service> Shell<S> {
                 events.iter().for_each(log);
                 backend.publish(events);
             }
-            Output::Record(_) | Output::Intend(_) | Output::OpenUpdates | Output::Adopt(_) => {
+            Output::Record(_)
+            | Output::Intend(_)
+            | Output::PastUpdates
+            | Output::OpenUpdates
+            | Output::Adopt(_) => {
                 if self.scribe.send(output).is_err() {
                     tracing::error!("the journal's task has ended");
                 }
@@ -191,6 +196,10 @@ impl<S: Service> Shell<S> {
                     Input::Page { ticket, result }
                 });
             }
+            Output::Identify { update, device } => self.task(async move {
+                let result = service.identity(&device).await;
+                Input::Identified { update, result }
+            }),
             Output::Invoke { update, permit } => {
                 let answers = self.answers.clone();
                 self.calls.spawn(async move {
@@ -247,6 +256,7 @@ async fn scribe_task(
                 Ok(()) => continue,
                 failed => Input::Recorded(failed),
             },
+            Output::PastUpdates => Input::Past(journal.past_updates(&hub).await),
             Output::OpenUpdates => Input::Opened(journal.open_updates(&hub).await),
             Output::Adopt(update) => {
                 let result = journal.adopt(update.clone()).await;

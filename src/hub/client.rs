@@ -87,16 +87,6 @@ impl Client {
         }
     }
 
-    /// Reads one identity of the registry. Needs the right RegistryRead.
-    ///
-    /// # Errors
-    /// [`HubError`]; reading changes nothing.
-    pub async fn identity(&self, device: &DeviceId) -> Result<Identity, HubError> {
-        let path = format!("devices/{}", sas::encode(device.as_str()));
-        let answer = self.read(Method::GET, &path, None, &[]).await?;
-        wire::identity(parse(&answer.body)?).map_err(HubError::Unreadable)
-    }
-
     async fn read(
         &self,
         method: Method,
@@ -290,6 +280,20 @@ impl Service for Client {
                 .filter(|token| !token.is_empty())
                 .map(str::to_owned),
         })
+    }
+
+    async fn identity(&self, device: &DeviceId) -> Result<Identity, HubError> {
+        let path = format!("devices/{}", sas::encode(device.as_str()));
+        let answer = self.read(Method::GET, &path, None, &[]).await?;
+        let identity = wire::identity(parse(&answer.body)?).map_err(HubError::Unreadable)?;
+        if identity.device_id != *device {
+            let cause = format!(
+                "asked for {device}'s identity, got {}'s",
+                identity.device_id
+            );
+            return Err(HubError::Unreadable(cause));
+        }
+        Ok(identity)
     }
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {

@@ -27,3 +27,4 @@ pub use connection::{ConnectionString, InvalidConnectionString};
 pub use error::{Delivery, HubError};
 pub use query::{InvalidQuery, Query};
 pub use service::{GateKeeper, Grant, House, Page, Permit, Service};
+pub use wire::Identity;

@@ -9,6 +9,7 @@ use crate::domain::twin::Twin;
 
 use super::error::HubError;
 use super::query::Query;
+use super::wire::Identity;
 
 /// A hub as the engine uses it: [`Client`](super::Client) over HTTPS, or an
 /// emulator's world in the same process for tests.
@@ -29,6 +30,16 @@ pub trait Service: Send + Sync + 'static {
         query: &Query,
         continuation: Option<&str>,
     ) -> impl Future<Output = Result<Page, HubError>> + Send;
+
+    /// Reads a device's entry in the registry. Needs the right RegistryRead,
+    /// which the policy that may call methods need not have.
+    ///
+    /// # Errors
+    /// [`HubError`]; reading changes nothing.
+    fn identity(
+        &self,
+        device: &DeviceId,
+    ) -> impl Future<Output = Result<Identity, HubError>> + Send;
 
     /// Invokes a direct method, once. What is called stands in the permit.
     ///
@@ -84,6 +95,10 @@ impl<S: Service> Service for std::sync::Arc<S> {
 
     async fn page(&self, query: &Query, continuation: Option<&str>) -> Result<Page, HubError> {
         (**self).page(query, continuation).await
+    }
+
+    async fn identity(&self, device: &DeviceId) -> Result<Identity, HubError> {
+        (**self).identity(device).await
     }
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {

@@ -164,6 +164,10 @@ enum Job {
         String,
         oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,
     ),
+    Past(
+        String,
+        oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,
+    ),
 }
 
 impl Journal {
@@ -228,6 +232,15 @@ impl Journal {
     /// [`JournalError::Failed`].
     pub async fn open_updates(&self, hub: &str) -> Result<Vec<Vec<Event>>, JournalError> {
         self.ask(|reply| Job::Open(hub.to_owned(), reply)).await
+    }
+
+    /// What the newest completed updates of `hub` reported, oldest first, each
+    /// from its intent on: to learn from. A bounded number of them.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn past_updates(&self, hub: &str) -> Result<Vec<Vec<Event>>, JournalError> {
+        self.ask(|reply| Job::Past(hub.to_owned(), reply)).await
     }
 
     async fn ask<T>(

@@ -182,3 +182,66 @@ fn a_newer_schema_and_a_broken_file_are_told_and_left_alone() {
     let text = std::fs::read_to_string(&broken).unwrap();
     assert!(text.starts_with("this is no database"));
 }
+
+#[tokio::test]
+async fn completed_updates_of_the_hub_come_back_to_learn_from() {
+    let journal = Journal::in_memory("ana").unwrap();
+    let mut done = Vec::new();
+    for (device, hub, outcome) in [
+        ("a", "h", Some(Outcome::Completed)),
+        ("b", "h", Some(Outcome::Failed)),
+        ("c", "h", None),
+        ("d", "other", Some(Outcome::Completed)),
+        ("e", "h", Some(Outcome::Completed)),
+    ] {
+        let event = intended(device, hub);
+        journal.intend(event.clone()).await.unwrap();
+        if let Some(outcome) = outcome {
+            let mut what = verdict();
+            if let What::Verdict { outcome: o, .. } = &mut what {
+                *o = outcome;
+            }
+            journal.record(vec![then(&event, what)]).await.unwrap();
+        }
+        done.push(event);
+    }
+    // One that never stops reporting is left out, so that reading stays short.
+    let state = What::State {
+        state: OpenState::Back,
+        reason: "so".into(),
+        evidence: None,
+    };
+    let many = vec![then(&done[4], state); 400];
+    journal.record(many).await.unwrap();
+    let past = journal.past_updates("h").await.unwrap();
+    let first: Vec<&Event> = past.iter().map(|events| &events[0]).collect();
+    assert_eq!(first, [&done[0]]);
+    assert_eq!(past[0].len(), 2);
+}
+
+#[tokio::test]
+async fn a_contradiction_is_kept_after_the_verdict() {
+    let journal = Journal::in_memory("ana").unwrap();
+    let event = intended("a", "h");
+    journal.intend(event.clone()).await.unwrap();
+    let contradicted = then(
+        &event,
+        What::Contradicted {
+            reason: "it reports \"failed\" after that".into(),
+            evidence: crate::domain::update::Evidence {
+                property: "firmwareStatus".into(),
+                value: "failed".into(),
+                version: 7,
+                hub_time: None,
+            },
+            reported: serde_json::Value::Null,
+        },
+    );
+    let events = vec![then(&event, verdict()), contradicted.clone()];
+    journal.record(events).await.unwrap();
+    let past = journal.past_updates("h").await.unwrap();
+    assert_eq!(past[0].last(), Some(&contradicted));
+    assert!(journal.open_updates("h").await.unwrap().is_empty());
+    // And the device is free.
+    journal.intend(intended("a", "h")).await.unwrap();
+}

@@ -25,6 +25,9 @@ pub(super) fn run(mut connection: Connection, holder: &Holder, mut jobs: mpsc::R
             Job::Open(hub, reply) => {
                 let _ = reply.send(open_updates(&connection, &hub));
             }
+            Job::Past(hub, reply) => {
+                let _ = reply.send(past_updates(&connection, &hub));
+            }
         }
     }
 }
@@ -150,10 +153,16 @@ fn lease(
     Ok(())
 }
 
+/// May it be lost with the power? The twin tells it again.
+fn is_an_observation(what: &What) -> bool {
+    matches!(
+        what,
+        What::Phase { .. } | What::State { .. } | What::Connection { .. }
+    )
+}
+
 fn record(connection: &mut Connection, events: &[Event]) -> Result<(), JournalError> {
-    let sync = events
-        .iter()
-        .any(|event| !matches!(event.what, What::Phase { .. } | What::State { .. }));
+    let sync = events.iter().any(|event| !is_an_observation(&event.what));
     let transaction = begin(connection, sync).map_err(failed)?;
     for event in events {
         let Some(update) = &event.update_id else {
@@ -226,8 +235,37 @@ fn open_updates(connection: &Connection, hub: &str) -> Result<Vec<Vec<Event>>, J
              ORDER BY e.update_id, e.id",
         )
         .map_err(failed)?;
+    by_update(&mut statement, params![hub])
+}
+
+/// Updates that are learnt from, and events of one of them.
+const PAST: u32 = 100;
+const PAST_EVENTS: u32 = 400;
+
+fn past_updates(connection: &Connection, hub: &str) -> Result<Vec<Vec<Event>>, JournalError> {
+    let mut statement = connection
+        .prepare(
+            "WITH past AS (
+               SELECT update_id FROM event
+               WHERE hub = ?1 AND kind = 'update.verdict' AND body ->> '$.outcome' = 'completed'
+               ORDER BY id DESC LIMIT ?2),
+             told AS (
+               SELECT e.id, e.update_id, e.body,
+                      count(*) OVER (PARTITION BY e.update_id) AS places
+               FROM event e JOIN past ON past.update_id = e.update_id)
+             SELECT update_id, body FROM told WHERE places <= ?3 ORDER BY update_id, id",
+        )
+        .map_err(failed)?;
+    by_update(&mut statement, params![hub, PAST, PAST_EVENTS])
+}
+
+/// Rows of update and event, the updates' events together.
+fn by_update(
+    statement: &mut rusqlite::Statement<'_>,
+    params: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<Vec<Event>>, JournalError> {
     let rows = statement
-        .query_map([hub], |row| {
+        .query_map(params, |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
         })
         .map_err(failed)?;

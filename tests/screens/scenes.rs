@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use otadeck::console::{Context, Message, Model, press, update};
 use otadeck::domain::device::{Connection, DeviceRow, Enablement};
 use otadeck::domain::dialect::Dialects;
+use otadeck::domain::durations::Learnt;
 use otadeck::domain::event::{Event, Intent, InventoryState, Link, What};
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::phase::Phase;
@@ -180,6 +181,34 @@ impl Stage {
             .of(device, when, verdict)
     }
 
+    /// What past updates needed for each phase.
+    pub fn learnt(&mut self, seconds: [i64; 2]) -> &mut Self {
+        let phases = [Phase::Downloading, Phase::Applying];
+        let learnt = phases.into_iter().zip(seconds).map(|(phase, s)| Learnt {
+            dialect: "tutorial-2018".into(),
+            phase,
+            samples: 12,
+            usual: SignedDuration::from_secs(s),
+            long: SignedDuration::from_secs(2 * s),
+        });
+        let learnt = learnt.collect();
+        self.general(What::Durations { learnt })
+    }
+
+    pub fn contradicted(&mut self, device: &str, when: i64, value: &str) -> &mut Self {
+        let what = What::Contradicted {
+            reason: format!("{device} reports {value:?} after that: image checksum mismatch"),
+            evidence: evidence(value, when),
+            reported: reported(value, None),
+        };
+        self.of(device, when, what)
+    }
+
+    pub fn disconnected(&mut self, device: &str, when: i64) -> &mut Self {
+        let state = Connection::Disconnected;
+        self.of(device, when, What::Connection { state })
+    }
+
     pub fn twin(&mut self, device: &str) -> &mut Self {
         let values = json!({
             "firmwareStatus": "standBy",
@@ -221,7 +250,8 @@ impl Stage {
         self.started("press-0039", -200)
             .accepted("press-0039", -199);
         self.phase("press-0039", -180, "downloading", None);
-        let stalled = "nothing changed for 2 min since \"downloading\"";
+        let stalled = "nothing changed for 2 min since \"downloading\". It is watched on, less \
+                       often; give it up with x in the console";
         self.doubt("press-0039", -60, OpenState::Stalled, stalled);
         self.started("press-0041", -150)
             .accepted("press-0041", -149);
@@ -322,7 +352,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 22] = [
+pub const SCENES: [Scene; 26] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -408,6 +438,54 @@ pub const SCENES: [Scene; 22] = [
         let why = "press-0040 reports \"completed\", version 1.5.0";
         stage.ended("press-0040", 46, Outcome::Completed, why);
         stage.keys("jj<tab>").later(50.0);
+        stage
+    }),
+    ("contradicted", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .twin("press-0040")
+            .started("press-0040", 0)
+            .accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", None);
+        stage.phase("press-0040", 31, "applying", None);
+        let why = "press-0040 reports \"completed\", version 1.5.0";
+        stage.ended("press-0040", 46, Outcome::Completed, why);
+        stage.contradicted("press-0040", 92, "failed");
+        stage.keys("jj<tab>").later(95.0);
+        stage
+    }),
+    ("estimate", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .learnt([15, 31])
+            .twin("press-0040")
+            .started("press-0040", 0)
+            .accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", None);
+        stage.phase("press-0040", 31, "applying", None);
+        stage.keys("jj<enter>").later(42.0);
+        stage
+    }),
+    ("run-again", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.started("press-0040", 0).accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", None);
+        stage.phase("press-0040", 31, "applying", None);
+        stage.phase("press-0040", 44, "standBy", None);
+        stage.phase("press-0040", 46, "downloading", Some(12.0));
+        stage.disconnected("press-0040", 48);
+        stage.keys("jj<enter>").later(49.0);
+        stage
+    }),
+    ("unknown", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.started("press-0040", 0);
+        let why = "the order's answer is not known: 504 GatewayTimeout (504101): Timed out waiting \
+                   for the response from device. Whether the device got the order is not known: it \
+                   is not sent again by itself, and the twin is watched for a sign that the device \
+                   started. To start another update, give this one up (x in the console)";
+        stage.doubt("press-0040", 31, OpenState::Unknown, why);
+        stage.keys("jj<enter>").later(35.2);
         stage
     }),
     ("failed", |size, colour| {

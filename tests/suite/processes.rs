@@ -114,10 +114,14 @@ fn without_json_there_is_a_line_a_phase_and_the_verdict_with_its_evidence() {
         .position(|l| l.starts_with("completed: "))
         .unwrap();
     assert!(
-        lines[verdict + 1].starts_with("  evidence: firmwareStatus = \"completed\""),
+        lines[verdict + 1].starts_with("  phases: downloading "),
         "{lines:?}"
     );
-    assert_eq!(lines[verdict + 2], "  reported:");
+    assert!(
+        lines[verdict + 2].starts_with("  evidence: firmwareStatus = \"completed\""),
+        "{lines:?}"
+    );
+    assert_eq!(lines[verdict + 3], "  reported:");
     assert!(ended.stdout.contains("\"firmwareStatus\": \"completed\""));
 }
 

@@ -20,11 +20,12 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
 
 /// All that the engine may name of the hub: the trait and what it speaks of,
 /// never the client.
-const OF_THE_HUB: [&str; 9] = [
+const OF_THE_HUB: [&str; 10] = [
     "GateKeeper",
     "Grant",
     "House",
     "HubError",
+    "Identity",
     "Page",
     "Permit",
     "Query",

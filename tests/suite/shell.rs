@@ -14,9 +14,10 @@ use otadeck::domain::id::DeviceId;
 use otadeck::domain::method::MethodAnswer;
 use otadeck::domain::twin::Twin;
 use otadeck::domain::uri::PackageUri;
+use otadeck::emulator::world::etag::IfMatch;
 use otadeck::emulator::world::{World, seeded_entropy};
 use otadeck::engine::{Batch, Settings, Subscription, spawn};
-use otadeck::hub::{Grant, HubError, Page, Permit, Query, Service, wire};
+use otadeck::hub::{Grant, HubError, Identity, Page, Permit, Query, Service, wire};
 use otadeck::journal::Journal;
 use otadeck::scenario::Scenario;
 use tokio::time::Instant;
@@ -119,6 +120,12 @@ impl Service for Pure {
             skipped: 0,
             continuation: page.continuation,
         })
+    }
+
+    async fn identity(&self, device: &DeviceId) -> Result<Identity, HubError> {
+        let answer = self.state.lock().unwrap().0.identity(device);
+        let answer = answer.map_err(|refusal| HubError::Unreadable(refusal.message))?;
+        wire::identity(answer.body).map_err(HubError::Unreadable)
     }
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {
@@ -253,4 +260,64 @@ async fn an_inventory_of_many_pages_and_a_snapshot_for_whoever_comes_late() {
     assert!(snapshot.rows.is_sorted_by(|a, b| a.device_id < b.device_id));
     running.stop().await;
     assert!(engine.snapshot().await.is_err(), "the engine has ended");
+}
+
+/// A device is deleted and created again while it downloads; its firmware knows
+/// nothing of that and goes on. The registry tells of the new generation, and
+/// what the device reports in its new twin has to show a run by itself.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_created_again_is_told_and_owes_a_sign() {
+    let hub = Pure::new(1, "tutorial");
+    let journal = Journal::in_memory("ana").unwrap();
+    let running = spawn(
+        Arc::clone(&hub),
+        journal,
+        Settings::new(profile("pure"), Dialects::built_in()),
+    );
+    let engine = running.engine();
+    let mut events = engine.subscribe();
+    engine.send(start("d0000")).await.unwrap();
+    let mut words = Vec::new();
+    let mut generation = None;
+    'story: loop {
+        for event in next(&mut events).await.1.iter() {
+            match &event.what {
+                What::Phase { phase, .. } => {
+                    words.push(phase.name().to_owned());
+                    if words.len() == 1 {
+                        let device = id("d0000");
+                        let (now, mut state) = (hub.now(), hub.state.lock().unwrap());
+                        let world = &mut state.0;
+                        world.delete_identity(&device, &IfMatch::Any, now).unwrap();
+                        world.ensure_identity(&device, now);
+                    }
+                }
+                What::State { state, .. } => words.push(state.name().to_owned()),
+                What::Replaced { generation_id, .. } => {
+                    words.push("replaced".to_owned());
+                    generation.clone_from(generation_id);
+                }
+                What::Verdict { outcome, .. } => {
+                    words.push(outcome.name().to_owned());
+                    break 'story;
+                }
+                _ => {}
+            }
+        }
+    }
+    running.stop().await;
+    assert_eq!(
+        words,
+        [
+            "downloading",
+            "replaced",
+            "unknown",
+            "back",
+            "applying",
+            "done",
+            "completed"
+        ]
+    );
+    let identity = hub.identity(&id("d0000")).await.unwrap();
+    assert_eq!(generation, Some(identity.generation_id));
 }

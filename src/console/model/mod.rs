@@ -20,6 +20,7 @@ use super::keymap::{Keymap, Place};
 use super::theme::Theme;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
+use crate::domain::durations::Durations;
 use crate::domain::event::{InventoryState, Link};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::Problem;
@@ -172,6 +173,7 @@ pub struct Model {
     pub(crate) link: (Link, Option<Problem>),
     pub(crate) ended: bool,
     pub(crate) updates: Updates,
+    pub(crate) durations: Durations,
     pub(crate) facts: HashMap<DeviceId, Facts>,
     pub(crate) asked: HashMap<DeviceId, Asked>,
     pub(crate) recent: Vec<PackageUri>,
@@ -203,6 +205,7 @@ impl Model {
             link: (Link::Connecting, None),
             ended: false,
             updates: Updates::default(),
+            durations: Durations::default(),
             facts: HashMap::new(),
             asked: HashMap::new(),
             recent: usable(&context.recent_uris),

@@ -189,6 +189,15 @@ fn told(event: &Event) -> Option<LogLine> {
         What::Verdict {
             outcome, reason, ..
         } => (outcome.name().to_owned(), reason.clone()),
+        What::Contradicted { reason, .. } => ("contradicted".to_owned(), reason.clone()),
+        What::Connection { state } => (
+            format!("{state:?}").to_lowercase(),
+            "as far as the hub knows".to_owned(),
+        ),
+        What::Replaced { version, .. } => (
+            "replaced".to_owned(),
+            format!("another twin is there, reported version {version}"),
+        ),
         _ => return None,
     };
     Some(LogLine {
@@ -254,6 +263,10 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
     }
     if let Some(verdict) = &update.verdict {
         push(verdict.time, verdict.outcome.name(), verdict.reason.clone());
+    }
+    if let Some(contradiction) = &update.contradicted {
+        let reason = contradiction.reason.clone();
+        push(contradiction.time, "contradicted", reason);
     }
     log
 }

@@ -58,6 +58,7 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             let refused = Asked::Refused(problem.clone());
             model.asked.insert(device.clone(), refused);
         }
+        What::Durations { learnt } => model.durations = learnt.clone().into(),
         What::JournalProblem { problem } => model.notice = Some(problem.to_string()),
         _ => update_event(model, event),
     }
@@ -75,7 +76,10 @@ fn update_event(model: &mut Model, event: &Event) {
     if model.updates.apply(event) {
         taken(model, event);
     }
-    let (What::Phase { reported, .. } | What::Verdict { reported, .. }) = &event.what else {
+    let (What::Phase { reported, .. }
+    | What::Verdict { reported, .. }
+    | What::Contradicted { reported, .. }) = &event.what
+    else {
         return;
     };
     if let Some(facts) = facts_of(model, event) {
@@ -100,6 +104,7 @@ fn taken(model: &mut Model, event: &Event) {
 pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     model.devices.replace(snapshot.rows);
     model.link = snapshot.link;
+    model.durations = snapshot.durations;
     if let Some((state, problem)) = snapshot.inventory {
         model.inventory.state = Some(state);
         model.inventory.count = model.devices.len();

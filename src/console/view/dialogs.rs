@@ -285,7 +285,7 @@ fn update_line(doc: &Doc, model: &Model, update: &Update, here: bool) -> Vec<Spa
         ),
     ];
     if bar_width > 0 {
-        let gauge = Gauge::of(update, &dialect.phases());
+        let gauge = Gauge::at(update, &dialect.phases(), &model.durations, model.now);
         spans.extend(gauge::bar(&gauge, role, bar_width, doc.theme));
         spans.push(Span::raw("  "));
     }

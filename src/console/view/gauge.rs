@@ -1,6 +1,7 @@
 //! The gauge: one segment a phase. What a device reports moves it by eighths of
 //! a cell; a phase of which nothing but its begin is known is shaded as a
-//! whole, because nobody knows how far it is.
+//! whole, because nobody knows how far it is, or, where past updates tell, as
+//! far as they would be by now.
 
 use ratatui::text::Span;
 
@@ -39,17 +40,14 @@ fn filled(fill: Fill, cells: usize) -> (String, String) {
     match fill {
         Fill::Empty => (String::new(), "░".repeat(cells)),
         Fill::Begun => ("▒".repeat(cells), String::new()),
+        Fill::Estimate(part) => {
+            let shaded = eighths(part, cells) / 8;
+            ("▒".repeat(shaded), "░".repeat(cells - shaded))
+        }
         Fill::Full => ("█".repeat(cells), String::new()),
         Fill::Broken => ("╳".repeat(cells), String::new()),
         Fill::Part(part) => {
-            // Rounded down: a gauge does not run ahead of the device.
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "0 to 8 × cells"
-            )]
-            #[expect(clippy::cast_precision_loss, reason = "a few hundred columns")]
-            let eighths = (part.clamp(0.0, 1.0) * (cells * 8) as f64) as usize;
+            let eighths = eighths(part, cells);
             let (whole, eighth) = (eighths / 8, EIGHTHS[eighths % 8]);
             let rest = cells - whole - usize::from(!eighth.is_empty());
             (format!("{}{eighth}", "█".repeat(whole)), "░".repeat(rest))
@@ -57,9 +55,24 @@ fn filled(fill: Fill, cells: usize) -> (String, String) {
     }
 }
 
+/// A part of so many cells in eighths of one, rounded down: a gauge does not
+/// run ahead of the device.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 8 × cells"
+)]
+#[expect(clippy::cast_precision_loss, reason = "a few hundred columns")]
+fn eighths(part: f64, cells: usize) -> usize {
+    (part.clamp(0.0, 1.0) * (cells * 8) as f64) as usize
+}
+
 /// The colour of an update, by what is known of it.
 pub(super) fn role(update: &Update) -> Role {
     use crate::domain::update::Outcome;
+    if update.contradicted.is_some() {
+        return Role::Doubt;
+    }
     match (&update.verdict, &update.doubt) {
         (Some(verdict), _) => match verdict.outcome {
             Outcome::Completed => Role::Good,
@@ -74,6 +87,7 @@ pub(super) fn role(update: &Update) -> Role {
 /// The sign of an update, for eyes that see no colour.
 pub(super) fn sign(update: &Update) -> &'static str {
     match role(update) {
+        _ if update.contradicted.is_some() => "!",
         Role::Good => "✓",
         Role::Bad => "✗",
         Role::Doubt => "?",
@@ -110,6 +124,8 @@ mod tests {
     #[case(&[Fill::Part(0.55), Fill::Empty], "▕██▏░▏░░░░▏")]
     #[case(&[Fill::Part(0.999), Fill::Empty], "▕███▉▏░░░░▏")]
     #[case(&[Fill::Full, Fill::Begun], "▕████▏▒▒▒▒▏")]
+    #[case(&[Fill::Full, Fill::Estimate(0.6)], "▕████▏▒▒░░▏")]
+    #[case(&[Fill::Estimate(1.0), Fill::Empty], "▕▒▒▒▒▏░░░░▏")]
     #[case(&[Fill::Full, Fill::Broken], "▕████▏╳╳╳╳▏")]
     #[case(&[], "▕░░░░░░░░░▏")]
     fn gauges(#[case] fills: &[Fill], #[case] want: &str) {

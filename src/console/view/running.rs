@@ -16,6 +16,7 @@ use crate::domain::clean;
 use crate::domain::gauge::Gauge;
 use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
+use crate::domain::time::on_a_clock;
 use crate::domain::update::{Evidence, Step, Update};
 
 /// Lines of the log that are shown on a high terminal, and on others.
@@ -37,10 +38,8 @@ pub(super) fn update(doc: &mut Doc, model: &Model, device: &DeviceId) {
         None => title(doc, update),
     }
     progress(doc, model, update);
-    if let Some((_, reason)) = &update.doubt {
-        let text = format!("? {}: {}", update.word(), safe(reason));
-        doc.text(Role::Doubt, &text);
-    }
+    contradiction(doc, update);
+    doubt(doc, update);
     gap(doc, model);
     timeline(doc, model, update);
     evidence(doc, model, update);
@@ -68,7 +67,7 @@ fn title(doc: &mut Doc, update: &Update) {
 /// The gauge, and one line that says the same in words.
 fn progress(doc: &mut Doc, model: &Model, update: &Update) {
     let dialect = model.context.dialects.named(&update.intent.dialect);
-    let gauge = Gauge::of(update, &dialect.phases());
+    let gauge = Gauge::at(update, &dialect.phases(), &model.durations, model.now);
     let columns = doc.width.min(72);
     let bar = gauge::bar(&gauge, gauge::role(update), columns, doc.theme);
     doc.line(bar);
@@ -97,6 +96,50 @@ fn progress(doc: &mut Doc, model: &Model, update: &Update) {
         None => before_any_phase(model, update),
     };
     doc.text(gauge::role(update), &now);
+    if let Some(text) = estimate(model, update) {
+        doc.text(Role::Muted, &text);
+    }
+}
+
+/// How much time is left if it goes as it went before, and that this is no more
+/// than an estimate.
+fn estimate(model: &Model, update: &Update) -> Option<String> {
+    let estimate = model.durations.left(update, model.now)?;
+    let from = format!("estimate from {} past updates", estimate.samples);
+    let left = match estimate.left {
+        left if estimate.late && left.is_zero() => "longer than usual".to_owned(),
+        left if estimate.late => format!("longer than usual, ~{} for the rest", on_a_clock(left)),
+        left => format!("~{} left", on_a_clock(left)),
+    };
+    Some(format!("{left} · {from}"))
+}
+
+/// What the device said after the verdict that does not agree with it.
+fn contradiction(doc: &mut Doc, update: &Update) {
+    let Some(contradiction) = &update.contradicted else {
+        return;
+    };
+    let text = format!(
+        "! contradicted {}: {}. The outcome stays as it was judged.",
+        clock(contradiction.time),
+        safe(&contradiction.reason)
+    );
+    doc.text(Role::Bad, &text);
+}
+
+/// What keeps an open update from being well.
+fn doubt(doc: &mut Doc, update: &Update) {
+    if let Some((_, reason)) = &update.doubt {
+        let text = format!("? {}: {}", update.word(), safe(reason));
+        doc.text(Role::Doubt, &text);
+    }
+    if let Some(since) = update.disconnected.filter(|_| update.is_open()) {
+        let text = format!(
+            "○ not connected since {}, as far as the hub knows",
+            clock(since)
+        );
+        doc.text(Role::Doubt, &text);
+    }
 }
 
 /// What is known while the device has reported nothing of this run.
@@ -112,6 +155,9 @@ fn before_any_phase(model: &Model, update: &Update) -> String {
                 safe(&problem.line()),
                 lasted(model.now, *at)
             )
+        }
+        (None, None, Some((time, _))) if update.doubt.is_some() => {
+            format!("called, and the answer is not known · {}", since(*time))
         }
         (None, None, Some((time, _))) => match &update.intent.method {
             Some(method) => format!(
@@ -153,23 +199,18 @@ fn timeline(doc: &mut Doc, model: &Model, update: &Update) {
     let last = update.steps.len().saturating_sub(1);
     for (n, step) in update.steps.iter().enumerate() {
         let next = update.steps.get(n + 1);
-        let time = step.evidence.hub_time.map_or("–".to_owned(), clock);
+        let time = step.began.map_or("–".to_owned(), clock);
         entry(
             doc,
             mark(update, step, n == last),
             step.phase.name(),
             &time,
-            &step_text(step, next),
+            &step_text(model, update, step, next),
         );
     }
     if update.is_open() {
         let dialect = model.context.dialects.named(&update.intent.dialect);
-        let reached = update
-            .steps
-            .iter()
-            .map(|s| s.phase)
-            .filter(|p| p.is_active())
-            .max();
+        let reached = reached(update);
         let to_come = dialect.phases().into_iter().filter(|p| Some(*p) > reached);
         for phase in to_come.chain([Phase::Done]) {
             entry(doc, ("·", Role::Muted), phase.name(), "", "");
@@ -177,9 +218,17 @@ fn timeline(doc: &mut Doc, model: &Model, update: &Update) {
     }
 }
 
+/// How far the device has come in the run at hand.
+fn reached(update: &Update) -> Option<Phase> {
+    let run = update.steps.iter().filter(|s| s.run == update.runs());
+    let active = run.map(|s| s.phase).filter(|p| p.is_active());
+    active.max().filter(|_| update.phase() != Some(Phase::Idle))
+}
+
 fn mark(update: &Update, step: &Step, last: bool) -> (&'static str, Role) {
     match step.phase {
         Phase::Failed => ("✗", Role::Bad),
+        Phase::Idle => ("·", Role::Muted),
         Phase::Done if update.is_open() => ("?", Role::Doubt),
         _ if last && update.is_open() && update.doubt.is_some() => ("?", Role::Doubt),
         _ if last && update.is_open() => ("▸", Role::Busy),
@@ -190,10 +239,14 @@ fn mark(update: &Update, step: &Step, last: bool) -> (&'static str, Role) {
     }
 }
 
-/// The percentage, the device's own word where it differs, and how long the
-/// phase lasted by the hub's clock.
-fn step_text(step: &Step, next: Option<&Step>) -> String {
+/// Which run it belongs to where there are several, the percentage, the
+/// device's own word where it differs, and how long the phase lasted by the
+/// hub's clock.
+fn step_text(model: &Model, update: &Update, step: &Step, next: Option<&Step>) -> String {
     let mut parts = Vec::new();
+    if step.run > 1 {
+        parts.push(format!("run {}", step.run));
+    }
     if let Some(percent) = step.percent {
         parts.push(format!("{percent:.0} %"));
     }
@@ -201,9 +254,13 @@ fn step_text(step: &Step, next: Option<&Step>) -> String {
     if !value.eq_ignore_ascii_case(step.phase.name()) {
         parts.push(format!("“{value}”"));
     }
-    let ends = next.and_then(|next| next.evidence.hub_time);
-    if let (Some(from), Some(to)) = (step.evidence.hub_time, ends) {
-        parts.push(lasted(from, to));
+    match (step.began, next.map(|next| next.began)) {
+        (Some(from), Some(Some(to))) => parts.push(lasted(from, to)),
+        // By our clock, as long as it lasts.
+        (_, None) if step.phase.is_active() && update.is_open() => {
+            parts.push(format!("{} so far", lasted(step.since, model.now)));
+        }
+        _ => {}
     }
     parts.join(" · ")
 }
@@ -253,10 +310,25 @@ fn evidence(doc: &mut Doc, model: &Model, update: &Update) {
     let time = hub_time.map_or("unknown".to_owned(), day_and_clock);
     let text = format!("{time} · $version {version}");
     doc.labelled("hub time", LABEL, Some(Role::Muted), &text, false);
+    if let Some(contradiction) = &update.contradicted {
+        against(doc, &contradiction.evidence);
+    }
     if update.is_open() {
         let ago = format!("{} ago", age(model.now, update.changed, Grain::Fine));
         doc.labelled("changed", LABEL, Some(Role::Muted), &ago, false);
     }
+}
+
+/// What a contradiction rests on.
+fn against(doc: &mut Doc, evidence: &Evidence) {
+    let value = clean::line(&evidence.value.to_string(), 300);
+    let text = format!("{} = {value}", safe(&evidence.property));
+    doc.labelled("against", LABEL, None, &text, false);
+    let time = evidence
+        .hub_time
+        .map_or("unknown".to_owned(), day_and_clock);
+    let text = format!("{time} · $version {}", evidence.version);
+    doc.labelled("hub time", LABEL, Some(Role::Muted), &text, false);
 }
 
 /// The last lines of the log, by our clock.

@@ -1,20 +1,21 @@
 //! Updates in flight: the order, its answer, what the device reports, the end.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::domain::backoff::Backoff;
+use crate::domain::dialect::Dialect;
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::{MethodAnswer, MethodCall};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
-use crate::domain::update::{Baseline, Delivery, OpenState, Outcome, Update};
+use crate::domain::update::{Baseline, Delivery, Outcome, Sight, Update};
 use crate::hub::{self, HubError};
-use crate::journal::{JournalError, Receipt};
+use crate::journal::Receipt;
 
+use super::life::{Suspect, is_quiet};
 use super::{Core, Now, Output};
 
 /// Ended updates that are kept for front ends that come late.
@@ -27,10 +28,18 @@ pub(super) struct Flight {
     /// Absent when the device is only watched, or when the order went out in
     /// another process.
     order: Option<Order>,
+    /// What was last seen of the twin.
+    pub(super) sight: Sight,
+    /// A suspicion that the registry was asked about; nothing is judged until
+    /// it has answered.
+    pub(super) suspect: Option<Suspect>,
+    /// Was it said that nothing changes any more? Then it is read less often.
+    pub(super) quiet: bool,
     /// When something last changed, since the engine's start.
-    changed: Duration,
-    /// When the overall deadline is reached.
-    ends: Duration,
+    pub(super) changed: Duration,
+    /// When the overall deadline is reached; after the verdict, when the device
+    /// is heard no more.
+    pub(super) ends: Duration,
     /// The operator has given it up while its call is under way.
     given_up: bool,
     /// Is it in the journal?
@@ -65,6 +74,9 @@ impl Flight {
         let age = now.wall.duration_since(update.intended);
         let left = overall.saturating_sub(age.max(SignedDuration::ZERO));
         Self {
+            sight: Sight::of(&update),
+            suspect: None,
+            quiet: is_quiet(&update),
             update,
             order: None,
             changed: now.at,
@@ -97,11 +109,20 @@ impl Flight {
         }
     }
 
-    fn resumed(update: Update, now: Now, overall: SignedDuration) -> Self {
+    pub(super) fn resumed(update: Update, now: Now, overall: SignedDuration) -> Self {
         Self {
             journaled: true,
             ..Self::watched(update, now, overall)
         }
+    }
+
+    /// Was its order surely not delivered so far, and is it to be tried again?
+    pub(super) fn waits(&self) -> bool {
+        self.order.as_ref().is_some_and(Order::waits)
+    }
+
+    fn is_calling(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| order.calling)
     }
 }
 
@@ -114,6 +135,7 @@ impl Core {
     /// Takes an open flight in.
     pub(super) fn fly(&mut self, flight: Flight) {
         let id = flight.update.id.clone();
+        self.aftermath.remove(&flight.update.device);
         self.open.insert(flight.update.device.clone(), id.clone());
         self.flights.insert(id, flight);
     }
@@ -193,16 +215,22 @@ impl Core {
         now: Now,
     ) -> bool {
         let tries = self.settings.tries;
-        let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) else {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return false;
+        };
+        let ends = flight.ends;
+        let Some(order) = &mut flight.order else {
             return false;
         };
         if order.tries >= tries || self.stopping {
             return false;
         }
-        let wait = order
-            .backoff
-            .next_wait(now.chance)
-            .max(wait.unwrap_or_default());
+        // The wait that the hub names is the same for all whom it turns away:
+        // the jitter comes on top, lest they all come back at once.
+        let wait = wait.unwrap_or_default() + order.backoff.next_wait(now.chance);
+        if now.at + wait >= ends {
+            return false;
+        }
         order.again = Some(now.at + wait);
         let at = now.wall + wait;
         let problem = problem.clone();
@@ -210,7 +238,7 @@ impl Core {
         true
     }
 
-    fn undelivered(&mut self, id: &UpdateId, problem: Problem, now: Now) {
+    pub(super) fn undelivered(&mut self, id: &UpdateId, problem: Problem, now: Now) {
         if let Some(flight) = self.flights.get(id) {
             let what = flight.update.answered(&Delivery::NotDelivered(problem));
             self.tell(id, vec![what], now);
@@ -220,17 +248,44 @@ impl Core {
     /// A twin was read: what it says, or, while an order that did not arrive
     /// waits, whether that may go out again.
     pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
-        if let Some(flight) = self.flights.get(id) {
-            if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
-                if order.rebase {
-                    self.rebase(id, twin, now);
-                }
-                return;
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
+            if order.rebase {
+                self.rebase(id, twin, now);
             }
-            let dialects = &self.settings.dialects;
-            let dialect = dialects.reading(&flight.update.intent.dialect, twin);
-            let news = flight.update.observe(dialect, twin);
-            self.tell(id, news, now);
+            return;
+        }
+        let dialect = self.dialect_of(&flight.update, twin).clone();
+        let connection = flight.update.connection(&flight.sight, twin);
+        self.tell(id, connection.into_iter().collect(), now);
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let suspicion = flight.sight.take(&dialect, twin);
+        match suspicion {
+            _ if flight.suspect.is_some() => return,
+            Some(suspicion) => return self.suspect(id, suspicion, twin),
+            None => {}
+        }
+        let news = flight.update.observe(&dialect, twin);
+        let ends = |what: &What| matches!(what, What::Verdict { .. });
+        if flight.is_calling() && news.iter().any(ends) {
+            // The answer may say otherwise; the next read judges with it.
+            return;
+        }
+        self.tell(id, news, now);
+    }
+
+    /// The dialect to read an update's twin in. Where the baseline held a status
+    /// it is that one's: what another dialect says may be of any age.
+    pub(super) fn dialect_of(&self, update: &Update, twin: &Twin) -> &Dialect {
+        let dialects = &self.settings.dialects;
+        let name = &update.intent.dialect;
+        match update.intent.baseline.value {
+            Some(_) if update.replaced.is_none() => dialects.named(name),
+            _ => dialects.reading(name, twin),
         }
     }
 
@@ -244,6 +299,9 @@ impl Core {
         }
         let baseline = Baseline::of(twin, &dialect);
         self.tell(id, vec![What::Rebased { baseline }], now);
+        if let Some(flight) = self.flights.get_mut(id) {
+            flight.sight = Sight::of(&flight.update);
+        }
         self.invoke(id, now);
     }
 
@@ -265,9 +323,14 @@ impl Core {
     }
 
     fn give_up(&mut self, id: &UpdateId, why: &str, now: Now) {
+        let waits = self.flights.get(id).is_some_and(Flight::waits);
+        let device = match waits {
+            true => "the order did not reach the device",
+            false => "the device may go on by itself",
+        };
         let what = What::Verdict {
             outcome: Outcome::GivenUp,
-            reason: format!("given up {why}; the device may go on by itself"),
+            reason: format!("given up {why}; {device}"),
             evidence: None,
             reported: serde_json::Value::Null,
             problem: None,
@@ -276,14 +339,43 @@ impl Core {
     }
 
     /// Folds news into an update, writes them down and publishes them.
-    fn tell(&mut self, id: &UpdateId, news: Vec<What>, now: Now) {
+    pub(super) fn tell(&mut self, id: &UpdateId, news: Vec<What>, now: Now) {
         let Some(flight) = self.flights.get_mut(id).filter(|f| f.update.is_open()) else {
             return;
         };
         if news.is_empty() {
             return;
         }
-        flight.changed = now.at;
+        let is_progress = |what: &What| !matches!(what, What::Connection { .. });
+        let device = flight.update.device.clone();
+        let mut awake = false;
+        if news.iter().any(is_progress) {
+            flight.changed = now.at;
+            awake = std::mem::take(&mut flight.quiet);
+        }
+        self.say(id, news, now);
+        if self.flights.get(id).is_some_and(|f| f.update.is_open()) {
+            if awake {
+                self.reread(&device, now);
+            }
+            return;
+        }
+        if let Some(flight) = self.flights.get_mut(id) {
+            flight.order = None;
+            flight.suspect = None;
+        }
+        self.open.remove(&device);
+        self.ended(id, now);
+        self.reread(&device, now);
+        self.forget_old_flights();
+    }
+
+    /// Folds what happened into an update, open or ended, writes it down and
+    /// publishes it.
+    pub(super) fn say(&mut self, id: &UpdateId, news: Vec<What>, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
         let device = flight.update.device.clone();
         let mut events = Vec::with_capacity(news.len());
         for what in news {
@@ -291,20 +383,11 @@ impl Core {
             flight.update.apply(&event);
             events.push(event);
         }
-        let ended = !flight.update.is_open();
-        if ended {
-            flight.order = None;
-        }
         if flight.journaled {
             self.out.push(Output::Record(events.clone()));
         }
         for event in events {
             self.publish(event);
-        }
-        if ended {
-            self.open.remove(&device);
-            self.reread(&device, now);
-            self.forget_old_flights();
         }
     }
 
@@ -335,20 +418,16 @@ impl Core {
                 continue;
             };
             let again = flight.order.as_ref().and_then(|order| order.again);
-            if again.is_some_and(|at| at <= now.at) {
-                self.try_again(&id);
-                continue;
-            }
-            if now.at >= flight.ends {
+            // A call under way is waited for: it ends by itself.
+            if now.at >= flight.ends && !flight.is_calling() {
                 self.give_up(&id, "at the overall deadline", now);
-                continue;
-            }
-            let deadline = self.settings.phase_deadline;
-            let due = now.at >= flight.changed + unsigned(deadline);
-            if due && let Some(what) = flight.update.overdue(deadline) {
-                self.tell(&id, vec![what], now);
+            } else if again.is_some_and(|at| at <= now.at) {
+                self.try_again(&id);
+            } else if self.overdue_at(flight).is_some_and(|at| at <= now.at) {
+                self.overdue(&id, now);
             }
         }
+        self.aftermath_due(now);
     }
 
     /// An order's time has come: it goes out when the twin has been read.
@@ -360,108 +439,17 @@ impl Core {
     }
 
     pub(super) fn flights_wake_at(&self) -> Option<Duration> {
-        let deadline = unsigned(self.settings.phase_deadline);
-        self.flights
-            .values()
-            .filter(|f| f.update.is_open())
-            .map(|f| {
-                let stalls = (f.update.doubt.is_none() && f.update.retry.is_none())
-                    .then_some(f.changed + deadline);
-                let again = f.order.as_ref().and_then(|order| order.again);
-                let ends = f.ends;
-                [stalls, again]
-                    .into_iter()
-                    .flatten()
-                    .fold(ends, Duration::min)
-            })
-            .min()
-    }
-
-    /// The journal's open updates: take each over.
-    pub(super) fn opened(&mut self, result: Result<Vec<Vec<Event>>, JournalError>, now: Now) {
-        let updates = match result {
-            Ok(updates) => updates,
-            Err(error) => {
-                let problem = error.problem();
-                return self.publish(Event::general(now.wall, What::JournalProblem { problem }));
-            }
-        };
-        self.resume = Resume::default();
-        for events in updates {
-            let Some(mut update) = events.first().and_then(Update::intended) else {
-                continue;
-            };
-            if self.flights.contains_key(&update.id) {
-                continue;
-            }
-            for event in &events[1..] {
-                update.apply(event);
-            }
-            let id = update.id.clone();
-            self.resume.waiting.insert(id.clone(), (update, events));
-            self.out.push(Output::Adopt(id));
-        }
-        self.resumed(now);
-    }
-
-    /// Tells that all open updates of the journal are taken up, when they are.
-    fn resumed(&mut self, now: Now) {
-        if self.resume.waiting.is_empty() {
-            let count = self.resume.count;
-            self.publish(Event::general(now.wall, What::Resumed { count }));
-        }
-    }
-
-    /// An open update is ours now, or another process works on it.
-    pub(super) fn adopted(&mut self, id: &UpdateId, result: Result<(), JournalError>, now: Now) {
-        let Some((update, events)) = self.resume.waiting.remove(id) else {
-            return;
-        };
-        match result {
-            Ok(()) => {
-                self.resume.count += 1;
-                events.into_iter().for_each(|event| self.publish(event));
-                self.carry_on(update, now);
-            }
-            Err(error) => self.refuse(&update.device, error.problem(), now),
-        }
-        self.resumed(now);
-    }
-
-    fn carry_on(&mut self, update: Update, now: Now) {
-        let (id, device) = (update.id.clone(), update.device.clone());
-        let told = matches!(update.doubt, Some((OpenState::Unknown, _)));
-        let silent = update.answer.is_none() && update.phase().is_none() && !told;
-        self.fly(Flight::resumed(update, now, self.settings.overall_deadline));
-        if silent {
-            let what = What::State {
-                state: OpenState::Unknown,
-                reason: "the process that started this update ended before it knew the answer. \
-                         The order is not sent again; watching for a sign that the device started"
-                    .to_owned(),
-                evidence: None,
-            };
-            self.tell(&id, vec![what], now);
-        }
-        self.reread(&device, now);
+        let open = self.flights.values().filter(|f| f.update.is_open());
+        let times = open.flat_map(|f| {
+            let again = f.order.as_ref().and_then(|order| order.again);
+            let ends = (!f.is_calling()).then_some(f.ends);
+            [self.overdue_at(f), again, ends]
+        });
+        let next = times.flatten().min();
+        next.into_iter().chain(self.aftermath_wake_at()).min()
     }
 }
 
-/// The taking up of the journal's open updates.
-#[derive(Debug, Default)]
-pub(super) struct Resume {
-    /// Whose lease is asked for.
-    waiting: HashMap<UpdateId, (Update, Vec<Event>)>,
-    /// Those that were taken up.
-    count: usize,
-}
-
-impl Resume {
-    pub(super) fn is_under_way(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-}
-
-fn unsigned(duration: jiff::SignedDuration) -> Duration {
+pub(super) fn unsigned(duration: jiff::SignedDuration) -> Duration {
     Duration::try_from(duration).unwrap_or(Duration::ZERO)
 }

@@ -11,8 +11,10 @@
 //! ```
 
 mod flights;
+mod life;
 mod listing;
 mod reads;
+mod resume;
 mod starts;
 
 #[cfg(test)]
@@ -25,6 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Dialects;
+use crate::domain::durations::{Deadlines, Durations, Samples};
 use crate::domain::event::{Command, Event, Link, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodAnswer;
@@ -32,14 +35,15 @@ use crate::domain::pace::{Bucket, Pace};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::twin::Twin;
-use crate::hub::{HubError, Page, Permit, Query};
+use crate::hub::{HubError, Identity, Page, Permit, Query};
 use crate::journal::{JournalError, Receipt};
 
 use super::gate::Gate;
 use super::handle::Snapshot;
 
-use flights::{Flight, Resume};
+use flights::Flight;
 use listing::Listing;
+use resume::Resume;
 use starts::Starting;
 
 /// Refusals that are kept for front ends that have missed them.
@@ -54,8 +58,10 @@ pub struct Settings {
     pub query: Query,
     /// The words that devices use.
     pub dialects: Dialects,
-    /// An update in which nothing changes for so long is stalled.
+    /// An active phase that is older is nobody's any more.
     pub phase_deadline: SignedDuration,
+    /// When an update in which nothing changes is stalled.
+    pub deadlines: Deadlines,
     /// An update that is open for so long is given up.
     pub overall_deadline: SignedDuration,
     /// How long a device may take to answer the method: 5 to 300 s.
@@ -77,6 +83,7 @@ impl Settings {
             query: Query::all(&dialects),
             dialects,
             phase_deadline: SignedDuration::from_mins(15),
+            deadlines: Deadlines::default(),
             overall_deadline: SignedDuration::from_hours(24),
             response_timeout: 30,
             connect_timeout: 0,
@@ -133,6 +140,15 @@ pub enum Input {
         /// The device's answer.
         result: Result<MethodAnswer, HubError>,
     },
+    /// A device's entry in the registry was read, or was not.
+    Identified {
+        /// The update whose device is under suspicion.
+        update: UpdateId,
+        /// The entry.
+        result: Result<Identity, HubError>,
+    },
+    /// The journal's completed updates, to learn from.
+    Past(Result<Vec<Vec<Event>>, JournalError>),
     /// The journal's open updates.
     Opened(Result<Vec<Vec<Event>>, JournalError>),
     /// The lease of an open update was taken over, or was not.
@@ -178,6 +194,15 @@ pub enum Output {
         /// The leave to do it.
         permit: Permit,
     },
+    /// Read a device's entry in the registry; [`Input::Identified`] answers.
+    Identify {
+        /// The update whose device is under suspicion.
+        update: UpdateId,
+        /// The device.
+        device: DeviceId,
+    },
+    /// Find completed updates to learn from; [`Input::Past`] answers.
+    PastUpdates,
     /// Find the open updates; [`Input::Opened`] answers.
     OpenUpdates,
     /// Take an open update over; [`Input::Adopted`] answers.
@@ -201,6 +226,12 @@ pub struct Core {
     flights: BTreeMap<UpdateId, Flight>,
     /// The open flight of each device that has one.
     open: HashMap<DeviceId, UpdateId>,
+    /// Updates that have ended on their device's word, which is heard on for a
+    /// while: it may take it back.
+    aftermath: HashMap<DeviceId, UpdateId>,
+    /// How long phases took in past updates.
+    samples: Samples,
+    durations: Durations,
     /// The last read of each device that is read: a late answer of an earlier
     /// one is dropped, so that what is seen never goes back in time.
     tickets: HashMap<DeviceId, u64>,
@@ -232,6 +263,9 @@ impl Core {
             starting: HashMap::new(),
             flights: BTreeMap::new(),
             open: HashMap::new(),
+            aftermath: HashMap::new(),
+            samples: Samples::default(),
+            durations: Durations::default(),
             resume: Resume::default(),
             stopping: false,
             refusals: VecDeque::new(),
@@ -255,6 +289,8 @@ impl Core {
             Input::Page { ticket, result } => self.page_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
             Input::Answered { update, result } => self.answered(&update, result, now),
+            Input::Identified { update, result } => self.identified(&update, result, now),
+            Input::Past(result) => self.past(result, now),
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
@@ -320,6 +356,7 @@ impl Core {
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
             resuming: self.resume.is_under_way(),
+            durations: self.durations.clone(),
             sequence: 0,
         }
     }

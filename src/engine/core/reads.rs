@@ -34,8 +34,10 @@ impl Core {
 
     /// Sets how often a device is read, by why it is.
     pub(super) fn reread(&mut self, device: &DeviceId, now: Now) {
-        if self.open_flight_of(device).is_some() || self.starting.contains_key(device) {
+        if self.starting.contains_key(device) {
             self.pace.watch(device, pace::WATCH, now.at);
+        } else if let Some(interval) = self.watch_interval(device) {
+            self.pace.watch(device, interval, now.at);
         } else if self.looking.as_ref() == Some(device) {
             self.pace.watch(device, pace::LOOK, now.at);
         } else {
@@ -86,6 +88,8 @@ impl Core {
             self.baseline(device, twin, now);
         } else if let Some(update) = self.open_flight_of(device) {
             self.observe(&update, twin, now);
+        } else if let Some(update) = self.aftermath.get(device).cloned() {
+            self.look_back(&update, twin, now);
         }
     }
 
@@ -96,8 +100,10 @@ impl Core {
         if self.starting.contains_key(device) && self.start_failed(device, error, failures, now) {
             return;
         }
-        let lost = failures == 1 && self.open_flight_of(device).is_some();
-        if self.looking.as_ref() == Some(device) || (lost && error.kind() == Kind::NoSuchDevice) {
+        if error.kind() == Kind::NoSuchDevice {
+            self.lost(device, error, now);
+        }
+        if self.looking.as_ref() == Some(device) {
             let problem = error.problem(format!("{device} cannot be read"));
             let what = What::DeviceProblem { problem };
             self.publish(Event::device(now.wall, device.clone(), what));

@@ -1,5 +1,7 @@
 //! Stories told to the core, input by input, without a clock or a socket.
 
+mod life;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,6 +25,8 @@ struct Story {
     invoked: Vec<UpdateId>,
     listed: Vec<Option<String>>,
     read: usize,
+    /// How often the registry was asked.
+    asked: usize,
     ticket: u64,
 }
 
@@ -52,6 +56,7 @@ impl Story {
             invoked: Vec::new(),
             listed: Vec::new(),
             read: 0,
+            asked: 0,
             ticket: 0,
         }
     }
@@ -85,7 +90,8 @@ impl Story {
                     let result = Ok(());
                     self.feed(Input::Adopted { update, result });
                 }
-                Output::Record(_) | Output::OpenUpdates => {}
+                Output::Identify { .. } => self.asked += 1,
+                Output::Record(_) | Output::OpenUpdates | Output::PastUpdates => {}
             }
         }
         self
@@ -102,6 +108,30 @@ impl Story {
             _ => None,
         });
         verdict.expect("there is a verdict")
+    }
+
+    /// Why the last doubt is one.
+    fn reason(&self) -> String {
+        let reason = self.said.iter().rev().find_map(|event| match &event.what {
+            What::State { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        reason.expect("there is a doubt")
+    }
+
+    /// The registry says when the device was made.
+    fn identity(&mut self, generation: Result<&str, HubError>) -> &mut Self {
+        let update = self.invoked.last().cloned().expect("something was invoked");
+        let result = generation.map(|generation| crate::hub::Identity {
+            device_id: id(ID),
+            generation_id: generation.to_owned(),
+            etag: "MQ==".to_owned(),
+            status: crate::domain::device::Enablement::Enabled,
+            status_reason: None,
+            connection: crate::domain::device::Connection::Connected,
+            last_activity: None,
+        });
+        self.feed(Input::Identified { update, result })
     }
 
     fn start(&mut self) -> &mut Self {
@@ -170,6 +200,9 @@ impl Story {
                 What::State { state, .. } => Some(state.name().to_owned()),
                 What::Verdict { outcome, .. } => Some(format!("= {outcome}")),
                 What::Refused { problem } => Some(format!("refused {:?}", problem.kind)),
+                What::Contradicted { .. } => Some("contradicted".to_owned()),
+                What::Connection { state } => Some(format!("{state:?}")),
+                What::Replaced { .. } => Some("replaced".to_owned()),
                 _ => None,
             })
             .collect()
@@ -528,11 +561,22 @@ fn an_ambiguous_answer_is_settled_from_the_twin_and_never_invoked_again(#[case] 
     let mut story = Story::new();
     story.start().twin().answer(Err(error));
     assert_eq!(story.words(), ["intended", "invoked 1", "unknown"]);
+    let known = story.reason();
+    for words in ["is not sent again", "is not known", "x in the console"] {
+        assert!(known.contains(words), "{known}");
+    }
     story.pass(3_600 * SECOND).twin();
     assert_eq!(story.invoked.len(), 1);
+    assert_eq!(story.words()[3..], ["unknown"], "told again, once");
+    let plain = story.reason();
+    assert!(
+        plain.starts_with("no sign in 15 min that press-7 started"),
+        "{plain}"
+    );
+    assert!(plain.contains("not invoked again by itself"), "{plain}");
     story.status("downloading").status("completed");
     assert_eq!(
-        story.words()[3..],
+        story.words()[4..],
         ["back", "downloading", "done", "= completed"]
     );
 }
@@ -633,8 +677,13 @@ fn the_twin_is_read_each_500_ms_while_an_update_is_open() {
     story.status("completed");
     let before = story.read;
     story.pass(60 * SECOND);
-    assert_eq!(story.read, before, "and no more when it has ended");
-    assert_eq!(story.core.wake_at(), None, "nothing waits");
+    assert_eq!(story.read - before, 1, "now and then when it has ended");
+    for _ in 0..20 {
+        story.twin().pass(30 * SECOND);
+    }
+    // From 60 s to 270 s after the verdict, each 30 s.
+    assert_eq!(story.read - before, 8, "for five minutes");
+    assert_eq!(story.core.wake_at(), None, "and no more: nothing waits");
 }
 
 #[test]
@@ -824,7 +873,11 @@ proptest! {
         let mut ended = std::collections::HashSet::new();
         for event in &story.said {
             if let Some(update) = &event.update_id {
-                prop_assert!(!ended.contains(update), "after the verdict: {event:?}");
+                let flagged = matches!(event.what, What::Contradicted { .. });
+                prop_assert!(
+                    ended.contains(update) == flagged,
+                    "after the verdict, and only then: {event:?}"
+                );
                 if matches!(event.what, What::Verdict { .. }) {
                     ended.insert(update.clone());
                 }

@@ -1,0 +1,301 @@
+//! Properties over arbitrary histories of a device that may lie: it sends old
+//! state again, restarts, skips, goes back, is replaced, says what it likes.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::domain::dialect::{Dialect, Dialects};
+use crate::domain::event::Intent;
+use crate::domain::fake::FakeTwin;
+use crate::domain::twin::Path;
+
+/// Words of all dialects, and some of none.
+const WORDS: [&str; 18] = [
+    "standBy",
+    "waiting",
+    "current",
+    "IDLE",
+    "Running",
+    "downloading",
+    "DOWNLOADING",
+    "downloadComplete",
+    "verifying",
+    "applying",
+    "rebooting",
+    "completed",
+    "Completed",
+    "applyComplete",
+    "Complete",
+    "failed",
+    "downloadFailed",
+    "odd",
+];
+
+/// What may happen to a device and its twin.
+#[derive(Clone, Debug)]
+enum Happening {
+    /// It reports a status.
+    Status(usize),
+    /// It reports a version, or an end time.
+    Other(bool, u8),
+    /// It sends one of the things again that it had reported, stamped anew.
+    Again(usize),
+    /// It sends all again.
+    AllAgain,
+    /// Its twin is replaced by a new one.
+    Replaced,
+    /// Nothing happens for the deadline.
+    Silence,
+    /// The twin is read.
+    Read,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (0..WORDS.len()).prop_map(Happening::Status),
+        2 => (any::<bool>(), 0u8..3).prop_map(|(v, n)| Happening::Other(v, n)),
+        2 => (0usize..8).prop_map(Happening::Again),
+        1 => Just(Happening::AllAgain),
+        1 => Just(Happening::Replaced),
+        1 => Just(Happening::Silence),
+        5 => Just(Happening::Read),
+    ]
+}
+
+fn histories() -> impl Strategy<Value = (Vec<Happening>, Vec<Happening>, usize)> {
+    let some = |n| prop::collection::vec(happening(), 0..n);
+    let dialects = Dialects::built_in().iter().count();
+    (some(8), some(40), 0..dialects)
+}
+
+/// A device, its twin, and the update that is judged from it.
+struct World {
+    dialect: Dialect,
+    twin: FakeTwin,
+    /// What the twin holds, by path.
+    held: BTreeMap<String, Value>,
+    /// The same when the order went out.
+    baseline: BTreeMap<String, Value>,
+    /// What was written since that the baseline did not hold.
+    news: bool,
+    update: Option<(Update, Sight)>,
+    said: Vec<(Update, What)>,
+}
+
+impl World {
+    fn new(dialect: &Dialect) -> Self {
+        Self {
+            dialect: dialect.clone(),
+            twin: FakeTwin::new("press-7"),
+            held: BTreeMap::new(),
+            baseline: BTreeMap::new(),
+            news: false,
+            update: None,
+            said: Vec::new(),
+        }
+    }
+
+    fn write(&mut self, path: &str, value: Value) {
+        let of_baseline = match (self.baseline.get(path), &value) {
+            (Some(Value::String(a)), Value::String(b)) => a.eq_ignore_ascii_case(b),
+            (before, now) => before == Some(now),
+        };
+        self.news |= !of_baseline;
+        self.held.insert(path.to_owned(), value.clone());
+        let steps: Vec<String> = Path::from(path).steps().map(str::to_owned).collect();
+        let patch = steps.into_iter().rev().fold(value, |inner, step| {
+            Value::Object(Map::from_iter([(step, inner)]))
+        });
+        self.twin.report(patch);
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        let [status, version, end] = self.dialect.inventory_paths().map(ToString::to_string);
+        match happening {
+            Happening::Status(n) => self.write(&status, json!(WORDS[*n])),
+            Happening::Other(true, n) => self.write(&version, json!(format!("1.{n}.0"))),
+            Happening::Other(false, n) => self.write(&end, json!(format!("2026-01-0{n}"))),
+            Happening::Again(n) => {
+                if let Some((path, value)) = self.held.iter().nth(*n) {
+                    let (path, value) = (path.clone(), value.clone());
+                    self.write(&path, value);
+                }
+            }
+            Happening::AllAgain => {
+                for (path, value) in self.held.clone() {
+                    self.write(&path, value);
+                }
+            }
+            Happening::Replaced => {
+                self.twin = FakeTwin::at("press-7", self.twin.now() + SignedDuration::from_secs(2));
+                self.held.clear();
+            }
+            Happening::Silence => self.judge(|update, sight, _, _| {
+                let what = update.overdue(SignedDuration::from_mins(15), sight);
+                what.into_iter().collect()
+            }),
+            Happening::Read => self.judge(|update, sight, dialect, twin| {
+                if !update.is_open() {
+                    let what = update.contradiction(sight, dialect, &twin.twin);
+                    return what.into_iter().collect();
+                }
+                match sight.take(dialect, &twin.twin) {
+                    Some(suspicion) => update.followed_up(&suspicion, &twin.twin, Err("401")),
+                    None => update.observe(dialect, &twin.twin),
+                }
+            }),
+        }
+    }
+
+    fn judge(&mut self, how: impl FnOnce(&Update, &mut Sight, &Dialect, &FakeTwin) -> Vec<What>) {
+        let Some((update, sight)) = &mut self.update else {
+            return;
+        };
+        for what in how(update, sight, &self.dialect, &self.twin) {
+            let (device, id) = (update.device.clone(), update.id.clone());
+            update.apply(&Event::update(self.twin.now(), device, id, what.clone()));
+            self.said.push((update.clone(), what));
+        }
+    }
+
+    /// The order goes out, and the device says 200.
+    fn order(&mut self) {
+        let intent = Intent {
+            hub: "h".into(),
+            uri: Some("https://x.test/fw".into()),
+            payload_sha256: None,
+            method: Some("firmwareUpdate".into()),
+            expect: None,
+            dialect: self.dialect.name.to_string(),
+            baseline: Baseline::of(&self.twin.twin, &self.dialect),
+            by: "ana".into(),
+        };
+        let device = self.twin.twin.device_id.clone();
+        let what = What::Intended(Box::new(intent));
+        let event = Event::update(self.twin.now(), device, UpdateId::from_text("u"), what);
+        let update = Update::intended(&event).unwrap();
+        self.update = Some((update.clone(), Sight::of(&update)));
+        self.judge(|_, _, _, _| {
+            let payload = Value::Null;
+            vec![
+                What::Invoked { attempt: 1 },
+                What::Accepted {
+                    status: 200,
+                    payload,
+                },
+            ]
+        });
+        self.baseline = self.held.clone();
+        self.news = false;
+    }
+
+    fn verdict(&self) -> Option<&Update> {
+        let verdicts = self
+            .said
+            .iter()
+            .filter(|(_, w)| matches!(w, What::Verdict { .. }));
+        verdicts.map(|(update, _)| update).next()
+    }
+}
+
+fn lived(before: &[Happening], after: &[Happening], dialect: usize) -> World {
+    let dialects = Dialects::built_in();
+    let mut world = World::new(dialects.iter().nth(dialect).unwrap());
+    for happening in before {
+        world.happen(happening);
+    }
+    world.order();
+    for happening in after {
+        world.happen(happening);
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// No verdict rests on anything that the hub stamped before the order, or
+    /// before the twin was replaced.
+    #[test]
+    fn no_verdict_rests_on_what_is_older_than_the_order((before, after, dialect) in histories()) {
+        let world = lived(&before, &after, dialect);
+        if let Some(update) = world.verdict() {
+            let evidence = update.verdict.as_ref().unwrap().evidence.as_ref().unwrap();
+            prop_assert!(evidence.hub_time > update.intent.baseline.last_updated);
+            if let Some(replaced) = &update.replaced {
+                prop_assert!(evidence.hub_time > replaced.since);
+            }
+        }
+    }
+
+    /// Nor on nothing but values that the baseline already held.
+    #[test]
+    fn no_verdict_rests_on_what_the_baseline_held_alone((before, after, dialect) in histories()) {
+        let dialects = Dialects::built_in();
+        let mut world = World::new(dialects.iter().nth(dialect).unwrap());
+        before.iter().for_each(|happening| world.happen(happening));
+        world.order();
+        for happening in &after {
+            world.happen(happening);
+            if world.verdict().is_some() {
+                prop_assert!(world.news, "{:?}", world.said);
+                break;
+            }
+        }
+    }
+
+    /// A final outcome never changes; after it there are only contradictions.
+    #[test]
+    fn a_final_outcome_never_changes((before, after, dialect) in histories()) {
+        let world = lived(&before, &after, dialect);
+        let mut verdict: Option<Verdict> = None;
+        for (update, what) in &world.said {
+            if let Some(verdict) = &verdict {
+                let flagged = matches!(what, What::Contradicted { .. });
+                prop_assert!(flagged, "{what:?}");
+                prop_assert_eq!(Some(verdict), update.verdict.as_ref());
+            }
+            verdict = update.verdict.clone();
+        }
+        // Nor by whatever another process may have written down.
+        if let (Some(verdict), Some((update, _))) = (verdict, &world.update) {
+            let mut update = update.clone();
+            for (_, what) in &world.said {
+                let (device, id) = (update.device.clone(), update.id.clone());
+                update.apply(&Event::update(world.twin.now(), device, id, what.clone()));
+            }
+            prop_assert_eq!(Some(verdict), update.verdict);
+        }
+    }
+
+    /// A device that says 200 and then only sends again what it had reported,
+    /// in any order, has neither completed nor failed.
+    #[test]
+    fn old_state_alone_ends_nothing(
+        (before, _, dialect) in histories(),
+        order in prop::collection::vec(0usize..8, 0..20),
+    ) {
+        let again: Vec<Happening> = order
+            .into_iter()
+            .flat_map(|n| [Happening::Again(n), Happening::Read])
+            .collect();
+        let world = lived(&before, &again, dialect);
+        prop_assert!(world.verdict().is_none(), "{:?}", world.said);
+    }
+
+    /// What was said is what a later process makes of it.
+    #[test]
+    fn the_fold_of_the_events_is_the_update((before, after, dialect) in histories()) {
+        let world = lived(&before, &after, dialect);
+        let (update, _) = world.update.as_ref().unwrap();
+        let line = serde_json::to_string(&world.said.iter().map(|(_, w)| w).collect::<Vec<_>>());
+        let whats: Vec<What> = serde_json::from_str(&line.unwrap()).unwrap();
+        let told: Vec<&What> = world.said.iter().map(|(_, w)| w).collect();
+        prop_assert_eq!(told, whats.iter().collect::<Vec<_>>());
+        prop_assert_eq!(update, &world.said.last().unwrap().0);
+    }
+}

@@ -1,0 +1,462 @@
+//! What a read twin, an answer or the time says next of an update. Everything
+//! here is a pure question to an [`Update`]; nothing changes it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::domain::clean;
+use crate::domain::dialect::{Dialect, Reading, Stamped};
+use crate::domain::event::What;
+use crate::domain::evidence::{Evidence, OpenState, Outcome, sha256};
+use crate::domain::method::MethodAnswer;
+use crate::domain::phase::Phase;
+use crate::domain::problem::Problem;
+use crate::domain::time::{spoken, ticks};
+use crate::domain::twin::{Connection, Twin};
+use crate::domain::uri;
+
+use super::{Delivery, Sight, Step, Suspicion, Update};
+
+/// What is known of an order whose answer is not, what is not known, and what
+/// can be done.
+const NOBODY_KNOWS: &str = "Whether the device got the order is not known: it is not sent again \
+    by itself, and the twin is watched for a sign that the device started. To start another \
+    update, give this one up (x in the console)";
+
+/// How much younger than the first stamps of its twin an identity may look: the
+/// hub makes both at once, but stamps them one after the other.
+const SAME_BIRTH: SignedDuration = SignedDuration::from_secs(1);
+
+impl Update {
+    /// What the answer to the method call means.
+    #[must_use]
+    pub fn answered(&self, delivery: &Delivery) -> What {
+        match delivery {
+            Delivery::Answered(answer) if answer.accepted() => What::Accepted {
+                status: answer.status,
+                payload: clean::bounded(&answer.payload),
+            },
+            Delivery::Answered(answer) => What::Verdict {
+                outcome: Outcome::Rejected,
+                reason: rejection(answer),
+                evidence: None,
+                reported: Value::Null,
+                problem: None,
+            },
+            Delivery::NotDelivered(problem) => What::Verdict {
+                outcome: Outcome::NotDelivered,
+                reason: problem.line(),
+                evidence: None,
+                reported: Value::Null,
+                problem: Some(problem.clone()),
+            },
+            Delivery::Unknown(problem) => What::State {
+                state: OpenState::Unknown,
+                reason: format!("{}. {NOBODY_KNOWS}", problem.line().trim_end_matches('.')),
+                evidence: None,
+            },
+        }
+    }
+
+    /// What is to be said of an update that an earlier process invoked, or was
+    /// about to, without having seen what came of it; nothing when it did.
+    #[must_use]
+    pub fn orphaned(&self) -> Option<What> {
+        let told = matches!(self.doubt, Some((OpenState::Unknown, _)));
+        let silent = self.answer.is_none() && self.phase().is_none() && !told;
+        (silent && self.is_open() && self.intent.method.is_some()).then(|| What::State {
+            state: OpenState::Unknown,
+            reason: format!(
+                "the process that started this update ended before it knew the answer. {NOBODY_KNOWS}"
+            ),
+            evidence: None,
+        })
+    }
+
+    /// What a read of the twin says that was not known before. Empty when
+    /// nothing new is stamped after the baseline, or after the verdict.
+    #[must_use]
+    pub fn observe(&self, dialect: &Dialect, twin: &Twin) -> Vec<What> {
+        let mut reading = dialect.read(&twin.reported);
+        if self.verdict.is_some() || !self.is_news(&reading) {
+            return Vec::new();
+        }
+        self.forget_the_old(&mut reading);
+        let evidence = self.evidence(dialect, &reading, twin);
+        let mut news = Vec::new();
+        let repeated = self.is_the_baselines(reading.value.as_deref());
+        if reading.phase.is_end() {
+            self.end(&mut news, &reading, evidence, twin);
+            return news;
+        }
+        if self.is_idleness(&reading) || !self.differs(&reading, &evidence) {
+            return news;
+        }
+        if self.doubt.is_some() && !repeated {
+            news.push(What::State {
+                state: OpenState::Back,
+                reason: format!("the device reports {}", reading.phase),
+                evidence: Some(evidence.clone()),
+            });
+        }
+        news.push(phase_event(&reading, evidence));
+        news
+    }
+
+    /// Does the device only say that it has not begun? One that falls back to
+    /// idle out of a run says more.
+    fn is_idleness(&self, reading: &Reading) -> bool {
+        reading.phase == Phase::Idle && self.steps.is_empty()
+    }
+
+    /// Takes out what was stamped before the order: an earlier run's percentage,
+    /// version and error.
+    fn forget_the_old(&self, reading: &mut Reading) {
+        if !self.is_believed(reading.percent_stamp) {
+            reading.percent = None;
+        }
+        reading.version = reading.version.take().filter(|v| self.is_believed(v.stamp));
+        reading.error = reading.error.take().filter(|e| self.is_believed(e.stamp));
+    }
+
+    /// The device says that it has ended: believe it, or say what is missing.
+    fn end(&self, news: &mut Vec<What>, reading: &Reading, evidence: Evidence, twin: &Twin) {
+        let missing = self.missing(reading);
+        if self.differs(reading, &evidence) && missing.is_none() {
+            news.push(phase_event(reading, evidence.clone()));
+        }
+        if let Some(missing) = missing {
+            let said = |why: &str| why.starts_with(&missing);
+            if !matches!(&self.doubt, Some((OpenState::Unconfirmed, why)) if said(why)) {
+                news.push(What::State {
+                    state: OpenState::Unconfirmed,
+                    reason: missing,
+                    evidence: Some(evidence),
+                });
+            }
+            return;
+        }
+        let done = reading.phase == Phase::Done;
+        news.push(What::Verdict {
+            outcome: if done {
+                Outcome::Completed
+            } else {
+                Outcome::Failed
+            },
+            reason: self.why(reading, &evidence, twin),
+            evidence: Some(evidence),
+            reported: reading.object.clone(),
+            problem: None,
+        });
+    }
+
+    /// What keeps an end from being believed; `None` when nothing does.
+    fn missing(&self, reading: &Reading) -> Option<String> {
+        let value = reading.value.as_deref().unwrap_or_default();
+        if let (Phase::Done, Some(expect)) = (reading.phase, &self.intent.expect) {
+            match &reading.version {
+                Some(version) if version.text == *expect => {}
+                Some(version) => {
+                    return Some(format!(
+                        "the device says {value:?} but reports version {:?}, not {expect:?}",
+                        version.text
+                    ));
+                }
+                None => {
+                    return Some(format!(
+                        "the device says {value:?} but has reported no version since; {expect:?} is expected"
+                    ));
+                }
+            }
+        }
+        let repeated = self.is_the_baselines(Some(value));
+        if (!repeated && self.replaced.is_none()) || self.second_sign(reading) {
+            return None;
+        }
+        let but = match &self.replaced {
+            Some(_) => "in a twin that is not the one that was ordered",
+            None => "as it did before the order",
+        };
+        Some(format!(
+            "the device says {value:?}, {but}; \
+             nothing shows that this is the run we started"
+        ))
+    }
+
+    /// Is there a sign of this run besides the status: stamped after the
+    /// baseline, and not what the baseline held?
+    fn second_sign(&self, reading: &Reading) -> bool {
+        let base = &self.intent.baseline;
+        let changed = |now: &Option<Stamped>, before: &Option<String>| {
+            now.as_ref()
+                .is_some_and(|n| self.is_believed(n.stamp) && Some(&n.text) != before.as_ref())
+        };
+        let active =
+            |step: &Step| step.phase.is_active() && self.is_believed(step.evidence.hub_time);
+        let our_uri = reading.uri.as_ref().is_some_and(|uri| {
+            self.is_believed(uri.stamp)
+                && Some(sha256(&uri.text)) != base.uri_sha256
+                && Some(uri::redacted_text(&uri.text)) == self.intent.uri
+        });
+        self.steps.iter().any(active)
+            || changed(&reading.end, &base.end)
+            || changed(&reading.version, &base.firmware)
+            || our_uri
+    }
+
+    /// Is this the status that the baseline held? As in a dialect, case does
+    /// not count.
+    fn is_the_baselines(&self, value: Option<&str>) -> bool {
+        match (value, self.intent.baseline.value.as_deref()) {
+            (Some(now), Some(before)) => now.trim().to_lowercase() == before.trim().to_lowercase(),
+            (now, before) => now == before,
+        }
+    }
+
+    /// Is the status stamped after the baseline?
+    fn is_news(&self, reading: &Reading) -> bool {
+        reading.value.is_some() && self.is_believed(reading.stamp)
+    }
+
+    /// Is this stamped after all that was there before: before the order, and
+    /// before the twin that is there now?
+    fn is_believed(&self, stamp: Option<Timestamp>) -> bool {
+        let replaced = self.replaced.as_ref().and_then(|r| r.since);
+        self.intent.baseline.is_older_than(stamp) && replaced.is_none_or(|at| stamp > Some(at))
+    }
+
+    /// Does the reading say something that the last step did not?
+    fn differs(&self, reading: &Reading, evidence: &Evidence) -> bool {
+        self.steps.last().is_none_or(|last| {
+            last.phase != reading.phase
+                || last.evidence.value != evidence.value
+                || last.percent != reading.percent
+                || self.is_of_another_twin(Some(last))
+        })
+    }
+
+    pub(super) fn evidence(&self, dialect: &Dialect, reading: &Reading, twin: &Twin) -> Evidence {
+        Evidence {
+            property: dialect.status.to_string(),
+            value: reading.value.clone().map_or(Value::Null, Value::String),
+            version: twin.reported.version,
+            hub_time: reading.stamp,
+        }
+    }
+
+    fn why(&self, reading: &Reading, evidence: &Evidence, twin: &Twin) -> String {
+        let value = reading.value.as_deref().unwrap_or_default();
+        if reading.phase == Phase::Done {
+            let version = reading
+                .version
+                .as_ref()
+                .map(|v| format!(", version {}", v.text))
+                .unwrap_or_default();
+            return format!("{} reports {value:?}{version}", twin.device_id);
+        }
+        let last = self
+            .steps
+            .iter()
+            .rev()
+            .find(|step| step.phase.is_active())
+            .map_or("before any phase was seen", |step| match step.phase {
+                Phase::Queued => "while queued",
+                Phase::Downloading => "while downloading",
+                Phase::Downloaded => "after the download",
+                Phase::Applying => "while applying",
+                _ => "while rebooting",
+            });
+        let error = reading
+            .error
+            .as_ref()
+            .map(|e| format!(": {}", e.text))
+            .unwrap_or_default();
+        format!(
+            "{} reports {} {last}{error}",
+            twin.device_id, evidence.value
+        )
+    }
+
+    /// What is to be said when nothing has changed for `deadline`; nothing when
+    /// that was said already, or while an order waits to be tried again.
+    #[must_use]
+    pub fn overdue(&self, deadline: SignedDuration, sight: &Sight) -> Option<What> {
+        if self.verdict.is_some() || self.retry.is_some() {
+            return None;
+        }
+        let time = spoken(deadline);
+        let (state, reason) = match &self.doubt {
+            None => (OpenState::Stalled, self.stalled(&time, sight)),
+            Some((OpenState::Unknown, _)) if self.steps.is_empty() => (
+                OpenState::Unknown,
+                format!(
+                    "no sign in {time} that {} started: its twin holds nothing newer than the \
+                     order. It is watched on, less often, and not invoked again by itself. Give \
+                     this update up (x in the console), then start another",
+                    self.device
+                ),
+            ),
+            Some((OpenState::Unconfirmed, why)) => (
+                OpenState::Unconfirmed,
+                format!(
+                    "{why}. No other sign came in {time}; it is watched on, less often. Look at \
+                     the device itself, then give this update up (x in the console)"
+                ),
+            ),
+            Some(_) => return None,
+        };
+        Some(What::State {
+            state,
+            reason,
+            evidence: self.steps.last().map(|step| step.evidence.clone()),
+        })
+    }
+
+    fn stalled(&self, time: &str, sight: &Sight) -> String {
+        let away = match sight.connection {
+            Some(Connection::Disconnected) => "; the hub says that the device is not connected",
+            _ => "",
+        };
+        format!(
+            "nothing changed for {time} since {:?}{away}. It is watched on, less often; \
+             give it up with x in the console",
+            self.word()
+        )
+    }
+
+    /// What is to be said of the device's connection, which was `before` at the
+    /// last read: nothing where losing it is part of an update.
+    #[must_use]
+    pub fn connection(&self, before: &Sight, twin: &Twin) -> Option<What> {
+        if self.verdict.is_some() {
+            return None;
+        }
+        let expected = matches!(self.phase(), Some(Phase::Applying | Phase::Rebooting));
+        let lost = before.connection == Some(Connection::Connected)
+            && twin.connection == Connection::Disconnected
+            && !expected;
+        let again = self.disconnected.is_some() && twin.connection == Connection::Connected;
+        (lost || again).then_some(What::Connection {
+            state: twin.connection,
+        })
+    }
+
+    /// What is to be said of a device that the hub does not know any more.
+    #[must_use]
+    pub fn lost(&self, problem: &Problem) -> What {
+        What::State {
+            state: OpenState::Unknown,
+            reason: format!(
+                "{}. What becomes of its update cannot be seen from here. Should the device be \
+                 created again, it is told; else give this update up (x in the console)",
+                problem.line().trim_end_matches('.')
+            ),
+            evidence: None,
+        }
+    }
+
+    /// What comes of a suspicion, now that the registry was asked for the
+    /// device's `generationId`; the error says why it is not known. A device
+    /// that was created again never got the order, and its twin is a new one.
+    #[must_use]
+    pub fn followed_up(
+        &self,
+        suspicion: &Suspicion,
+        twin: &Twin,
+        generation: Result<&str, &str>,
+    ) -> Vec<What> {
+        let device = &self.device;
+        let born = generation.ok().and_then(ticks);
+        let born_later = born.filter(|born| self.is_born_later(*born));
+        let (since, why) = match (generation, born_later, suspicion) {
+            (Ok(_), Some(born), _) => (
+                Some(born),
+                format!("{device} was deleted and created again at {born}, by the hub's clock"),
+            ),
+            (Ok(_), None, Suspicion::EntryChanged) => return Vec::new(),
+            (Ok(_), None, Suspicion::CameBack) => {
+                return vec![What::State {
+                    state: OpenState::Back,
+                    reason: format!("the hub knows {device} again; it is the same device"),
+                    evidence: None,
+                }];
+            }
+            (Ok(_), None, Suspicion::WentBack { from, to }) => (
+                twin.reported.last_updated(),
+                format!(
+                    "the twin of {device} was reset: its reported version went from {from} to \
+                     {to}, though it is the same device"
+                ),
+            ),
+            (Err(cause), ..) => (
+                twin.reported.last_updated(),
+                format!(
+                    "{device} may have been deleted and created again: {}. Its generationId is \
+                     not known: {cause}",
+                    what_was_seen(suspicion)
+                ),
+            ),
+        };
+        let reason = format!(
+            "{why}. What was seen before says nothing any more: from now on an end counts only \
+             with another sign of an update. Give this update up (x in the console) to start \
+             another"
+        );
+        vec![
+            What::Replaced {
+                generation_id: born_later.and(generation.ok()).map(str::to_owned),
+                since,
+                version: twin.reported.version,
+            },
+            What::State {
+                state: OpenState::Unknown,
+                reason,
+                evidence: None,
+            },
+        ]
+    }
+
+    /// Is an identity of that birth another one than the order went to?
+    fn is_born_later(&self, born: Timestamp) -> bool {
+        let base = &self.intent.baseline;
+        match (&self.replaced, base.last_updated) {
+            (Some(replaced), _) if replaced.since.is_some() => Some(born) > replaced.since,
+            (_, Some(floor)) if base.version <= 1 => born > floor + SAME_BIRTH,
+            (_, Some(floor)) => born > floor,
+            // Nothing of the hub's clock is known: ours has to do.
+            (_, None) => born > self.intended,
+        }
+    }
+}
+
+fn what_was_seen(suspicion: &Suspicion) -> String {
+    match suspicion {
+        Suspicion::WentBack { from, to } => {
+            format!("its reported version went from {from} to {to}")
+        }
+        Suspicion::EntryChanged => "its entry in the registry has changed".to_owned(),
+        Suspicion::CameBack => "the hub did not know it for a while".to_owned(),
+    }
+}
+
+fn phase_event(reading: &Reading, evidence: Evidence) -> What {
+    What::Phase {
+        phase: reading.phase,
+        reported: reading.object.clone(),
+        percent: reading.percent,
+        evidence,
+    }
+}
+
+fn rejection(answer: &MethodAnswer) -> String {
+    let words = match &answer.payload {
+        Value::Null => String::new(),
+        payload => format!(": {}", clean::value_line(payload, 200)),
+    };
+    match answer.status {
+        status @ (404 | 501) => {
+            format!("the device knows no such method (status {status}{words})")
+        }
+        status => format!("the device refused with status {status}{words}"),
+    }
+}

@@ -1,0 +1,210 @@
+//! The life of updates around their order: suspicions, contradictions after the
+//! verdict, deadlines, what past updates teach.
+
+use std::time::Duration;
+
+use crate::domain::durations::Durations;
+use crate::domain::event::{Event, What};
+use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::pace;
+use crate::domain::problem::Kind;
+use crate::domain::twin::Twin;
+use crate::domain::update::{OpenState, Outcome, Suspicion, Update};
+use crate::hub::{HubError, Identity};
+use crate::journal::JournalError;
+
+use super::flights::{Flight, unsigned};
+use super::{Core, Now, Output};
+
+/// How often a device is read of which nothing was heard for long, or whose
+/// update has ended.
+const SLOW: Duration = Duration::from_secs(30);
+/// How long a device is heard on after the verdict. A device that rolls back
+/// does so when it restarts or when its watchdog runs out, within minutes; ten
+/// reads are little beside the hundreds of an update.
+const AFTERMATH: Duration = Duration::from_secs(5 * 60);
+
+/// A suspicion that the registry was asked about.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    suspicion: Suspicion,
+    /// The twin that aroused it.
+    twin: Box<Twin>,
+}
+
+impl Core {
+    /// How often the device of an update is read; `None` when no update asks
+    /// for it.
+    pub(super) fn watch_interval(&self, device: &DeviceId) -> Option<Duration> {
+        if let Some(flight) = self.open.get(device).and_then(|id| self.flights.get(id)) {
+            return Some(if flight.quiet { SLOW } else { pace::WATCH });
+        }
+        self.aftermath.contains_key(device).then_some(SLOW)
+    }
+
+    /// Asks the registry about a twin that may not be the one that was ordered.
+    pub(super) fn suspect(&mut self, id: &UpdateId, suspicion: Suspicion, twin: &Twin) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        flight.suspect = Some(Suspect {
+            suspicion,
+            twin: Box::new(twin.clone()),
+        });
+        let (update, device) = (id.clone(), flight.update.device.clone());
+        self.out.push(Output::Identify { update, device });
+    }
+
+    /// The registry has answered, or has not: what the suspicion comes to.
+    pub(super) fn identified(
+        &mut self,
+        id: &UpdateId,
+        result: Result<Identity, HubError>,
+        now: Now,
+    ) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let Some(suspect) = flight.suspect.take() else {
+            return;
+        };
+        let result = match result {
+            Ok(identity) => Ok(identity.generation_id),
+            Err(error) if error.kind() == Kind::Unauthorized => {
+                Err("the policy lacks the right RegistryRead".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let generation = result.as_deref().map_err(String::as_str);
+        let news = flight
+            .update
+            .followed_up(&suspect.suspicion, &suspect.twin, generation);
+        self.tell(id, news, now);
+    }
+
+    /// The hub knows no such device any more. The update stays open: the device
+    /// may be created again.
+    pub(super) fn lost(&mut self, device: &DeviceId, error: &HubError, now: Now) {
+        let Some(id) = self.open_flight_of(device) else {
+            return;
+        };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        let problem = error.problem(format!("{device} cannot be read"));
+        if flight.waits() {
+            return self.undelivered(&id, problem, now);
+        }
+        if flight.sight.lost() {
+            let what = flight.update.lost(&problem);
+            self.tell(&id, vec![what], now);
+        }
+    }
+
+    /// An update has ended: what is learnt from it, and whether its device is
+    /// heard on.
+    pub(super) fn ended(&mut self, id: &UpdateId, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let verdict = flight.update.verdict.as_ref();
+        let heard = verdict.is_some_and(|v| {
+            matches!(v.outcome, Outcome::Completed | Outcome::Failed) && v.evidence.is_some()
+        });
+        if heard && !self.stopping {
+            flight.ends = now.at + AFTERMATH;
+            let device = flight.update.device.clone();
+            self.aftermath.insert(device, id.clone());
+        }
+        if self.samples.learn(&flight.update) {
+            self.learnt(now);
+        }
+    }
+
+    /// A twin was read after the verdict: does it agree with that?
+    pub(super) fn look_back(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let dialect = self.dialect_of(&flight.update, twin);
+        if let Some(what) = flight.update.contradiction(&flight.sight, dialect, twin) {
+            self.say(id, vec![what], now);
+        }
+    }
+
+    /// Devices that were heard on long enough.
+    pub(super) fn aftermath_due(&mut self, now: Now) {
+        let over: Vec<DeviceId> = self
+            .aftermath
+            .iter()
+            .filter(|(_, id)| self.flights.get(*id).is_none_or(|f| f.ends <= now.at))
+            .map(|(device, _)| device.clone())
+            .collect();
+        for device in over {
+            self.aftermath.remove(&device);
+            self.reread(&device, now);
+        }
+    }
+
+    /// When the first of them was heard on long enough.
+    pub(super) fn aftermath_wake_at(&self) -> Option<Duration> {
+        let ends = self
+            .aftermath
+            .values()
+            .filter_map(|id| self.flights.get(id));
+        ends.map(|flight| flight.ends).min()
+    }
+
+    /// When it is to be said that nothing changes any more; `None` when it was
+    /// said, or when something else has to happen first.
+    pub(super) fn overdue_at(&self, flight: &Flight) -> Option<Duration> {
+        let update = &flight.update;
+        let waits = flight.quiet || flight.suspect.is_some() || update.retry.is_some();
+        let deadline = self.settings.deadlines.of(update, &self.durations);
+        (!waits).then(|| flight.changed + unsigned(deadline))
+    }
+
+    /// Nothing has changed for too long: says so, and reads less often.
+    pub(super) fn overdue(&mut self, id: &UpdateId, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let deadline = self.settings.deadlines.of(&flight.update, &self.durations);
+        let what = flight.update.overdue(deadline, &flight.sight);
+        self.tell(id, what.into_iter().collect(), now);
+        if let Some(flight) = self.flights.get_mut(id) {
+            flight.quiet = true;
+            let device = flight.update.device.clone();
+            self.reread(&device, now);
+        }
+    }
+
+    /// The journal's completed updates: to learn from. Without them the
+    /// configured deadlines stand.
+    pub(super) fn past(&mut self, result: Result<Vec<Vec<Event>>, JournalError>, now: Now) {
+        match result {
+            Ok(updates) => {
+                if self.samples.learn_all(&updates) {
+                    self.learnt(now);
+                }
+            }
+            Err(error) => {
+                let problem = error.problem();
+                self.publish(Event::general(now.wall, What::JournalProblem { problem }));
+            }
+        }
+    }
+
+    fn learnt(&mut self, now: Now) {
+        let learnt = self.samples.learnt();
+        if self.durations.as_slice() != learnt {
+            self.durations = Durations::from(learnt.clone());
+            self.publish(Event::general(now.wall, What::Durations { learnt }));
+        }
+    }
+}
+
+/// Was it said that nothing changes any more?
+pub(super) fn is_quiet(update: &Update) -> bool {
+    matches!(update.doubt, Some((OpenState::Stalled, _)))
+}
