@@ -34,6 +34,12 @@ pub struct Baseline {
     /// another's signed URI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri_sha256: Option<String>,
+    /// The version that was on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
+    /// What named the run, in a dialect that names runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 impl Baseline {
@@ -49,6 +55,8 @@ impl Baseline {
             end: reading.end.map(|s| s.text),
             firmware: reading.version.map(|s| s.text),
             uri_sha256: reading.uri.map(|s| sha256(&s.text)),
+            pending: reading.pending.map(|s| s.text),
+            run: reading.run.map(|s| s.text),
         }
     }
 

@@ -28,8 +28,10 @@
 //!   believed. Only the hub's clock counts, never the device's nor ours.
 //! * An end (done or failed) whose status the baseline already held needs a
 //!   second sign stamped after the baseline that the baseline did not hold: an
-//!   active phase, another end time, another version, our URI. Without one the
-//!   update is *unconfirmed*.
+//!   active phase, another end time, another version, another run, our URI.
+//!   Without one the update is *unconfirmed*. The same holds for an end in words
+//!   that a device at rest uses too, and for one in another dialect than the
+//!   baseline was read in.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -295,11 +297,15 @@ impl Update {
             return Vec::new();
         }
         self.forget_the_old(&mut reading);
-        let evidence = self.evidence(dialect, &reading, twin);
+        if self.has_come_to_rest(&reading) {
+            reading.phase = Phase::Done;
+        }
+        let evidence = evidence(&reading, twin);
         let mut news = Vec::new();
         let repeated = self.is_the_baselines(reading.value.as_deref());
         if reading.phase.is_end() {
-            self.end(&mut news, &reading, evidence, twin);
+            let foreign = dialect.name != self.intent.dialect;
+            self.end(&mut news, &reading, evidence, twin, foreign);
             return news;
         }
         if reading.phase == Phase::Idle || !self.differs(&reading, &evidence) {
@@ -331,8 +337,17 @@ impl Update {
     }
 
     /// The device says that it has ended: believe it, or say what is missing.
-    fn end(&self, news: &mut Vec<What>, reading: &Reading, evidence: Evidence, twin: &Twin) {
-        let missing = self.missing(reading);
+    /// In a dialect in which the baseline was not read (`foreign`) nobody knows
+    /// what was there before.
+    fn end(
+        &self,
+        news: &mut Vec<What>,
+        reading: &Reading,
+        evidence: Evidence,
+        twin: &Twin,
+        foreign: bool,
+    ) {
+        let missing = self.missing(reading, foreign);
         if self.differs(reading, &evidence) && missing.is_none() {
             news.push(phase_event(reading, evidence.clone()));
         }
@@ -361,7 +376,7 @@ impl Update {
     }
 
     /// What keeps an end from being believed; `None` when nothing does.
-    fn missing(&self, reading: &Reading) -> Option<String> {
+    fn missing(&self, reading: &Reading, foreign: bool) -> Option<String> {
         let value = reading.value.as_deref().unwrap_or_default();
         if let (Phase::Done, Some(expect)) = (reading.phase, &self.intent.expect) {
             match &reading.version {
@@ -379,22 +394,43 @@ impl Update {
                 }
             }
         }
-        if !self.is_the_baselines(Some(value)) || self.second_sign(reading) {
+        let repeated = self.is_the_baselines(Some(value));
+        if !(repeated || reading.at_rest || foreign) || self.second_sign(reading, foreign) {
             return None;
         }
+        let because = match repeated {
+            true => "as it did before the order",
+            false if reading.at_rest => "as it does without any update",
+            false => "and what it said there before the order is not known",
+        };
         Some(format!(
-            "the device says {value:?}, as it did before the order; \
+            "the device says {value:?}, {because}; \
              nothing shows that this is the run we started"
         ))
     }
 
+    /// Is a device that says the same before an update and after it now after
+    /// one? Only a new version tells, or the expected one in a run that was seen.
+    fn has_come_to_rest(&self, reading: &Reading) -> bool {
+        let base = &self.intent.baseline;
+        let version = match &reading.version {
+            Some(version) if reading.at_rest && reading.phase == Phase::Idle => &version.text,
+            _ => return false,
+        };
+        match &self.intent.expect {
+            Some(expect) => version == expect && self.second_sign(reading, false),
+            None => Some(version) != base.firmware.as_ref(),
+        }
+    }
+
     /// Is there a sign of this run besides the status: stamped after the
     /// baseline, and not what the baseline held?
-    fn second_sign(&self, reading: &Reading) -> bool {
+    fn second_sign(&self, reading: &Reading, foreign: bool) -> bool {
         let base = &self.intent.baseline;
         let changed = |now: &Option<Stamped>, before: &Option<String>| {
+            let changed = |n: &Stamped| Some(&n.text) != before.as_ref();
             now.as_ref()
-                .is_some_and(|n| base.is_older_than(n.stamp) && Some(&n.text) != before.as_ref())
+                .is_some_and(|n| !foreign && base.is_older_than(n.stamp) && changed(n))
         };
         let active = |step: &Step| {
             step.phase.is_active() && !self.is_the_baselines(step.evidence.value.as_str())
@@ -407,6 +443,7 @@ impl Update {
         self.steps.iter().any(active)
             || changed(&reading.end, &base.end)
             || changed(&reading.version, &base.firmware)
+            || changed(&reading.run, &base.run)
             || our_uri
     }
 
@@ -432,15 +469,6 @@ impl Update {
                 || last.evidence.value != evidence.value
                 || last.percent != reading.percent
         })
-    }
-
-    fn evidence(&self, dialect: &Dialect, reading: &Reading, twin: &Twin) -> Evidence {
-        Evidence {
-            property: dialect.status.to_string(),
-            value: reading.value.clone().map_or(Value::Null, Value::String),
-            version: twin.reported.version,
-            hub_time: reading.stamp,
-        }
     }
 
     fn why(&self, reading: &Reading, evidence: &Evidence, twin: &Twin) -> String {
@@ -518,6 +546,15 @@ impl Update {
     pub fn verdict_line(&self) -> Option<String> {
         let verdict = self.verdict.as_ref()?;
         Some(format!("{}: {}", verdict.outcome, verdict.reason))
+    }
+}
+
+fn evidence(reading: &Reading, twin: &Twin) -> Evidence {
+    Evidence {
+        property: reading.property.to_string(),
+        value: reading.value.clone().map_or(Value::Null, Value::String),
+        version: twin.reported.version,
+        hub_time: reading.stamp,
     }
 }
 

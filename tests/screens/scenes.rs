@@ -205,8 +205,12 @@ impl Stage {
             desired: Section::default(),
             reported: section,
         };
+        let dialects = Dialects::built_in();
+        let choice = dialects.choose(&twin.reported, None);
+        let dialect = Some(choice.told(true));
         let what = What::Twin {
             twin: Box::new(twin),
+            dialect,
         };
         self.tell(vec![Event::device(noon(), device_id(device), what)])
     }

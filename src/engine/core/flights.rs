@@ -238,7 +238,10 @@ impl Core {
     /// so the twin as it is now is the baseline, unless somebody else's update is
     /// under way.
     fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
-        let dialect = self.settings.dialects.recognise(twin).clone();
+        let Some(name) = self.flights.get(id).map(|f| &f.update.intent.dialect) else {
+            return;
+        };
+        let dialect = self.settings.dialects.reading(name, twin).clone();
         if let Some(problem) = self.under_way(&dialect, twin, now) {
             return self.undelivered(id, problem, now);
         }
@@ -428,9 +431,28 @@ impl Core {
         self.resumed(now);
     }
 
+    /// The dialect of a resumed update is not configured any more.
+    fn tell_of_a_lost_dialect(&mut self, update: &Update, now: Now) {
+        let name = &update.intent.dialect;
+        if self.settings.dialects.find(name).is_some() {
+            return;
+        }
+        let title = format!("dialect {name:?} is not configured any more");
+        let cause = format!(
+            "the update of {} began in it and is read in the dialect that the device is \
+             recognised by",
+            update.device
+        );
+        let problem = Problem::new(Kind::Dialect, title, cause)
+            .hint("An end is believed only when something shows that it is this update's.");
+        let what = What::DeviceProblem { problem };
+        self.publish(Event::device(now.wall, update.device.clone(), what));
+    }
+
     fn carry_on(&mut self, update: Update, now: Now) {
         let (id, device) = (update.id.clone(), update.device.clone());
         let told = matches!(update.doubt, Some((OpenState::Unknown, _)));
+        self.tell_of_a_lost_dialect(&update, now);
         let silent = update.answer.is_none() && update.phase().is_none() && !told;
         self.fly(Flight::resumed(update, now, self.settings.overall_deadline));
         if silent {

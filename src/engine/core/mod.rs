@@ -13,6 +13,7 @@
 mod flights;
 mod listing;
 mod reads;
+mod rules;
 mod starts;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ use super::handle::Snapshot;
 
 use flights::{Flight, Resume};
 use listing::Listing;
+use rules::Rules;
 use starts::Starting;
 
 /// Refusals that are kept for front ends that have missed them.
@@ -119,6 +121,13 @@ pub enum Input {
         /// The page.
         result: Result<Page, HubError>,
     },
+    /// Devices for which a rule holds, a page of them.
+    Asked {
+        /// Which question it answers.
+        ticket: u64,
+        /// The page.
+        result: Result<Page, HubError>,
+    },
     /// An intent is on the disk, or is not.
     Intended {
         /// Which update.
@@ -167,6 +176,15 @@ pub enum Output {
         /// The page's token; absent for the first.
         continuation: Option<String>,
     },
+    /// Ask for devices for which a rule holds; [`Input::Asked`] answers.
+    Ask {
+        /// Which question it is.
+        ticket: u64,
+        /// The question.
+        query: Box<Query>,
+        /// The page's token; absent for the first.
+        continuation: Option<String>,
+    },
     /// Commit an intent; [`Input::Intended`] answers.
     Intend(Box<Event>),
     /// Write events down; [`Input::Recorded`] answers.
@@ -195,6 +213,7 @@ pub struct Core {
     pages: Bucket,
     rows: BTreeMap<DeviceId, DeviceRow>,
     listing: Listing,
+    rules: Rules,
     link: (Link, Option<Problem>),
     looking: Option<DeviceId>,
     starting: HashMap<DeviceId, Starting>,
@@ -227,6 +246,7 @@ impl Core {
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
             rows: BTreeMap::new(),
             listing: Listing::default(),
+            rules: Rules::default(),
             link: (Link::Connecting, None),
             looking: None,
             starting: HashMap::new(),
@@ -253,6 +273,7 @@ impl Core {
                 result,
             } => self.twin_read(ticket, &device, result, now),
             Input::Page { ticket, result } => self.page_read(ticket, result, now),
+            Input::Asked { ticket, result } => self.rules_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
             Input::Answered { update, result } => self.answered(&update, result, now),
             Input::Opened(result) => self.opened(result, now),
@@ -291,6 +312,7 @@ impl Core {
 
     /// What is due by time alone.
     fn tick(&mut self, now: Now) {
+        self.rules_due(now);
         self.list_due(now);
         self.flights_due(now);
         self.reads_due(now);
@@ -302,6 +324,7 @@ impl Core {
         [
             self.pace.next(),
             self.listing.wake_at(),
+            self.rules.wake_at(),
             self.flights_wake_at(),
         ]
         .into_iter()

@@ -22,6 +22,7 @@ struct Story {
     said: Vec<Event>,
     invoked: Vec<UpdateId>,
     listed: Vec<Option<String>>,
+    asked: Vec<(u64, String)>,
     read: usize,
     ticket: u64,
 }
@@ -51,6 +52,7 @@ impl Story {
             said: Vec::new(),
             invoked: Vec::new(),
             listed: Vec::new(),
+            asked: Vec::new(),
             read: 0,
             ticket: 0,
         }
@@ -77,6 +79,9 @@ impl Story {
                 }
                 Output::Invoke { update, .. } => self.invoked.push(update),
                 Output::List { continuation, .. } => self.listed.push(continuation),
+                Output::Ask { ticket, query, .. } => {
+                    self.asked.push((ticket, query.text().to_owned()));
+                }
                 Output::Read { ticket, .. } => {
                     self.read += 1;
                     self.ticket = ticket;
@@ -109,6 +114,7 @@ impl Story {
             device: id(ID),
             uri: PackageUri::parse("https://x.test/fw-1.5.0.bin?sig=secret").unwrap(),
             expect: None,
+            sha256: None,
         };
         self.feed(Input::Command(Command::Start(start)))
     }
@@ -358,6 +364,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw").unwrap(),
         expect: Some("1.5.0".into()),
+        sha256: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
@@ -443,6 +450,7 @@ fn the_expected_version_is_waited_for() {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw").unwrap(),
         expect: Some("1.5.0".into()),
+        sha256: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
