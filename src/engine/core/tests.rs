@@ -1,5 +1,7 @@
 //! Stories told to the core, input by input, without a clock or a socket.
 
+mod dialects;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,8 +11,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::event::{InventoryState, Start};
 use crate::domain::fake::FakeTwin;
+use crate::domain::method::MethodCall;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
+use crate::hub::Grant;
 use crate::hub::error::Refusal;
 use crate::journal::Receipt;
 
@@ -21,6 +25,7 @@ struct Story {
     twin: FakeTwin,
     said: Vec<Event>,
     invoked: Vec<UpdateId>,
+    calls: Vec<MethodCall>,
     listed: Vec<Option<String>>,
     asked: Vec<(u64, String)>,
     read: usize,
@@ -51,6 +56,7 @@ impl Story {
             twin: FakeTwin::new(ID),
             said: Vec::new(),
             invoked: Vec::new(),
+            calls: Vec::new(),
             listed: Vec::new(),
             asked: Vec::new(),
             read: 0,
@@ -77,7 +83,10 @@ impl Story {
                     let result = Ok(Receipt::for_test(&event));
                     self.feed(Input::Intended { update, result });
                 }
-                Output::Invoke { update, .. } => self.invoked.push(update),
+                Output::Invoke { update, permit } => {
+                    self.invoked.push(update);
+                    self.calls.push(permit.into_call());
+                }
                 Output::List { continuation, .. } => self.listed.push(continuation),
                 Output::Ask { ticket, query, .. } => {
                     self.asked.push((ticket, query.text().to_owned()));
