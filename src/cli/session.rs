@@ -65,10 +65,11 @@ impl Session {
                 .filter(|f| !f.is_empty())
                 .map(PathBuf::from)
         });
+        let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         let profile = profile(name, &hub, &connection, global.read_only);
         Ok(Some(Self {
             profile,
-            dialects: Dialects::built_in(),
+            dialects,
             client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
             paths,
             config,

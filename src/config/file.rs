@@ -11,6 +11,7 @@ use crate::domain::method::RESPONSE_TIMEOUT;
 use crate::domain::profile::Tier;
 use crate::domain::time;
 
+use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
 
 /// All that a configuration file may say.
@@ -25,6 +26,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// How updates are started and watched.
     pub update: UpdateConfig,
+    /// Words in which devices report, beside those that are built in.
+    pub dialect: BTreeMap<String, DialectConfig>,
     /// The hubs, by the operator's names for them.
     pub hub: BTreeMap<String, HubConfig>,
 }
@@ -87,6 +90,12 @@ pub struct HubConfig {
     pub environment: Option<String>,
     /// Refuses every write.
     pub read_only: bool,
+    /// The dialect of its devices, where no rule says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// Dialects of some of its devices; the first rule that holds wins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dialects: Vec<RuleConfig>,
 }
 
 impl Default for HubConfig {
@@ -100,6 +109,8 @@ impl Default for HubConfig {
             units: 1,
             environment: None,
             read_only: false,
+            dialect: None,
+            dialects: Vec::new(),
         }
     }
 }
@@ -173,10 +184,49 @@ pub fn load(path: &Path, asked_for: bool) -> Result<Config, ConfigError> {
     })
 }
 
-fn parse(text: &str) -> Result<Config, String> {
+pub(super) fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|e| explain(text, &e))?;
     check(&config)?;
+    config
+        .check_dialects()
+        .map_err(|e| match line_of(text, &e.key) {
+            Some(line) => format!("line {line}: {e}"),
+            None => e.to_string(),
+        })?;
     Ok(config)
+}
+
+/// The line of a key, or of the innermost table around it that is there.
+fn line_of(text: &str, key: &[String]) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut steps = key.iter();
+    let mut at = None;
+    while let Some(step) = steps.next() {
+        let Some((name, value)) = table.get_key_value(step.as_str()) else {
+            break;
+        };
+        at = Some(name.span().start);
+        let mut value = value.get_ref();
+        if let (toml::de::DeValue::Array(items), Some(n)) = (value, steps.as_slice().first()) {
+            let Some(item) = n.parse().ok().and_then(|n: usize| items.get(n)) else {
+                break;
+            };
+            steps.next();
+            at = Some(item.span().start);
+            value = item.get_ref();
+        }
+        match value {
+            toml::de::DeValue::Table(below) => table = below,
+            _ => break,
+        }
+    }
+    at.map(|at| line_at(text, at))
+}
+
+fn line_at(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    before.iter().filter(|b| **b == b'\n').count() + 1
 }
 
 fn check(config: &Config) -> Result<(), String> {
@@ -218,12 +268,7 @@ fn check(config: &Config) -> Result<(), String> {
 /// The line and the complaint, without the line's text: a secret may have been
 /// written where none belongs.
 fn explain(text: &str, error: &toml::de::Error) -> String {
-    let at = error.span().map_or(0, |span| span.start.min(text.len()));
-    let line = text.as_bytes()[..at]
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count()
-        + 1;
+    let line = line_at(text, error.span().map_or(0, |span| span.start));
     with_nearest(&format!("line {line}: {}", error.message()))
 }
 
@@ -244,7 +289,7 @@ fn with_nearest(message: &str) -> String {
     }
 }
 
-mod duration_text {
+pub(super) mod duration_text {
     use super::{SignedDuration, time};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -261,11 +306,33 @@ mod duration_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SignedDuration, D::Error> {
         time::duration(&String::deserialize(d)?).map_err(D::Error::custom)
     }
+
+    /// The same for a duration that may be absent.
+    pub(in crate::config) mod maybe {
+        use super::{Deserializer, Serializer, SignedDuration};
+
+        pub(in crate::config) fn serialize<S: Serializer>(
+            d: &Option<SignedDuration>,
+            s: S,
+        ) -> Result<S::Ok, S::Error> {
+            match d {
+                Some(d) => super::serialize(d, s),
+                None => s.serialize_none(),
+            }
+        }
+
+        pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+            d: D,
+        ) -> Result<Option<SignedDuration>, D::Error> {
+            super::deserialize(d).map(Some)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PayloadAs;
 
     const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -282,6 +349,7 @@ mod tests {
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
             update: UpdateConfig::default(),
+            dialect: BTreeMap::from([("press".to_owned(), full_dialect())]),
             hub: BTreeMap::from([(
                 "plant".to_owned(),
                 HubConfig {
@@ -291,6 +359,8 @@ mod tests {
                     ca_file: Some("x".into()),
                     tier: Some(Tier::S1),
                     environment: Some("x".into()),
+                    dialect: Some("x".into()),
+                    dialects: vec![RuleConfig::default()],
                     ..HubConfig::default()
                 },
             )]),
@@ -302,6 +372,47 @@ mod tests {
                 .any(|l| l.trim_start_matches("# ").starts_with(key));
             assert!(stands, "{key} is not in config.example.toml");
         }
+    }
+
+    /// A dialect with every key.
+    fn full_dialect() -> DialectConfig {
+        let some = || Some("x".to_owned());
+        DialectConfig {
+            status: "x".into(),
+            percent: some(),
+            version: some(),
+            pending: some(),
+            uri: some(),
+            error: some(),
+            substatus: some(),
+            end: some(),
+            run: some(),
+            rest: vec!["x".into()],
+            watched_only: true,
+            method: some(),
+            payload: Some("x".into()),
+            payload_as: Some(PayloadAs::Json),
+            response_timeout: Some(SignedDuration::ZERO),
+            connect_timeout: Some(SignedDuration::ZERO),
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// The dialect and the rules that the example shows are right.
+    #[test]
+    fn the_examples_dialect_can_be_used_as_it_stands() {
+        let begin = EXAMPLE.find("# [dialect.press]").unwrap();
+        let key = |line: &str| line.starts_with('[') || line.contains(" = ");
+        let shown = EXAMPLE[begin..].lines().map(|line| {
+            let bare = line.strip_prefix("# ").filter(|line| key(line));
+            bare.unwrap_or(line)
+        });
+        let shown: Vec<&str> = shown.filter(|l| !l.starts_with("watched_only")).collect();
+        let text = shown.join("\n");
+        let config = parse(&text).unwrap();
+        let dialects = config.dialects(Some("plant")).unwrap();
+        assert!(dialects.find("press").unwrap().method().is_some());
+        assert_eq!(dialects.rules().len(), 1);
     }
 
     #[rstest::rstest]
