@@ -44,8 +44,11 @@ pub enum How {
     Status {
         /// Where that is.
         path: Path,
-        /// Other dialects that the device holds a status of, written earlier.
+        /// Other dialects that the device holds a status of.
         others: Vec<String>,
+        /// Did the hub see this one written later than all others? Else its
+        /// path is the more specific.
+        later: bool,
     },
     /// There is no status, but a version where this dialect has it.
     Version(Path),
@@ -58,15 +61,18 @@ impl fmt::Display for How {
         match self {
             Self::Rule(condition) => write!(f, "set for devices with {condition}"),
             Self::Hub => f.write_str("set for this hub"),
-            Self::Status { path, others } if others.is_empty() => {
-                write!(f, "recognised by {path}")
-            }
-            Self::Status { path, others } => {
-                let others = others.join(", ");
-                write!(
-                    f,
-                    "recognised by {path}, written later than that of {others}"
-                )
+            Self::Status {
+                path,
+                others,
+                later,
+            } => {
+                write!(f, "recognised by {path}")?;
+                let than = match later {
+                    _ if others.is_empty() => return Ok(()),
+                    true => "written later",
+                    false => "more specific",
+                };
+                write!(f, ", {than} than that of {}", others.join(", "))
             }
             Self::Version(path) => write!(f, "recognised by {path}"),
             Self::Nothing => f.write_str("assumed: the device reports no status yet"),
@@ -140,11 +146,12 @@ impl Dialects {
             .collect();
         // Stable: of equal ones the first in the list.
         held.sort_by_key(|(stamp, dialect)| std::cmp::Reverse((*stamp, depth(&dialect.status))));
-        let (_, dialect) = *held.first()?;
+        let (stamp, dialect) = *held.first()?;
         let others = held[1..].iter().map(|(_, other)| other.name.clone());
         let how = How::Status {
             path: dialect.status.clone(),
             others: others.collect(),
+            later: held[1..].iter().all(|(other, _)| stamp > *other),
         };
         Some(Choice { dialect, how })
     }

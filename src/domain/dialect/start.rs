@@ -54,7 +54,7 @@ impl CannotStart {
     /// The refusal of a start, with what to do instead.
     #[must_use]
     pub fn problem(&self, device: &DeviceId) -> Problem {
-        let title = format!("no update can be started on {device} so");
+        let title = format!("no update was started on {device}");
         let advice = format!("Nothing was sent. {}", self.advice());
         Problem::new(Kind::Dialect, title, self.to_string()).hint(advice)
     }

@@ -321,7 +321,13 @@ fn of_several_families_the_one_written_last_counts() {
     let twin = fake.report(json!({"firmwareStatus": "completed",
         "firmwareUpdate": {"status": "applyComplete"},
         "iothubDM": {"firmwareUpdate": {"status": "applyComplete"}}}));
-    assert_eq!(dialects.recognise(&twin).name, "iothubDM");
+    let choice = dialects.choose(&twin.reported, None);
+    assert_eq!(choice.dialect.name, "iothubDM");
+    assert_eq!(
+        choice.how.to_string(),
+        "recognised by iothubDM.firmwareUpdate.status, \
+         more specific than that of java-2017, tutorial-2018"
+    );
     let twin = fake.report(json!({"firmwareStatus": "downloading"}));
     let choice = dialects.choose(&twin.reported, None);
     assert_eq!(choice.dialect.name, "tutorial-2018");
