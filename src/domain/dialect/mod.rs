@@ -8,11 +8,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`built_in`](self::built_in) | the families of Microsoft's samples, with their sources |
-//! | [`read`](self::read) | what a dialect makes of reported properties |
-//! | [`start`](self::start) | how an update is started |
-//! | [`template`](self::template) | the payload, with placeholders |
-//! | [`choice`](self::choice) | which dialect a device speaks, and how that is known |
+//! | `built_in` | the families of Microsoft's samples, with their sources |
+//! | `read` | what a dialect makes of reported properties |
+//! | `start` | how an update is started |
+//! | `template` | the payload, with placeholders |
+//! | `choice` | which dialect a device speaks, and how that is known |
 
 mod built_in;
 mod choice;
@@ -229,7 +229,7 @@ impl Default for Dialects {
 }
 
 impl Dialects {
-    /// The families of Microsoft's samples; see [`built_in`](self::built_in).
+    /// The families of Microsoft's samples; sources stand in the module `built_in`.
     #[must_use]
     pub fn built_in() -> Self {
         Self {
