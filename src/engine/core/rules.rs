@@ -59,6 +59,8 @@ struct Known {
 struct Job {
     /// For these devices; for all.
     devices: Option<Vec<DeviceId>>,
+    /// Does a listing wait for it, or do starts?
+    listing: bool,
     rule: usize,
     page: Option<String>,
     /// When the next page may be asked for; none while one is under way.
@@ -72,6 +74,7 @@ impl Job {
     fn new(devices: Option<Vec<DeviceId>>, now: Now) -> Self {
         Self {
             devices,
+            listing: false,
             rule: 0,
             page: None,
             due: Some(now.at),
@@ -111,9 +114,9 @@ impl Rules {
     }
 
     fn put(&mut self, job: Job) {
-        let place = match job.devices {
-            Some(_) => &mut self.ask,
-            None => &mut self.pass,
+        let place = match job.listing {
+            false => &mut self.ask,
+            true => &mut self.pass,
         };
         *place = Some(job);
     }
@@ -160,10 +163,16 @@ impl Core {
 
     /// The listing has its last page: the rules go over it.
     pub(super) fn listed(&mut self, now: Now) {
-        if self.settings.dialects.rules().is_empty() {
+        if self.settings.dialects.rules().is_empty() || self.rows.is_empty() {
             return self.listing_is(InventoryState::Complete, None, now);
         }
-        self.rules.pass = Some(Job::new(None, now));
+        // A short listing need not go through all devices of the hub.
+        let few = self.rows.len() <= AT_ONCE;
+        let devices = few.then(|| self.rows.keys().cloned().collect());
+        self.rules.pass = Some(Job {
+            listing: true,
+            ..Job::new(devices, now)
+        });
         self.listing_is(InventoryState::Listing, None, now);
     }
 
@@ -267,8 +276,8 @@ impl Core {
             rule: job.matched.get(device).copied(),
             at,
         };
-        if let Some(devices) = &job.devices {
-            for device in devices {
+        if !job.listing {
+            for device in job.devices.iter().flatten() {
                 self.rules.known.insert(device.clone(), known(device));
                 self.ruled(device, now);
             }
@@ -280,23 +289,19 @@ impl Core {
     }
 
     fn give_the_rules_up(&mut self, job: Job, problem: &Problem, now: Now) {
-        match job.devices {
-            Some(devices) => {
-                for device in devices {
-                    let problem = problem.clone().hint(
-                        "Nothing was sent: without the rules the device's dialect is not known. \
-                         Mend the rule in the configuration, or try again.",
-                    );
-                    self.not_ruled(&device, problem, now);
-                }
-            }
-            None => {
-                let problem = problem.clone().hint(
-                    "Devices are shown in the dialects that they are recognised by. \
-                     Mend the rule in the configuration, or list again.",
-                );
-                self.listing_is(InventoryState::Failed, Some(problem), now);
-            }
+        if job.listing {
+            let problem = problem.clone().hint(
+                "Devices are shown in the dialects that they are recognised by. \
+                 Mend the rule in the configuration, or list again.",
+            );
+            return self.listing_is(InventoryState::Failed, Some(problem), now);
+        }
+        for device in job.devices.into_iter().flatten() {
+            let problem = problem.clone().hint(
+                "Nothing was sent: without the rules the device's dialect is not known. \
+                 Mend the rule in the configuration, or try again.",
+            );
+            self.not_ruled(&device, problem, now);
         }
     }
 

@@ -140,6 +140,21 @@ fn a_configuration_that_fails_tells_the_substatus() {
     );
 }
 
+/// What the baseline held was another word; yet a device at rest says so anyway.
+#[rstest::rstest]
+#[case(
+    firmware("rolledback", "1.0", "1.1", "then"),
+    firmware("current", "1.0", "", "then")
+)]
+#[case(agent(255, "a", 0), agent(0, "a", 700))]
+fn what_a_device_says_at_rest_is_no_end_by_itself(#[case] before: Value, #[case] after: Value) {
+    let mut story = Story::new();
+    story.twin.report(before);
+    story.feed(Input::Command(Command::Watch(id(ID)))).twin();
+    story.report(after);
+    assert_eq!(story.words(), ["watched", "unconfirmed"]);
+}
+
 /// A device that starts again in the middle says what it says at rest.
 #[rstest::rstest]
 #[case(firmware("current", "1.0", "", ""))]
@@ -461,31 +476,42 @@ fn devices_that_start_together_are_asked_for_together() {
     assert_eq!(story.read, 45);
 }
 
-#[test]
-fn after_a_listing_the_rules_go_over_all_devices() {
-    let mut story = with_rules();
-    let page = |rows: &[&str]| Page {
-        rows: rows.iter().map(|device| row(device, "listed")).collect(),
+/// The listing is answered with these devices and this number of others.
+fn list(story: &mut Story, ticket: u64, rows: &[&str], others: usize) {
+    story.feed(Input::Command(Command::List));
+    let others = (0..others).map(|n| format!("other-{n}"));
+    let all = rows.iter().map(|device| (*device).to_owned()).chain(others);
+    let page = Page {
+        rows: all.map(|device| row(&device, "listed")).collect(),
         skipped: 0,
         continuation: None,
     };
-    let listed = |story: &Story| {
-        let complete = |e: &Event| match &e.what {
-            What::Inventory { state, .. } => *state == InventoryState::Complete,
-            _ => false,
-        };
-        story.said.iter().any(complete)
+    story.feed(Input::Page {
+        ticket,
+        result: Ok(page),
+    });
+}
+
+fn is_listed(story: &Story) -> bool {
+    let complete = |e: &Event| match &e.what {
+        What::Inventory { state, .. } => *state == InventoryState::Complete,
+        _ => false,
     };
-    let status = |story: &Story, device: &str| {
-        let rows = story.core.snapshot().rows;
-        let row = rows.into_iter().find(|r| r.device_id.as_str() == device);
-        row.and_then(|r| r.reported_status).unwrap()
-    };
-    story.feed(Input::Command(Command::List));
-    let result = Ok(page(&["a", "b", "c"]));
-    story.feed(Input::Page { ticket: 1, result });
+    story.said.iter().any(complete)
+}
+
+fn status_of(story: &Story, device: &str) -> String {
+    let rows = story.core.snapshot().rows;
+    let row = rows.into_iter().find(|r| r.device_id.as_str() == device);
+    row.and_then(|r| r.reported_status).unwrap()
+}
+
+#[test]
+fn after_a_listing_the_rules_go_over_all_devices() {
+    let mut story = with_rules();
+    list(&mut story, 1, &["a", "b", "c"], 20);
     assert!(
-        !listed(&story),
+        !is_listed(&story),
         "rows are still to be read in other dialects"
     );
     let text = &story.asked[0].1;
@@ -494,17 +520,38 @@ fn after_a_listing_the_rules_go_over_all_devices() {
         .rows(&["a", "nobody"], Some("more"))
         .rows(&["b"], None)
         .rows(&["b"], None);
-    assert!(listed(&story));
-    assert_eq!(status(&story, "a"), "ruled");
-    assert_eq!(status(&story, "c"), "listed");
-    assert_eq!(story.core.snapshot().rows.len(), 3);
+    assert!(is_listed(&story));
+    assert_eq!(status_of(&story, "a"), "ruled");
+    assert_eq!(status_of(&story, "c"), "listed");
+    assert_eq!(story.core.snapshot().rows.len(), 23);
     // The next listing does not take that back.
-    story.feed(Input::Command(Command::List));
-    let result = Ok(page(&["a", "b", "c"]));
-    story.feed(Input::Page { ticket: 2, result });
-    assert_eq!(status(&story, "a"), "ruled");
+    list(&mut story, 2, &["a", "b", "c"], 20);
+    assert_eq!(status_of(&story, "a"), "ruled");
     story.answer_rules(Err(refusal(400, "ArgumentInvalid")));
     let failed = story.core.snapshot().inventory.unwrap();
     assert_eq!(failed.0, InventoryState::Failed);
     assert!(failed.1.unwrap().title.contains("rule 1"));
+}
+
+#[test]
+fn after_a_short_listing_only_its_devices_are_asked_for() {
+    let mut story = with_rules();
+    list(&mut story, 1, &["a", "b"], 0);
+    let text = &story.asked[0].1;
+    assert!(
+        text.ends_with("(tags.a = 1) AND deviceId IN [\"a\", \"b\"]"),
+        "{text}"
+    );
+    story.rows(&["b"], None);
+    let text = &story.asked[1].1;
+    assert!(
+        text.ends_with("(tags.b = 1) AND deviceId IN [\"a\"]"),
+        "{text}"
+    );
+    story.rows(&["a"], None);
+    assert!(is_listed(&story));
+    assert_eq!(status_of(&story, "a"), "ruled");
+    let mut story = with_rules();
+    list(&mut story, 1, &[], 0);
+    assert!(story.asked.is_empty() && is_listed(&story));
 }
