@@ -143,6 +143,7 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("completed", &["completed: press-0040", "▕"])]
 #[case("failed", &["failed: press-0043"])]
 #[case("refused", &["refused"])]
+#[case("watched-only", &["refused", "device-management", "watched only"])]
 #[case("read-only", &["read-only"])]
 #[case("unauthorized", &["401"])]
 #[case("quit", &["in flight"])]

@@ -151,6 +151,9 @@ pub(super) struct Update {
     /// Done only when the device reports this version
     #[arg(long, value_name = "VERSION")]
     pub(super) expect: Option<String>,
+    /// SHA-256 of the package in hex, for dialects that send it to the device
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    pub(super) sha256: Option<String>,
     /// End when the devices have taken the order
     #[arg(long)]
     pub(super) no_wait: bool,
@@ -182,6 +185,14 @@ pub(super) struct Watch {
     /// One JSON event a line
     #[arg(long)]
     pub(super) json: bool,
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    let hex = text.trim();
+    let right = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+    right.then(|| hex.to_ascii_lowercase()).ok_or_else(|| {
+        "no SHA-256: that is 64 hexadecimal digits, as sha256sum prints them".to_owned()
+    })
 }
 
 fn duration(text: &str) -> Result<SignedDuration, String> {

@@ -21,7 +21,8 @@ pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
         return offer_demo(global).await;
     };
     need_terminal()?;
-    let context = Context::new(session.profile.clone());
+    let mut context = Context::new(session.profile.clone());
+    context.dialects = session.dialects.clone();
     show(&session, context).await
 }
 

@@ -79,7 +79,14 @@ async fn list(engine: &Engine, mut events: Subscription, json: bool) -> Result<C
 
 fn show(mut rows: Vec<DeviceRow>, json: bool) -> Result<Code, Failure> {
     rows.sort_by(|a, b| a.device_id.cmp(&b.device_id));
-    rows.dedup_by(|a, b| a.device_id == b.device_id);
+    // The last word on a device counts: rules for dialects come after the list.
+    rows.dedup_by(|later, kept| {
+        let same = later.device_id == kept.device_id;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
     if json {
         for row in rows {
             let (time, id) = (row.seen, row.device_id.clone());

@@ -23,7 +23,7 @@ pub enum Code {
     NoSuchDevice,
     /// Still open or unconfirmed when the watching ended, or given up.
     Open,
-    /// Busy, read-only, production unconfirmed.
+    /// Busy, read-only, production unconfirmed, a dialect that cannot be started.
     Refused,
     /// Ended by a signal.
     Signal(u8),
@@ -52,7 +52,7 @@ impl Code {
         match problem.kind {
             Kind::Unauthorized => Self::Unauthorized,
             Kind::NoSuchDevice => Self::NoSuchDevice,
-            Kind::Busy | Kind::ReadOnly | Kind::Unconfirmed => Self::Refused,
+            Kind::Busy | Kind::ReadOnly | Kind::Unconfirmed | Kind::Dialect => Self::Refused,
             Kind::DeviceOffline => Self::NotDone,
             Kind::BadRequest => Self::Usage,
             Kind::Unreachable

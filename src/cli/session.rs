@@ -1,5 +1,6 @@
 //! Composes a session: configuration, hub, journal, engine.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ const CA_FILE: &str = "OTADECK_CA_FILE";
 
 /// Twins that are checked at the same time before a start.
 const CHECKS: usize = 4;
+/// Devices of one question about rules.
+const AT_ONCE: usize = 20;
 
 /// Which hub, by which rights, with which settings; nothing was sent yet.
 pub(super) struct Session {
@@ -62,10 +65,11 @@ impl Session {
                 .filter(|f| !f.is_empty())
                 .map(PathBuf::from)
         });
+        let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         let profile = profile(name, &hub, &connection, global.read_only);
         Ok(Some(Self {
             profile,
-            dialects: Dialects::built_in(),
+            dialects,
             client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
             paths,
             config,
@@ -177,6 +181,36 @@ impl Session {
             texts.push("No device was invoked.".to_owned());
         }
         Err(Failure::new(code, texts.join("\n")))
+    }
+
+    /// Which rule for dialects holds for each of `devices`, where one does.
+    pub(super) async fn rules(
+        &self,
+        devices: &[DeviceId],
+    ) -> Result<HashMap<DeviceId, usize>, Failure> {
+        let mut held = HashMap::new();
+        for (n, rule) in self.dialects.rules().iter().enumerate() {
+            for some in devices.chunks(AT_ONCE) {
+                let query = Query::rule(rule, &self.dialects, Some(some));
+                let query = query.map_err(Failure::usage)?;
+                let mut next = None;
+                loop {
+                    let page = self.client.page(&query, next.as_deref()).await;
+                    let page = page.map_err(|error| {
+                        let rule = format!("rule {} (dialect {})", n + 1, rule.dialect);
+                        error.problem(format!("{rule} cannot be evaluated"))
+                    })?;
+                    for row in page.rows {
+                        held.entry(row.device_id).or_insert(n);
+                    }
+                    next = page.continuation;
+                    if next.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(held)
     }
 
     /// Reads a twin, again a few times when the hub is only away for a moment.

@@ -1,11 +1,12 @@
 //! `otadeck update`: put a package on devices and watch until it is done.
 
+use std::collections::HashMap;
 use std::io::Read;
 
 use jiff::Timestamp;
 
 use crate::domain::clean;
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Choice, Dialect, Values};
 use crate::domain::event::{Command, Event, Intent, Start, What};
 use crate::domain::evidence::{self, Baseline};
 use crate::domain::id::DeviceId;
@@ -43,7 +44,8 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
         twins = session.check(&devices, verb.json) => twins?,
     };
     if verb.dry_run {
-        return dry_run(&session, &twins, &uri, &verb, refusal.as_ref());
+        let rules = session.rules(&devices).await?;
+        return dry_run(&session, &twins, &rules, &uri, &verb, refusal.as_ref());
     }
     let running = session.start(None)?;
     let engine = running.engine();
@@ -58,6 +60,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
             device: device.clone(),
             uri: uri.clone(),
             expect: verb.expect.clone(),
+            sha256: verb.sha256.clone(),
         })
     });
     let commands: Vec<Command> = verb
@@ -139,30 +142,19 @@ fn refusal(session: &Session, confirm: Option<&str>) -> Option<Problem> {
 fn dry_run(
     session: &Session,
     twins: &[Twin],
+    rules: &HashMap<DeviceId, usize>,
     uri: &PackageUri,
     verb: &Update,
     refusal: Option<&Problem>,
 ) -> Result<Code, Failure> {
     for twin in twins {
-        let dialect = session.dialects.recognise(twin);
-        let payload = dialect.payload.build(uri.redacted());
+        let rule = rules.get(&twin.device_id).copied();
+        let choice = session.dialects.choose(&twin.reported, rule);
         if verb.json {
-            out::json(&planned(session, twin, dialect, uri, verb))?;
-            continue;
+            planned(session, twin, choice.dialect, uri, verb)?;
+        } else {
+            say(twin, &choice, uri, verb)?;
         }
-        let device = &twin.device_id;
-        out::line(&format!(
-            "{device}  would be invoked: {} {payload}",
-            dialect.method
-        ))?;
-        let status = dialect.read(&twin.reported).value;
-        let status = status.map_or("nothing".to_owned(), |s| {
-            clean::line(&format!("{s:?}"), 100)
-        });
-        out::line(&format!(
-            "  it reports {} = {status}, as dialect {}",
-            dialect.status, dialect.name
-        ))?;
     }
     if let Some(problem) = refusal {
         out::note(&format!("It would be refused: {}", problem.title));
@@ -171,24 +163,60 @@ fn dry_run(
     Ok(Code::Completed)
 }
 
+/// What a dialect's payload holds of this order, with that spelling of the URI.
+fn values<'a>(uri: &'a str, verb: &'a Update) -> Values<'a> {
+    Values {
+        uri,
+        version: verb.expect.as_deref(),
+        sha256: verb.sha256.as_deref(),
+    }
+}
+
+fn say(twin: &Twin, choice: &Choice, uri: &PackageUri, verb: &Update) -> Result<(), Failure> {
+    let Choice { dialect, how } = choice;
+    let device = &twin.device_id;
+    let would = match dialect.start(&values(uri.redacted(), verb)) {
+        Ok((by, payload)) => {
+            let method = clean::line(&by.method, 100);
+            let payload = clean::json(&payload.to_string());
+            format!("{device}  would be invoked: {method} {payload}")
+        }
+        Err(cannot) => format!("{device}  would be refused: {cannot}"),
+    };
+    out::line(&would)?;
+    let reading = dialect.read(&twin.reported);
+    let status = reading.value.map_or("nothing".to_owned(), |s| {
+        clean::line(&format!("{s:?}"), 100)
+    });
+    let property = reading.property;
+    out::line(&format!(
+        "  it reports {property} = {status}, as dialect {}, {how}",
+        dialect.name
+    ))
+}
+
 fn planned(
     session: &Session,
     twin: &Twin,
     dialect: &Dialect,
     uri: &PackageUri,
     verb: &Update,
-) -> Event {
-    let payload = dialect.payload_for(uri).to_string();
+) -> Result<(), Failure> {
+    let device = twin.device_id.clone();
+    let (by, payload) = match dialect.start(&values(uri.expose(), verb)) {
+        Ok(start) => start,
+        Err(cannot) => return out::refused(Some(&device), &cannot.problem(&device)),
+    };
     let intent = Intent {
         hub: session.profile.host.clone(),
         uri: Some(uri.redacted().to_owned()),
-        payload_sha256: Some(evidence::sha256(&payload)),
-        method: Some(dialect.method.to_owned()),
+        payload_sha256: Some(evidence::sha256(&payload.to_string())),
+        method: Some(by.method.clone()),
         expect: verb.expect.clone(),
-        dialect: dialect.name.to_owned(),
+        dialect: dialect.name.clone(),
         baseline: Baseline::of(twin, dialect),
         by: who(),
     };
     let what = What::Planned(Box::new(intent));
-    Event::device(Timestamp::now(), twin.device_id.clone(), what)
+    out::json(&Event::device(Timestamp::now(), device, what))
 }

@@ -13,6 +13,7 @@ use crate::domain::phase::Phase;
 use crate::domain::profile::Tier;
 use crate::domain::time;
 
+use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
 
 /// All that a configuration file may say.
@@ -29,6 +30,8 @@ pub struct Config {
     pub update: UpdateConfig,
     /// When an update in which nothing changes is stalled.
     pub deadlines: DeadlinesConfig,
+    /// Words in which devices report, beside those that are built in.
+    pub dialect: BTreeMap<String, DialectConfig>,
     /// The hubs, by the operator's names for them.
     pub hub: BTreeMap<String, HubConfig>,
 }
@@ -73,19 +76,19 @@ pub struct DeadlinesConfig {
     /// How many times what 95 of 100 past updates did not pass.
     pub factor: f64,
     /// The deadline of that phase, whatever past updates tell.
-    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::maybe", skip_serializing_if = "Option::is_none")]
     pub queued: Option<SignedDuration>,
     /// As above.
-    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::maybe", skip_serializing_if = "Option::is_none")]
     pub downloading: Option<SignedDuration>,
     /// As above.
-    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::maybe", skip_serializing_if = "Option::is_none")]
     pub downloaded: Option<SignedDuration>,
     /// As above.
-    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::maybe", skip_serializing_if = "Option::is_none")]
     pub applying: Option<SignedDuration>,
     /// As above.
-    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::maybe", skip_serializing_if = "Option::is_none")]
     pub rebooting: Option<SignedDuration>,
 }
 
@@ -153,6 +156,12 @@ pub struct HubConfig {
     pub environment: Option<String>,
     /// Refuses every write.
     pub read_only: bool,
+    /// The dialect of its devices, where no rule says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// Dialects of some of its devices; the first rule that holds wins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dialects: Vec<RuleConfig>,
 }
 
 impl Default for HubConfig {
@@ -166,6 +175,8 @@ impl Default for HubConfig {
             units: 1,
             environment: None,
             read_only: false,
+            dialect: None,
+            dialects: Vec::new(),
         }
     }
 }
@@ -239,10 +250,49 @@ pub fn load(path: &Path, asked_for: bool) -> Result<Config, ConfigError> {
     })
 }
 
-fn parse(text: &str) -> Result<Config, String> {
+pub(super) fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|e| explain(text, &e))?;
     check(&config)?;
+    config
+        .check_dialects()
+        .map_err(|e| match line_of(text, &e.key) {
+            Some(line) => format!("line {line}: {e}"),
+            None => e.to_string(),
+        })?;
     Ok(config)
+}
+
+/// The line of a key, or of the innermost table around it that is there.
+fn line_of(text: &str, key: &[String]) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut steps = key.iter();
+    let mut at = None;
+    while let Some(step) = steps.next() {
+        let Some((name, value)) = table.get_key_value(step.as_str()) else {
+            break;
+        };
+        at = Some(name.span().start);
+        let mut value = value.get_ref();
+        if let (toml::de::DeValue::Array(items), Some(n)) = (value, steps.as_slice().first()) {
+            let Some(item) = n.parse().ok().and_then(|n: usize| items.get(n)) else {
+                break;
+            };
+            steps.next();
+            at = Some(item.span().start);
+            value = item.get_ref();
+        }
+        match value {
+            toml::de::DeValue::Table(below) => table = below,
+            _ => break,
+        }
+    }
+    at.map(|at| line_at(text, at))
+}
+
+fn line_at(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    before.iter().filter(|b| **b == b'\n').count() + 1
 }
 
 fn check(config: &Config) -> Result<(), String> {
@@ -293,12 +343,7 @@ fn check(config: &Config) -> Result<(), String> {
 /// The line and the complaint, without the line's text: a secret may have been
 /// written where none belongs.
 fn explain(text: &str, error: &toml::de::Error) -> String {
-    let at = error.span().map_or(0, |span| span.start.min(text.len()));
-    let line = text.as_bytes()[..at]
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count()
-        + 1;
+    let line = line_at(text, error.span().map_or(0, |span| span.start));
     with_nearest(&format!("line {line}: {}", error.message()))
 }
 
@@ -319,7 +364,7 @@ fn with_nearest(message: &str) -> String {
     }
 }
 
-mod duration_text {
+pub(super) mod duration_text {
     use super::{SignedDuration, time};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -336,32 +381,33 @@ mod duration_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SignedDuration, D::Error> {
         time::duration(&String::deserialize(d)?).map_err(D::Error::custom)
     }
-}
 
-mod some_duration {
-    use super::{SignedDuration, duration_text};
-    use serde::{Deserializer, Serializer};
+    /// The same for a duration that may be absent.
+    pub(in crate::config) mod maybe {
+        use super::{Deserializer, Serializer, SignedDuration};
 
-    pub(super) fn serialize<S: Serializer>(
-        d: &Option<SignedDuration>,
-        s: S,
-    ) -> Result<S::Ok, S::Error> {
-        match d {
-            Some(d) => duration_text::serialize(d, s),
-            None => s.serialize_none(),
+        pub(in crate::config) fn serialize<S: Serializer>(
+            d: &Option<SignedDuration>,
+            s: S,
+        ) -> Result<S::Ok, S::Error> {
+            match d {
+                Some(d) => super::serialize(d, s),
+                None => s.serialize_none(),
+            }
         }
-    }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Option<SignedDuration>, D::Error> {
-        duration_text::deserialize(d).map(Some)
+        pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+            d: D,
+        ) -> Result<Option<SignedDuration>, D::Error> {
+            super::deserialize(d).map(Some)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PayloadAs;
 
     const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -387,6 +433,7 @@ mod tests {
                 rebooting: Some(SignedDuration::from_mins(1)),
                 ..DeadlinesConfig::default()
             },
+            dialect: BTreeMap::from([("press".to_owned(), full_dialect())]),
             hub: BTreeMap::from([(
                 "plant".to_owned(),
                 HubConfig {
@@ -396,6 +443,8 @@ mod tests {
                     ca_file: Some("x".into()),
                     tier: Some(Tier::S1),
                     environment: Some("x".into()),
+                    dialect: Some("x".into()),
+                    dialects: vec![RuleConfig::default()],
                     ..HubConfig::default()
                 },
             )]),
@@ -407,6 +456,47 @@ mod tests {
                 .any(|l| l.trim_start_matches("# ").starts_with(key));
             assert!(stands, "{key} is not in config.example.toml");
         }
+    }
+
+    /// A dialect with every key.
+    fn full_dialect() -> DialectConfig {
+        let some = || Some("x".to_owned());
+        DialectConfig {
+            status: "x".into(),
+            percent: some(),
+            version: some(),
+            pending: some(),
+            uri: some(),
+            error: some(),
+            substatus: some(),
+            end: some(),
+            run: some(),
+            rest: vec!["x".into()],
+            watched_only: true,
+            method: some(),
+            payload: Some("x".into()),
+            payload_as: Some(PayloadAs::Json),
+            response_timeout: Some(SignedDuration::ZERO),
+            connect_timeout: Some(SignedDuration::ZERO),
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// The dialect and the rules that the example shows are right.
+    #[test]
+    fn the_examples_dialect_can_be_used_as_it_stands() {
+        let begin = EXAMPLE.find("# [dialect.press]").unwrap();
+        let key = |line: &str| line.starts_with('[') || line.contains(" = ");
+        let shown = EXAMPLE[begin..].lines().map(|line| {
+            let bare = line.strip_prefix("# ").filter(|line| key(line));
+            bare.unwrap_or(line)
+        });
+        let shown: Vec<&str> = shown.filter(|l| !l.starts_with("watched_only")).collect();
+        let text = shown.join("\n");
+        let config = parse(&text).unwrap();
+        let dialects = config.dialects(Some("plant")).unwrap();
+        assert!(dialects.find("press").unwrap().method().is_some());
+        assert_eq!(dialects.rules().len(), 1);
     }
 
     #[rstest::rstest]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::dialect::Dialects;
+use super::dialect::{Dialect, Dialects};
 use super::id::DeviceId;
 use super::phase::Phase;
 use super::twin::Twin;
@@ -48,7 +48,12 @@ impl DeviceRow {
     /// The row that a twin read at `seen` gives.
     #[must_use]
     pub fn from_twin(twin: &Twin, dialects: &Dialects, seen: Timestamp) -> Self {
-        let dialect = dialects.recognise(twin);
+        Self::read(twin, dialects.recognise(twin), seen)
+    }
+
+    /// The same, read in that dialect.
+    #[must_use]
+    pub fn read(twin: &Twin, dialect: &Dialect, seen: Timestamp) -> Self {
         let reading = dialect.read(&twin.reported);
         Self {
             device_id: twin.device_id.clone(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::device::{Connection, DeviceRow};
+use super::dialect::{Chosen, Values};
 use super::durations::Learnt;
 use super::evidence::{Baseline, Evidence, OpenState, Outcome};
 use super::id::{DeviceId, UpdateId};
@@ -126,6 +127,9 @@ pub enum What {
     Twin {
         /// The twin.
         twin: Box<Twin>,
+        /// The dialect that the device speaks, and how that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dialect: Option<Chosen>,
     },
     /// A device that somebody looks at could not be read.
     #[serde(rename = "device.problem")]
@@ -373,6 +377,20 @@ pub struct Start {
     pub uri: PackageUri,
     /// The version that the device must report in the end.
     pub expect: Option<String>,
+    /// SHA-256 of the package in hex, for dialects that send it to the device.
+    pub sha256: Option<String>,
+}
+
+impl Start {
+    /// What a dialect's payload can hold of this order.
+    #[must_use]
+    pub fn values(&self) -> Values<'_> {
+        Values {
+            uri: self.uri.expose(),
+            version: self.expect.as_deref(),
+            sha256: self.sha256.as_deref(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,12 @@ pub struct Baseline {
     /// another one later may mean that the device was created again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_etag: Option<String>,
+    /// The version that was on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
+    /// What named the run, in a dialect that names runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 impl Baseline {
@@ -54,6 +60,8 @@ impl Baseline {
             firmware: reading.version.map(|s| s.text),
             uri_sha256: reading.uri.map(|s| sha256(&s.text)),
             device_etag: twin.device_etag.clone(),
+            pending: reading.pending.map(|s| s.text),
+            run: reading.run.map(|s| s.text),
         }
     }
 

@@ -37,6 +37,9 @@ pub enum Kind {
     ReadOnly,
     /// The hub is production and nobody confirmed its name.
     Unconfirmed,
+    /// A matter of dialects: no update can be started in the device's, or which
+    /// one it speaks cannot be told.
+    Dialect,
     /// A defect of otadeck.
     Internal,
 }

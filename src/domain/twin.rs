@@ -97,6 +97,26 @@ impl Section {
             .filter(|value| !value.is_null())
     }
 
+    /// Puts a value at `path`; what stands in its way is replaced. It gets no
+    /// stamp.
+    pub fn put(&mut self, path: &Path, value: Value) {
+        let mut here = &mut self.values;
+        let Some((last, above)) = path.0.split_last() else {
+            return;
+        };
+        for step in above {
+            let below = here.entry(step.clone()).or_insert(Value::Null);
+            if !below.is_object() {
+                *below = Value::Object(Map::new());
+            }
+            match below {
+                Value::Object(below) => here = below,
+                _ => return,
+            }
+        }
+        here.insert(last.clone(), value);
+    }
+
     /// When the hub last saw the property at `path` written.
     #[must_use]
     pub fn stamp(&self, path: &Path) -> Option<Timestamp> {

@@ -200,6 +200,14 @@ impl<S: Service> Shell<S> {
                 let result = service.identity(&device).await;
                 Input::Identified { update, result }
             }),
+            Output::Ask {
+                ticket,
+                query,
+                continuation,
+            } => self.task(async move {
+                let result = service.page(&query, continuation.as_deref()).await;
+                Input::Asked { ticket, result }
+            }),
             Output::Invoke { update, permit } => {
                 let answers = self.answers.clone();
                 self.calls.spawn(async move {

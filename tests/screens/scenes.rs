@@ -217,6 +217,10 @@ impl Stage {
             "logTime": "2026-11-23T11:58:40.120Z",
             "network": {"ip": "10.4.2.17", "rssi": -61},
         });
+        self.reports(device, values)
+    }
+
+    pub fn reports(&mut self, device: &str, values: Value) -> &mut Self {
         let section = Section {
             values: values.as_object().unwrap().clone(),
             ..Section::default()
@@ -234,8 +238,12 @@ impl Stage {
             desired: Section::default(),
             reported: section,
         };
+        let dialects = Dialects::built_in();
+        let choice = dialects.choose(&twin.reported, None);
+        let dialect = Some(choice.told(true));
         let what = What::Twin {
             twin: Box::new(twin),
+            dialect,
         };
         self.tell(vec![Event::device(noon(), device_id(device), what)])
     }
@@ -352,7 +360,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 26] = [
+pub const SCENES: [Scene; 27] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -510,6 +518,20 @@ pub const SCENES: [Scene; 26] = [
             "press-0040",
             problem.hint("Wait for it to end, or watch it with `otadeck watch press-0040`."),
         );
+        stage
+    }),
+    ("watched-only", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        let firmware = json!({
+            "currentFwVersion": "1.4.2", "pendingFwVersion": "1.5.0",
+            "fwUpdateStatus": "downloading", "fwUpdateSubstatus": "Start downloading",
+        });
+        stage.keys("jj<enter>");
+        stage.reports(
+            "press-0040",
+            json!({"firmware": firmware, "firmwareStatus": "completed"}),
+        );
+        stage.keys("https://fw.example.com/press/fw-1.5.0.bin<enter>");
         stage
     }),
     ("read-only", |size, colour| {

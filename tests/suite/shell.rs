@@ -167,6 +167,7 @@ fn start(device: &str) -> Command {
         device: id(device),
         uri: PackageUri::parse("https://elsewhere.test/fw-1.5.0.bin").unwrap(),
         expect: None,
+        sha256: None,
     })
 }
 

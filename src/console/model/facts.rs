@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::console::text::safe;
 use crate::domain::clean;
-use crate::domain::dialect::Dialects;
+use crate::domain::dialect::Chosen;
 use crate::domain::problem::Problem;
 use crate::domain::twin::Twin;
 
@@ -19,8 +19,8 @@ const LINES: usize = 2_000;
 pub(crate) struct Facts {
     /// When that was read, or reported by an update; `None` when never.
     pub(crate) seen: Option<Timestamp>,
-    /// The name of the dialect that the device speaks.
-    pub(crate) dialect: Option<String>,
+    /// The dialect that the device speaks, and how that is known.
+    pub(crate) dialect: Option<Chosen>,
     /// Why the device could not be read last time.
     pub(crate) problem: Option<Problem>,
     /// The reported properties as lines of harmless text.
@@ -30,10 +30,10 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// A twin was read.
-    pub(crate) fn read(&mut self, twin: &Twin, dialects: &Dialects, time: Timestamp) {
+    pub(crate) fn read(&mut self, twin: &Twin, dialect: Option<&Chosen>, time: Timestamp) {
         self.seen = Some(time);
         self.problem = None;
-        self.dialect = Some(dialects.recognise(twin).name.to_string());
+        self.dialect = dialect.cloned();
         self.values = match clean::bounded(&Value::Object(twin.reported.values.clone())) {
             Value::Object(values) => values,
             _ => Map::new(),

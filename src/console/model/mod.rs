@@ -291,11 +291,11 @@ impl Model {
         offers
     }
 
-    /// The dialect of a device, and whether its twin has told that.
+    /// The dialect of a device, and whether that is known for sure.
     pub(crate) fn dialect(&self, device: &DeviceId) -> (&Dialect, bool) {
         let dialects = &self.context.dialects;
-        if let Some(name) = self.facts.get(device).and_then(|f| f.dialect.as_deref()) {
-            return (dialects.named(name), true);
+        if let Some(chosen) = self.facts.get(device).and_then(|f| f.dialect.as_ref()) {
+            return (dialects.named(&chosen.name), chosen.settled);
         }
         let known = self.updates.of(device);
         let name = known.map_or("", |tracked| &tracked.update.intent.dialect);

@@ -41,9 +41,9 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             }
         }
         What::Link { state, problem } => model.link = (*state, problem.clone()),
-        What::Twin { twin } => {
+        What::Twin { twin, dialect } => {
             let facts = model.facts.entry(twin.device_id.clone()).or_default();
-            facts.read(twin, &model.context.dialects, event.time);
+            facts.read(twin, dialect.as_ref(), event.time);
         }
         What::DeviceProblem { problem } => {
             if let Some(facts) = facts_of(model, event) {

@@ -3,7 +3,10 @@
 use super::super::action::Action;
 use super::super::message::Effect;
 use super::super::model::field::Field;
-use super::super::model::{Dialog, Focus, Model, Order};
+use super::super::model::{Asked, Dialog, Focus, Model, Order};
+use crate::domain::dialect::Values;
+use crate::domain::id::DeviceId;
+use crate::domain::problem::Problem;
 use crate::domain::uri::PackageUri;
 
 /// An action while the cursor is in the field.
@@ -59,16 +62,28 @@ fn submit(model: &mut Model) {
         return;
     };
     panel.submitted = true;
+    let device = panel.device.clone();
     if let Ok(uri) = PackageUri::parse(panel.field.text()) {
+        if let Some(problem) = cannot_start(model, &device, &uri) {
+            model.asked.insert(device, Asked::Refused(problem));
+            return;
+        }
         let production = model.context.profile.is_production();
         model.dialog = Some(Dialog::Confirm(Order {
-            device: panel.device.clone(),
+            device,
             uri,
             name: production.then(Field::default),
             wrong: false,
             scroll: 0,
         }));
     }
+}
+
+/// Why no update can be started on a device whose dialect is known for sure.
+fn cannot_start(model: &Model, device: &DeviceId, uri: &PackageUri) -> Option<Problem> {
+    let (dialect, known) = model.dialect(device);
+    let cannot = dialect.start(&Values::of_uri(uri.redacted())).err()?;
+    known.then(|| cannot.problem(device))
 }
 
 /// A text came from the clipboard: into whatever takes text. In the list below

@@ -12,6 +12,7 @@ use super::super::model::{Asked, Context, Focus, Model};
 use super::super::view::next_wake;
 use super::super::{press, update};
 use crate::domain::device::DeviceRow;
+use crate::domain::dialect::Chosen;
 use crate::domain::event::{Command, Event, Intent, InventoryState, Link, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
@@ -334,6 +335,47 @@ fn n_and_p_go_round_the_updates_in_flight() {
     assert_eq!(state(&model), "Details a-1 in a-1 “”");
     press(&mut model, "p").unwrap();
     assert_eq!(state(&model), "Details b-1 in b-1 “”");
+}
+
+/// A twin was read, and its dialect is known.
+fn twin(device: &str, dialect: &str, settled: bool) -> Event {
+    let mut fake = crate::domain::fake::FakeTwin::new(device);
+    let chosen = Chosen {
+        name: dialect.into(),
+        how: "set for this hub".into(),
+        settled,
+    };
+    let what = What::Twin {
+        twin: Box::new(fake.report(json!({"a": 1}))),
+        dialect: Some(chosen),
+    };
+    Event::device(start(), id(device), what)
+}
+
+#[rstest::rstest]
+#[case("tutorial-2018", true, None)]
+#[case("device-update", true, Some("watched only"))]
+#[case("remote-monitoring-2", true, Some("{version}"))]
+// The rules may say otherwise yet; then the engine refuses.
+#[case("device-update", false, None)]
+fn what_cannot_be_started_is_not_asked_for(
+    #[case] dialect: &str,
+    #[case] settled: bool,
+    #[case] why: Option<&str>,
+) {
+    let mut model = console();
+    press(&mut model, "<enter>").unwrap();
+    tell(&mut model, vec![twin("a-1", dialect, settled)]);
+    press(&mut model, URI).unwrap();
+    press(&mut model, "<enter>").unwrap();
+    match (why, model.asked.get(&id("a-1"))) {
+        (None, None) => assert!(model.dialog.is_some()),
+        (Some(why), Some(Asked::Refused(problem))) => {
+            assert!(model.dialog.is_none());
+            assert!(problem.cause.contains(why), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

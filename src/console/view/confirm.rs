@@ -11,6 +11,7 @@ use super::super::theme::Role;
 use super::dialogs::Window;
 use super::doc::Doc;
 use crate::domain::clean;
+use crate::domain::dialect::Values;
 
 /// Columns of the names.
 const LABEL: usize = 9;
@@ -70,16 +71,26 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         true,
     );
     let (dialect, known) = model.dialect(&order.device);
-    doc.labelled("method", LABEL, None, dialect.method, true);
-    let payload = dialect.payload.build(order.uri.redacted()).to_string();
-    doc.labelled("payload", LABEL, None, &clean::json(&payload), true);
+    match dialect.start(&Values::of_uri(order.uri.redacted())) {
+        Ok((by, payload)) => {
+            doc.labelled("method", LABEL, None, &safe(&by.method), true);
+            let payload = clean::json(&payload.to_string());
+            doc.labelled("payload", LABEL, None, &payload, true);
+        }
+        Err(cannot) => doc.labelled(
+            "method",
+            LABEL,
+            Some(Role::Doubt),
+            &cannot.to_string(),
+            false,
+        ),
+    }
     if order.uri.holds_secrets() {
         let note = "*** hides the signature here; the device gets the URI whole";
         doc.labelled("", LABEL, Some(Role::Hint), note, false);
     }
     if !known {
-        let note =
-            "the device is not read yet; one that speaks another dialect gets its own payload";
+        let note = "its dialect is not known for sure yet; if it speaks another it gets that one's payload";
         doc.labelled("", LABEL, Some(Role::Doubt), note, false);
     }
     doc

@@ -111,6 +111,26 @@ fn troubles(doc: &mut Doc, model: &Model, device: &DeviceId) {
     }
 }
 
+/// The dialect that the device speaks, and how that is known.
+fn dialect(doc: &mut Doc, model: &Model, device: &DeviceId) {
+    let Some(chosen) = model.facts.get(device).and_then(|f| f.dialect.as_ref()) else {
+        return;
+    };
+    let watched = match model.context.dialects.find(&chosen.name) {
+        Some(dialect) if dialect.method().is_none() => " · watched only",
+        _ => "",
+    };
+    let text = format!(
+        "dialect {}{watched} · {}",
+        safe(&chosen.name),
+        safe(&chosen.how)
+    );
+    doc.text(Role::Muted, &text);
+    if !chosen.settled {
+        doc.text(Role::Doubt, "the rules for dialects are not evaluated yet");
+    }
+}
+
 /// The reported properties, as the twin holds them.
 fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
     let known = model.facts.get(device);
@@ -124,6 +144,7 @@ fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
         None => return,
     };
     doc.text(Role::Label, heading);
+    dialect(doc, model, device);
     for line in lines {
         // A long value goes on in the column in which it began.
         let indent = line.len() - line.trim_start().len();

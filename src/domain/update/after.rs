@@ -9,6 +9,7 @@ use crate::domain::evidence::{Evidence, Outcome};
 use crate::domain::phase::Phase;
 use crate::domain::twin::Twin;
 
+use super::judge::evidence;
 use super::{Sight, Update};
 
 impl Update {
@@ -27,12 +28,11 @@ impl Update {
         let by_version = || self.against_version(verdict.outcome, then, &reading);
         let status = later(reading.stamp).then(by_status).flatten();
         let (reason, evidence) = match status {
-            Some(reason) => (reason, self.evidence(dialect, &reading, twin)),
+            Some(reason) => (reason, evidence(&reading, twin)),
             None => {
                 let version = reading.version.as_ref().filter(|v| later(v.stamp))?;
-                let [_, path, _] = dialect.inventory_paths();
                 let evidence = Evidence {
-                    property: path.to_string(),
+                    property: dialect.version_path()?.to_string(),
                     value: Value::String(version.text.clone()),
                     version: twin.reported.version,
                     hub_time: version.stamp,
@@ -55,6 +55,8 @@ impl Update {
         let error = reading.error.as_ref();
         let error = error.map(|e| format!(": {}", e.text)).unwrap_or_default();
         match (outcome, reading.phase) {
+            // What a device at rest says is no success.
+            (Outcome::Failed, Phase::Done) if reading.at_rest => None,
             (Outcome::Completed, Phase::Failed) | (Outcome::Failed, Phase::Done) => Some(format!(
                 "{} reports {value:?} after that{error}",
                 self.device

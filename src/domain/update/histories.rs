@@ -1,10 +1,12 @@
 //! Properties over arbitrary histories of a device that may lie: it sends old
 //! state again, restarts, skips, goes back, is replaced, says what it likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -13,35 +15,32 @@ use crate::domain::event::Intent;
 use crate::domain::fake::FakeTwin;
 use crate::domain::twin::Path;
 
-/// Words of all dialects, and some of none.
-const WORDS: [&str; 18] = [
-    "standBy",
-    "waiting",
-    "current",
-    "IDLE",
-    "Running",
-    "downloading",
-    "DOWNLOADING",
-    "downloadComplete",
-    "verifying",
-    "applying",
-    "rebooting",
-    "completed",
-    "Completed",
-    "applyComplete",
-    "Complete",
-    "failed",
-    "downloadFailed",
-    "odd",
-];
+/// Words of all dialects, and one of none.
+static WORDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let dialects = Dialects::built_in();
+    let words = dialects.iter().flat_map(Dialect::words);
+    let words: BTreeSet<&str> = words.chain(["odd"]).collect();
+    words.into_iter().map(str::to_owned).collect()
+});
+
+/// What may stand beside a status.
+static BESIDE: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let words = ["", "1.0.0", "1.1.0", "2026-01-01", "2026-01-02"];
+    let agent = [json!("{\"version\":\"1.1.0\"}"), json!(0), json!(700)];
+    let stages = ["Running", "Complete", "Failed"];
+    let texts = words.into_iter().chain(stages).map(Value::from);
+    texts.chain(agent).collect()
+});
 
 /// What may happen to a device and its twin.
 #[derive(Clone, Debug)]
 enum Happening {
-    /// It reports a status.
-    Status(usize),
-    /// It reports a version, or an end time.
-    Other(bool, u8),
+    /// It reports a status that any dialect knows.
+    Status(Index),
+    /// It reports one that its own dialect knows, in one case or another.
+    Own(Index, bool),
+    /// It reports something beside the status: a version, an end time, a run.
+    Beside(Index, Index),
     /// It sends one of the things again that it had reported, stamped anew.
     Again(usize),
     /// It sends all again.
@@ -56,8 +55,9 @@ enum Happening {
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        4 => (0..WORDS.len()).prop_map(Happening::Status),
-        2 => (any::<bool>(), 0u8..3).prop_map(|(v, n)| Happening::Other(v, n)),
+        1 => any::<Index>().prop_map(Happening::Status),
+        4 => any::<(Index, bool)>().prop_map(|(n, upper)| Happening::Own(n, upper)),
+        3 => any::<(Index, Index)>().prop_map(|(path, n)| Happening::Beside(path, n)),
         2 => (0usize..8).prop_map(Happening::Again),
         1 => Just(Happening::AllAgain),
         1 => Just(Happening::Replaced),
@@ -114,11 +114,21 @@ impl World {
     }
 
     fn happen(&mut self, happening: &Happening) {
-        let [status, version, end] = self.dialect.inventory_paths().map(ToString::to_string);
+        let status = self.dialect.status.to_string();
         match happening {
-            Happening::Status(n) => self.write(&status, json!(WORDS[*n])),
-            Happening::Other(true, n) => self.write(&version, json!(format!("1.{n}.0"))),
-            Happening::Other(false, n) => self.write(&end, json!(format!("2026-01-0{n}"))),
+            Happening::Status(n) => self.write(&status, json!(n.get(&WORDS))),
+            Happening::Own(n, upper) => {
+                let words: Vec<&str> = self.dialect.words().collect();
+                let word = match upper {
+                    true => n.get(&words).to_uppercase(),
+                    false => (*n.get(&words)).to_owned(),
+                };
+                self.write(&status, json!(word));
+            }
+            Happening::Beside(path, n) => {
+                let paths = self.dialect.paths_beside();
+                self.write(&path.get(&paths).to_string(), n.get(&BESIDE).clone());
+            }
             Happening::Again(n) => {
                 if let Some((path, value)) = self.held.iter().nth(*n) {
                     let (path, value) = (path.clone(), value.clone());

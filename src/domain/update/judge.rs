@@ -82,11 +82,15 @@ impl Update {
             return Vec::new();
         }
         self.forget_the_old(&mut reading);
-        let evidence = self.evidence(dialect, &reading, twin);
+        if self.has_come_to_rest(&reading) {
+            reading.phase = Phase::Done;
+        }
+        let evidence = evidence(&reading, twin);
         let mut news = Vec::new();
         let repeated = self.is_the_baselines(reading.value.as_deref());
         if reading.phase.is_end() {
-            self.end(&mut news, &reading, evidence, twin);
+            let foreign = dialect.name != self.intent.dialect;
+            self.end(&mut news, &reading, evidence, twin, foreign);
             return news;
         }
         if self.is_idleness(&reading) || !self.differs(&reading, &evidence) {
@@ -120,8 +124,17 @@ impl Update {
     }
 
     /// The device says that it has ended: believe it, or say what is missing.
-    fn end(&self, news: &mut Vec<What>, reading: &Reading, evidence: Evidence, twin: &Twin) {
-        let missing = self.missing(reading);
+    /// In a dialect in which the baseline was not read (`foreign`) nobody knows
+    /// what was there before.
+    fn end(
+        &self,
+        news: &mut Vec<What>,
+        reading: &Reading,
+        evidence: Evidence,
+        twin: &Twin,
+        foreign: bool,
+    ) {
+        let missing = self.missing(reading, foreign);
         if self.differs(reading, &evidence) && missing.is_none() {
             news.push(phase_event(reading, evidence.clone()));
         }
@@ -151,7 +164,7 @@ impl Update {
     }
 
     /// What keeps an end from being believed; `None` when nothing does.
-    fn missing(&self, reading: &Reading) -> Option<String> {
+    fn missing(&self, reading: &Reading, foreign: bool) -> Option<String> {
         let value = reading.value.as_deref().unwrap_or_default();
         if let (Phase::Done, Some(expect)) = (reading.phase, &self.intent.expect) {
             match &reading.version {
@@ -170,12 +183,16 @@ impl Update {
             }
         }
         let repeated = self.is_the_baselines(Some(value));
-        if (!repeated && self.replaced.is_none()) || self.second_sign(reading) {
+        let replaced = self.replaced.is_some();
+        let doubtful = repeated || reading.at_rest || foreign || replaced;
+        if !doubtful || self.second_sign(reading, foreign) {
             return None;
         }
-        let but = match &self.replaced {
-            Some(_) => "in a twin that is not the one that was ordered",
-            None => "as it did before the order",
+        let but = match repeated {
+            _ if replaced => "in a twin that is not the one that was ordered",
+            true => "as it did before the order",
+            false if reading.at_rest => "as it does without any update",
+            false => "and what it said there before the order is not known",
         };
         Some(format!(
             "the device says {value:?}, {but}; \
@@ -183,16 +200,35 @@ impl Update {
         ))
     }
 
+    /// Is a device that says the same before an update and after it now after
+    /// one? Only a new version tells, or the expected one in a run that was seen.
+    fn has_come_to_rest(&self, reading: &Reading) -> bool {
+        let base = &self.intent.baseline;
+        let version = match &reading.version {
+            Some(version) if reading.at_rest && reading.phase == Phase::Idle => &version.text,
+            _ => return false,
+        };
+        match &self.intent.expect {
+            Some(expect) => version == expect && self.second_sign(reading, false),
+            None => Some(version) != base.firmware.as_ref(),
+        }
+    }
+
     /// Is there a sign of this run besides the status: stamped after the
-    /// baseline, and not what the baseline held?
-    fn second_sign(&self, reading: &Reading) -> bool {
+    /// baseline, and not what the baseline held? Of a twin that took another's
+    /// place the baseline held nothing; in a `foreign` dialect nobody knows.
+    fn second_sign(&self, reading: &Reading, foreign: bool) -> bool {
         let base = &self.intent.baseline;
         let changed = |now: &Option<Stamped>, before: &Option<String>| {
+            let changed = |n: &Stamped| Some(&n.text) != before.as_ref();
             now.as_ref()
-                .is_some_and(|n| self.is_believed(n.stamp) && Some(&n.text) != before.as_ref())
+                .is_some_and(|n| !foreign && self.is_believed(n.stamp) && changed(n))
         };
-        let active =
-            |step: &Step| step.phase.is_active() && self.is_believed(step.evidence.hub_time);
+        let active = |step: &Step| {
+            let held =
+                self.replaced.is_none() && self.is_the_baselines(step.evidence.value.as_str());
+            step.phase.is_active() && self.is_believed(step.evidence.hub_time) && !held
+        };
         let our_uri = reading.uri.as_ref().is_some_and(|uri| {
             self.is_believed(uri.stamp)
                 && Some(sha256(&uri.text)) != base.uri_sha256
@@ -201,6 +237,8 @@ impl Update {
         self.steps.iter().any(active)
             || changed(&reading.end, &base.end)
             || changed(&reading.version, &base.firmware)
+            || changed(&reading.run, &base.run)
+            || changed(&reading.pending, &base.pending)
             || our_uri
     }
 
@@ -233,15 +271,6 @@ impl Update {
                 || last.percent != reading.percent
                 || self.is_of_another_twin(Some(last))
         })
-    }
-
-    pub(super) fn evidence(&self, dialect: &Dialect, reading: &Reading, twin: &Twin) -> Evidence {
-        Evidence {
-            property: dialect.status.to_string(),
-            value: reading.value.clone().map_or(Value::Null, Value::String),
-            version: twin.reported.version,
-            hub_time: reading.stamp,
-        }
     }
 
     fn why(&self, reading: &Reading, evidence: &Evidence, twin: &Twin) -> String {
@@ -436,6 +465,15 @@ fn what_was_seen(suspicion: &Suspicion) -> String {
         }
         Suspicion::EntryChanged => "its entry in the registry has changed".to_owned(),
         Suspicion::CameBack => "the hub did not know it for a while".to_owned(),
+    }
+}
+
+pub(super) fn evidence(reading: &Reading, twin: &Twin) -> Evidence {
+    Evidence {
+        property: reading.property.to_string(),
+        value: reading.value.clone().map_or(Value::Null, Value::String),
+        version: twin.reported.version,
+        hub_time: reading.stamp,
     }
 }
 

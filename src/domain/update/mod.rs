@@ -29,8 +29,10 @@
 //!   believed. Only the hub's clock counts, never the device's nor ours.
 //! * An end (done or failed) whose status the baseline already held needs a
 //!   second sign stamped after the baseline that the baseline did not hold: an
-//!   active phase, another end time, another version, our URI. Without one the
-//!   update is *unconfirmed*.
+//!   active phase, another end time, another version or one pending, another run,
+//!   our URI. Without one the update is *unconfirmed*. The same holds for an end
+//!   in words that a device at rest uses too, and for one in another dialect than
+//!   the baseline was read in.
 //! * Phases may be skipped, repeated, or begin again from an earlier one; a device
 //!   may fall back to idle. All that is a step, and a new run is counted; none of
 //!   it is a verdict.

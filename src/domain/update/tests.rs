@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::dialect::Dialects;
+use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::event::Intent;
 use crate::domain::fake::FakeTwin;
 use crate::domain::problem::Kind;
@@ -16,6 +16,7 @@ struct Life {
     update: Update,
     sight: Sight,
     words: Vec<String>,
+    dialect: Dialect,
 }
 
 impl Life {
@@ -25,10 +26,14 @@ impl Life {
     }
 
     fn expecting(held: Value, expect: Option<&str>) -> Self {
+        Self::speaking("tutorial-2018", held, expect)
+    }
+
+    fn speaking(dialect: &str, held: Value, expect: Option<&str>) -> Self {
         let mut twin = FakeTwin::new("press-7");
         twin.report(held);
         let dialects = Dialects::built_in();
-        let dialect = dialects.named("tutorial-2018");
+        let dialect = dialects.find(dialect).unwrap();
         let intent = Intent {
             hub: "h".into(),
             uri: Some("https://x.test/fw".into()),
@@ -52,6 +57,7 @@ impl Life {
             twin,
             update,
             words: Vec::new(),
+            dialect: dialect.clone(),
         };
         life.say(vec![
             What::Invoked { attempt: 1 },
@@ -90,8 +96,7 @@ impl Life {
     }
 
     fn read(&mut self, twin: &Twin) -> &mut Self {
-        let dialects = Dialects::built_in();
-        let dialect = dialects.named("tutorial-2018");
+        let dialect = &self.dialect;
         let news = match self.update.is_open() {
             true => {
                 self.sight.take(dialect, twin);
@@ -360,4 +365,52 @@ fn a_birth_after_the_baseline_is_another_device(#[case] seconds: i64, #[case] to
     if let Some(What::Replaced { generation_id, .. }) = news.first() {
         assert_eq!(generation_id.as_deref(), Some(ticks.as_str()));
     }
+}
+
+fn managed(status: &str, pending: &str) -> Value {
+    json!({"firmware": {"fwUpdateStatus": status, "pendingFwVersion": pending,
+        "lastFwUpdateEndTime": "then"}})
+}
+
+/// A device of that family, its baseline, and what it says later.
+fn managing(held: Value, then: &[Value]) -> Life {
+    let mut life = Life::speaking("device-management", held, None);
+    for patch in then {
+        life.report(patch.clone());
+    }
+    life
+}
+
+#[test]
+fn a_version_on_its_way_is_a_sign_of_a_run() {
+    let again = managing(managed("error", ""), &[managed("error", "")]);
+    assert_eq!(again.words, ["unconfirmed"]);
+    let again = managing(managed("error", "1.1"), &[managed("error", "1.1")]);
+    assert_eq!(
+        again.words,
+        ["unconfirmed"],
+        "one that was on its way before"
+    );
+    let another = managing(managed("error", ""), &[managed("error", "1.1")]);
+    assert_eq!(another.words, ["failed", "= failed"]);
+}
+
+#[test]
+fn a_device_at_rest_needs_a_sign_that_the_baseline_did_not_hold() {
+    let then = [managed("downloading", ""), managed("current", "")];
+    let again = managing(managed("downloading", ""), &then);
+    assert_eq!(again.words, ["downloading", "unconfirmed"]);
+    let ours = managing(managed("current", ""), &then);
+    assert_eq!(ours.words, ["downloading", "done", "= completed"]);
+}
+
+/// It says just that whether it was ever updated or not.
+#[test]
+fn a_device_at_rest_after_a_failure_takes_nothing_back() {
+    let then = [managed("downloading", ""), managed("error", "")];
+    let mut life = managing(managed("current", ""), &then);
+    life.report(managed("current", ""));
+    assert_eq!(life.words, ["downloading", "failed", "= failed"]);
+    life.report(managed("applying", ""));
+    assert_eq!(life.words.last().unwrap(), "update.contradicted");
 }

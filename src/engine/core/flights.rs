@@ -279,12 +279,13 @@ impl Core {
     }
 
     /// The dialect to read an update's twin in. Where the baseline held a status
-    /// it is that one's: what another dialect says may be of any age.
+    /// it is that one's, if it is still configured: what another dialect says may
+    /// be of any age.
     pub(super) fn dialect_of(&self, update: &Update, twin: &Twin) -> &Dialect {
         let dialects = &self.settings.dialects;
         let name = &update.intent.dialect;
-        match update.intent.baseline.value {
-            Some(_) if update.replaced.is_none() => dialects.named(name),
+        match (dialects.find(name), &update.intent.baseline.value) {
+            (Some(dialect), Some(_)) if update.replaced.is_none() => dialect,
             _ => dialects.reading(name, twin),
         }
     }
@@ -293,9 +294,16 @@ impl Core {
     /// so the twin as it is now is the baseline, unless somebody else's update is
     /// under way.
     fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
-        let dialect = self.settings.dialects.recognise(twin).clone();
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let ordered_in = flight.update.intent.dialect.clone();
+        let dialect = self.dialect_of(&flight.update, twin).clone();
         if let Some(problem) = self.under_way(&dialect, twin, now) {
             return self.undelivered(id, problem, now);
+        }
+        if dialect.name != ordered_in {
+            return self.undelivered(id, other_dialect(&dialect, &ordered_in, twin), now);
         }
         let baseline = Baseline::of(twin, &dialect);
         self.tell(id, vec![What::Rebased { baseline }], now);
@@ -448,6 +456,16 @@ impl Core {
         let next = times.flatten().min();
         next.into_iter().chain(self.aftermath_wake_at()).min()
     }
+}
+
+/// A device that had said nothing, so that the order was made in the dialect
+/// that is assumed, has spoken before the order reached it.
+fn other_dialect(speaks: &Dialect, ordered_in: &str, twin: &Twin) -> Problem {
+    let (device, speaks) = (&twin.device_id, &speaks.name);
+    let cause = format!("it speaks {speaks}, as it shows now; the order was made in {ordered_in}");
+    Problem::new(Kind::Dialect, format!("{device} was not invoked"), cause).hint(format!(
+        "Start the update again: it will be ordered in {speaks}."
+    ))
 }
 
 pub(super) fn unsigned(duration: jiff::SignedDuration) -> Duration {

@@ -43,6 +43,7 @@ impl Listing {
 impl Core {
     /// Begins a listing; one that runs is begun anew.
     pub(super) fn list(&mut self, now: Now) {
+        self.rules.forget_the_pass();
         self.listing = Listing {
             ticket: self.listing.ticket + 1,
             next: Some((now.at, None)),
@@ -87,6 +88,7 @@ impl Core {
         self.listing.skipped += page.skipped;
         for row in page.rows {
             self.listing.seen.insert(row.device_id.clone());
+            let row = self.as_ruled(row);
             self.show_row(row, now);
         }
         match page.continuation {
@@ -96,7 +98,7 @@ impl Core {
             }
             None => {
                 self.forget_the_gone(now);
-                self.listing_is(InventoryState::Complete, None, now);
+                self.listed(now);
             }
         }
     }
@@ -152,7 +154,7 @@ impl Core {
         self.listing_is(InventoryState::Failed, Some(problem), now);
     }
 
-    fn listing_is(&mut self, state: InventoryState, problem: Option<Problem>, now: Now) {
+    pub(super) fn listing_is(&mut self, state: InventoryState, problem: Option<Problem>, now: Now) {
         self.listing.state = Some((state, problem.clone()));
         let what = What::Inventory {
             state,

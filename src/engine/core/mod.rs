@@ -15,6 +15,7 @@ mod life;
 mod listing;
 mod reads;
 mod resume;
+mod rules;
 mod starts;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ use super::handle::Snapshot;
 use flights::Flight;
 use listing::Listing;
 use resume::Resume;
+use rules::Rules;
 use starts::Starting;
 
 /// Refusals that are kept for front ends that have missed them.
@@ -126,6 +128,13 @@ pub enum Input {
         /// The page.
         result: Result<Page, HubError>,
     },
+    /// Devices for which a rule holds, a page of them.
+    Asked {
+        /// Which question it answers.
+        ticket: u64,
+        /// The page.
+        result: Result<Page, HubError>,
+    },
     /// An intent is on the disk, or is not.
     Intended {
         /// Which update.
@@ -183,6 +192,15 @@ pub enum Output {
         /// The page's token; absent for the first.
         continuation: Option<String>,
     },
+    /// Ask for devices for which a rule holds; [`Input::Asked`] answers.
+    Ask {
+        /// Which question it is.
+        ticket: u64,
+        /// The question.
+        query: Box<Query>,
+        /// The page's token; absent for the first.
+        continuation: Option<String>,
+    },
     /// Commit an intent; [`Input::Intended`] answers.
     Intend(Box<Event>),
     /// Write events down; [`Input::Recorded`] answers.
@@ -220,6 +238,7 @@ pub struct Core {
     pages: Bucket,
     rows: BTreeMap<DeviceId, DeviceRow>,
     listing: Listing,
+    rules: Rules,
     link: (Link, Option<Problem>),
     looking: Option<DeviceId>,
     starting: HashMap<DeviceId, Starting>,
@@ -258,6 +277,7 @@ impl Core {
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
             rows: BTreeMap::new(),
             listing: Listing::default(),
+            rules: Rules::default(),
             link: (Link::Connecting, None),
             looking: None,
             starting: HashMap::new(),
@@ -287,6 +307,7 @@ impl Core {
                 result,
             } => self.twin_read(ticket, &device, result, now),
             Input::Page { ticket, result } => self.page_read(ticket, result, now),
+            Input::Asked { ticket, result } => self.rules_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
             Input::Answered { update, result } => self.answered(&update, result, now),
             Input::Identified { update, result } => self.identified(&update, result, now),
@@ -327,6 +348,7 @@ impl Core {
 
     /// What is due by time alone.
     fn tick(&mut self, now: Now) {
+        self.rules_due(now);
         self.list_due(now);
         self.flights_due(now);
         self.reads_due(now);
@@ -338,6 +360,7 @@ impl Core {
         [
             self.pace.next(),
             self.listing.wake_at(),
+            self.rules.wake_at(),
             self.flights_wake_at(),
         ]
         .into_iter()

@@ -78,11 +78,16 @@ impl Core {
     }
 
     fn twin(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
-        let row = DeviceRow::from_twin(twin, &self.settings.dialects, now.wall);
+        let choice = self.choice(device, &twin.reported);
+        let row = DeviceRow::read(twin, choice.dialect, now.wall);
+        let told = choice.told(self.rules_are_settled(device));
         self.show_row(row, now);
         if self.looking.as_ref() == Some(device) {
-            let twin = Box::new(twin.clone());
-            self.publish(Event::device(now.wall, device.clone(), What::Twin { twin }));
+            let what = What::Twin {
+                twin: Box::new(twin.clone()),
+                dialect: Some(told),
+            };
+            self.publish(Event::device(now.wall, device.clone(), what));
         }
         if self.starting.contains_key(device) {
             self.baseline(device, twin, now);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::event::{Event, What};
 use crate::domain::id::UpdateId;
+use crate::domain::problem::{Kind, Problem};
 use crate::domain::update::Update;
 use crate::journal::JournalError;
 
@@ -77,8 +78,27 @@ impl Core {
         self.resumed(now);
     }
 
+    /// The dialect of a resumed update is not configured any more.
+    fn tell_of_a_lost_dialect(&mut self, update: &Update, now: Now) {
+        let name = &update.intent.dialect;
+        if self.settings.dialects.find(name).is_some() {
+            return;
+        }
+        let title = format!("dialect {name:?} is not configured any more");
+        let cause = format!(
+            "the update of {} began in it and is read in the dialect that the device is \
+             recognised by",
+            update.device
+        );
+        let problem = Problem::new(Kind::Dialect, title, cause)
+            .hint("An end is believed only when something shows that it is this update's.");
+        let what = What::DeviceProblem { problem };
+        self.publish(Event::device(now.wall, update.device.clone(), what));
+    }
+
     fn carry_on(&mut self, update: Update, now: Now) {
         let (id, device) = (update.id.clone(), update.device.clone());
+        self.tell_of_a_lost_dialect(&update, now);
         let orphaned = update.orphaned();
         self.fly(Flight::resumed(update, now, self.settings.overall_deadline));
         self.tell(&id, orphaned.into_iter().collect(), now);

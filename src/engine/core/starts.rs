@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::domain::clean;
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{CannotStart, Dialect};
 use crate::domain::event::{Event, Intent, Start, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodCall;
@@ -23,6 +23,8 @@ const TRIES: u32 = 4;
 /// An order that waits for its baseline or for its intent to be committed.
 #[derive(Debug)]
 pub(super) enum Starting {
+    /// Which rules hold for the device is being asked; then the twin is read.
+    Rules(Box<Starting>),
     /// Put a package on the device: the twin is being read.
     Baseline(Start),
     /// Watch the device: the twin is being read.
@@ -43,17 +45,49 @@ impl Core {
         if self.is_busy(&device, now) {
             return;
         }
-        self.starting
-            .insert(device.clone(), Starting::Baseline(start));
-        self.read_at_once(&device, now);
+        self.begin_at_once(&device, Starting::Baseline(start), now);
     }
 
     pub(super) fn watch(&mut self, device: DeviceId, now: Now) {
         if self.is_busy(&device, now) {
             return;
         }
-        self.starting.insert(device.clone(), Starting::Watch);
-        self.read_at_once(&device, now);
+        self.begin_at_once(&device, Starting::Watch, now);
+    }
+
+    /// Reads the twin, but asks first which rules hold for the device: in the
+    /// wrong dialect nothing is started, and nothing judged.
+    fn begin_at_once(&mut self, device: &DeviceId, starting: Starting, now: Now) {
+        if self.rules_are_fresh(device, now) {
+            self.starting.insert(device.clone(), starting);
+            return self.read_at_once(device, now);
+        }
+        let starting = Starting::Rules(Box::new(starting));
+        self.starting.insert(device.clone(), starting);
+        self.ask_rules(device);
+    }
+
+    /// Which rules hold for a device that is being started is known.
+    pub(super) fn ruled(&mut self, device: &DeviceId, now: Now) {
+        match self.starting.remove(device) {
+            Some(Starting::Rules(next)) => {
+                self.starting.insert(device.clone(), *next);
+                self.read_at_once(device, now);
+            }
+            Some(other) => {
+                self.starting.insert(device.clone(), other);
+            }
+            None => {}
+        }
+    }
+
+    /// Nobody can tell which rules hold for a device that is being started.
+    pub(super) fn not_ruled(&mut self, device: &DeviceId, problem: Problem, now: Now) {
+        if matches!(self.starting.get(device), Some(Starting::Rules(_))) {
+            self.starting.remove(device);
+            self.refuse(device, problem, now);
+            self.reread(device, now);
+        }
     }
 
     fn read_at_once(&mut self, device: &DeviceId, now: Now) {
@@ -105,7 +139,7 @@ impl Core {
         match self.starting.remove(device) {
             Some(Starting::Baseline(start)) => self.intend(start, twin, now),
             Some(Starting::Watch) => self.watch_from(device, twin, now),
-            Some(waiting @ Starting::Intent { .. }) => {
+            Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_))) => {
                 self.starting.insert(device.clone(), waiting);
             }
             None => {}
@@ -113,18 +147,20 @@ impl Core {
     }
 
     fn intend(&mut self, start: Start, twin: &Twin, now: Now) {
-        let dialect = self.settings.dialects.recognise(twin).clone();
+        let choice = self.choice(&start.device, &twin.reported);
+        let dialect = choice.dialect.clone();
+        let call = match self.call(&dialect, &start) {
+            Ok(call) => call,
+            Err(cannot) => {
+                let problem = cannot.problem(&start.device);
+                self.refuse(&start.device, problem, now);
+                return self.reread(&start.device, now);
+            }
+        };
         if let Some(problem) = self.under_way(&dialect, twin, now) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
         }
-        let call = MethodCall {
-            device: start.device.clone(),
-            method: dialect.method.to_owned(),
-            payload: dialect.payload_for(&start.uri),
-            response_timeout: self.settings.response_timeout,
-            connect_timeout: self.settings.connect_timeout,
-        };
         let intent = Intent {
             uri: Some(start.uri.redacted().to_owned()),
             payload_sha256: Some(call.payload_sha256()),
@@ -145,6 +181,23 @@ impl Core {
             self.starting.insert(device, waiting);
         }
         self.out.push(Output::Intend(Box::new(event)));
+    }
+
+    /// The call that starts the update, as the dialect has it.
+    fn call(&self, dialect: &Dialect, start: &Start) -> Result<MethodCall, CannotStart> {
+        let (by, payload) = dialect.start(&start.values())?;
+        let response_timeout = by
+            .response_timeout
+            .unwrap_or(self.settings.response_timeout);
+        let connect_timeout = by.connect_timeout.unwrap_or(self.settings.connect_timeout);
+        Ok(MethodCall {
+            device: start.device.clone(),
+            method: by.method.clone(),
+            payload,
+            response_timeout,
+            // The hub takes no connect timeout longer than the response timeout.
+            connect_timeout: connect_timeout.min(response_timeout),
+        })
     }
 
     fn intent_of(&self, dialect: &Dialect) -> Intent {
@@ -181,7 +234,7 @@ impl Core {
     /// Watches without an order: whatever the device does from now on counts,
     /// and what it is doing now.
     fn watch_from(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
-        let dialect = self.settings.dialects.recognise(twin).clone();
+        let dialect = self.choice(device, &twin.reported).dialect.clone();
         let mut baseline = Baseline::of(twin, &dialect);
         let reading = dialect.read(&twin.reported);
         if reading.phase.is_active()

@@ -1,5 +1,6 @@
 //! Stories told to the core, input by input, without a clock or a socket.
 
+mod dialects;
 mod life;
 
 use std::time::Duration;
@@ -11,8 +12,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::event::{InventoryState, Start};
 use crate::domain::fake::FakeTwin;
+use crate::domain::method::MethodCall;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
+use crate::hub::Grant;
 use crate::hub::error::Refusal;
 use crate::journal::Receipt;
 
@@ -23,10 +26,12 @@ struct Story {
     twin: FakeTwin,
     said: Vec<Event>,
     invoked: Vec<UpdateId>,
+    calls: Vec<MethodCall>,
     listed: Vec<Option<String>>,
+    asked: Vec<(u64, String)>,
     read: usize,
     /// How often the registry was asked.
-    asked: usize,
+    identified: usize,
     ticket: u64,
 }
 
@@ -54,9 +59,11 @@ impl Story {
             twin: FakeTwin::new(ID),
             said: Vec::new(),
             invoked: Vec::new(),
+            calls: Vec::new(),
             listed: Vec::new(),
+            asked: Vec::new(),
             read: 0,
-            asked: 0,
+            identified: 0,
             ticket: 0,
         }
     }
@@ -80,8 +87,14 @@ impl Story {
                     let result = Ok(Receipt::for_test(&event));
                     self.feed(Input::Intended { update, result });
                 }
-                Output::Invoke { update, .. } => self.invoked.push(update),
+                Output::Invoke { update, permit } => {
+                    self.invoked.push(update);
+                    self.calls.push(permit.into_call());
+                }
                 Output::List { continuation, .. } => self.listed.push(continuation),
+                Output::Ask { ticket, query, .. } => {
+                    self.asked.push((ticket, query.text().to_owned()));
+                }
                 Output::Read { ticket, .. } => {
                     self.read += 1;
                     self.ticket = ticket;
@@ -90,7 +103,7 @@ impl Story {
                     let result = Ok(());
                     self.feed(Input::Adopted { update, result });
                 }
-                Output::Identify { .. } => self.asked += 1,
+                Output::Identify { .. } => self.identified += 1,
                 Output::Record(_) | Output::OpenUpdates | Output::PastUpdates => {}
             }
         }
@@ -139,6 +152,7 @@ impl Story {
             device: id(ID),
             uri: PackageUri::parse("https://x.test/fw-1.5.0.bin?sig=secret").unwrap(),
             expect: None,
+            sha256: None,
         };
         self.feed(Input::Command(Command::Start(start)))
     }
@@ -391,6 +405,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw").unwrap(),
         expect: Some("1.5.0".into()),
+        sha256: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
@@ -476,6 +491,7 @@ fn the_expected_version_is_waited_for() {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw").unwrap(),
         expect: Some("1.5.0".into()),
+        sha256: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))

@@ -127,10 +127,14 @@ fn a_device_that_was_created_again_owes_a_second_sign() {
     story.twin = born_again(&story.twin);
     let born = generation(story.twin.now().as_second() - story.now().wall.as_second());
     story.status("completed").pass(SECOND).twin();
-    assert_eq!((story.asked, story.words().len()), (1, 4), "judged later");
+    assert_eq!(
+        (story.identified, story.words().len()),
+        (1, 4),
+        "judged later"
+    );
     story.identity(Ok(&born)).pass(SECOND).twin();
     assert_eq!(story.words()[4..], ["replaced", "unknown", "unconfirmed"]);
-    assert_eq!(story.asked, 1, "the registry is asked once");
+    assert_eq!(story.identified, 1, "the registry is asked once");
     story.status("downloading").status("completed");
     assert_eq!(
         story.words()[7..],
@@ -164,7 +168,7 @@ fn a_changed_entry_of_the_same_device_is_nothing() {
     story.start().twin().accepted().status("downloading");
     story.twin.twin.device_etag = Some("Mg==".into());
     story.status("applying");
-    assert_eq!(story.asked, 1);
+    assert_eq!(story.identified, 1);
     story.identity(Ok(&generation(-3_600))).pass(SECOND).twin();
     assert_eq!(story.words()[3..], ["downloading", "applying"]);
 }
