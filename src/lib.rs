@@ -12,6 +12,7 @@
 //! | [`console`] | the terminal UI: model, messages, update, view, keymap, theme, terminal |
 //! | [`cli`] | one verb a file, on the same engine and the same events |
 //! | [`config`] | finds sources, composes the rooms' settings, explains mistakes |
+//! | [`package`] | asks a package's server about it |
 //! | [`mqtt`] | one guarded MQTT 3.1.1 link that serves both ends |
 //! | [`emulator`] | a local IoT Hub: world (pure), REST, MQTT, query |
 //! | [`device`] | a simulated device: firmware (pure), MQTT client, fleet |
@@ -38,3 +39,4 @@ pub mod engine;
 pub mod hub;
 pub mod journal;
 pub mod mqtt;
+pub mod package;

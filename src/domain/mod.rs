@@ -13,6 +13,7 @@
 //! | [`gauge`] | how far an update is, and how sure that is |
 //! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
 //! | [`uri`] | the package URI: checked, redacted |
+//! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
@@ -20,6 +21,7 @@
 //! | [`pace`] | when to read which twin |
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
+//! | [`glob`] | patterns in which `*` stands for any text |
 //! | [`time`] | the hub's time formats |
 
 pub mod backoff;
@@ -29,10 +31,12 @@ pub mod dialect;
 pub mod event;
 pub mod evidence;
 pub mod gauge;
+pub mod glob;
 pub mod id;
 pub mod method;
 pub mod pace;
 pub mod phase;
+pub mod preflight;
 pub mod problem;
 pub mod profile;
 pub mod redact;
