@@ -290,6 +290,38 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// All that is to be said of `uri`: what it says by itself, and what its server
+/// told, or why that told nothing. The most important first.
+#[must_use]
+pub fn findings(
+    rules: &Rules,
+    uri: &PackageUri,
+    server: Option<&Result<PackageInfo, String>>,
+    now: Timestamp,
+    fetched: Timestamp,
+) -> Vec<Finding> {
+    let mut findings = rules.judge(uri, now, fetched);
+    match server {
+        None => {}
+        Some(Ok(info)) => findings.push(info.finding()),
+        Some(Err(why)) => {
+            let text = format!("{why} ({SEEN})");
+            findings.push(Finding::new(Weight::Warning, text));
+        }
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+    findings
+}
+
+/// Is the package forbidden?
+#[must_use]
+pub fn refusal(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().find(|f| f.weight == Weight::Refusal)
+}
+
+/// What a server's answer is worth.
+const SEEN: &str = "seen from here; the device's network may be another";
+
 /// What a package's server told about it, asked from here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -315,28 +347,22 @@ pub struct PackageInfo {
 
 impl PackageInfo {
     /// What is to be said of it.
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        let seen = "seen from here; the device's network may be another";
-        let mut findings = Vec::new();
-        match self.status {
-            200..=299 if self.is_page => findings.push(Finding::new(
+    fn finding(&self) -> Finding {
+        let (weight, text) = match self.status {
+            200..=299 if self.is_page => (
                 Weight::Warning,
-                format!("the server sends a web page, not a package ({seen})"),
-            )),
-            200..=299 if self.size == Some(0) => findings.push(Finding::new(
-                Weight::Warning,
-                format!("the server's package is empty ({seen})"),
-            )),
-            200..=299 => findings.push(Finding::new(Weight::Note, format!("{self}; {seen}"))),
-            300..=399 => {
+                "the server sends a web page, not a package".to_owned(),
+            ),
+            200..=299 if self.size == Some(0) => {
+                (Weight::Warning, "the server's package is empty".to_owned())
+            }
+            200..=299 => (Weight::Note, self.to_string()),
+            status @ 300..=399 => {
                 let to = self.redirect.as_deref().unwrap_or("another place");
-                let text = format!(
-                    "the server redirects ({}) to {}; not every device follows ({seen})",
-                    self.status,
-                    clean::line(to, 80)
-                );
-                findings.push(Finding::new(Weight::Warning, text));
+                let to = clean::line(to, 80);
+                let text =
+                    format!("the server redirects ({status}) to {to}; not every device follows");
+                (Weight::Warning, text)
             }
             status => {
                 let why = match status {
@@ -344,11 +370,10 @@ impl PackageInfo {
                     404 | 410 => "the server has no such package",
                     _ => "the server does not give it",
                 };
-                let text = format!("{why}: HTTP {status} ({seen})");
-                findings.push(Finding::new(Weight::Warning, text));
+                (Weight::Warning, format!("{why}: HTTP {status}"))
             }
-        }
-        findings
+        };
+        Finding::new(weight, format!("{text} ({SEEN})"))
     }
 }
 
@@ -613,7 +638,7 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(200, Weight::Note, "4.2 MB, entity tag \"7\"; seen from here")]
+    #[case(200, Weight::Note, "4.2 MB, entity tag \"7\" (seen from here")]
     #[case(302, Weight::Warning, "redirects (302) to cdn.test")]
     #[case(403, Weight::Warning, "does not let us")]
     #[case(404, Weight::Warning, "no such package")]
@@ -630,10 +655,10 @@ mod tests {
             redirect: Some("cdn.test".into()),
             ..PackageInfo::default()
         };
-        let found = info.findings();
-        assert_eq!(found[0].weight, weight);
-        assert!(found[0].text.contains(words), "{found:?}");
-        assert!(found[0].text.contains("seen from here"), "{found:?}");
+        let found = info.finding();
+        assert_eq!(found.weight, weight);
+        assert!(found.text.contains(words), "{found:?}");
+        assert!(found.text.contains("seen from here"), "{found:?}");
     }
 
     #[test]
@@ -643,6 +668,6 @@ mod tests {
             is_page: true,
             ..PackageInfo::default()
         };
-        assert!(info.findings()[0].text.contains("a web page"));
+        assert!(info.finding().text.contains("a web page"));
     }
 }

@@ -37,6 +37,8 @@ pub enum Kind {
     ReadOnly,
     /// The hub is production and nobody confirmed its name.
     Unconfirmed,
+    /// The hub's rules or the URI itself forbid this package.
+    NotAllowed,
     /// A defect of otadeck.
     Internal,
 }

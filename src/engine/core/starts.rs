@@ -40,6 +40,9 @@ impl Core {
         if let Err(problem) = self.gate.check(now.at) {
             return self.refuse(&device, problem, now);
         }
+        if let Some(problem) = self.forbidden(&start.uri, now) {
+            return self.refuse(&device, problem, now);
+        }
         if self.is_busy(&device, now) {
             return;
         }
@@ -114,7 +117,8 @@ impl Core {
 
     fn intend(&mut self, start: Start, twin: &Twin, now: Now) {
         let dialect = self.settings.dialects.recognise(twin).clone();
-        if let Some(problem) = self.under_way(&dialect, twin, now) {
+        let forbidden = self.forbidden_for(&start.uri, twin);
+        if let Some(problem) = forbidden.or_else(|| self.under_way(&dialect, twin, now)) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
         }
