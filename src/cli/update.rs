@@ -134,7 +134,7 @@ fn tell(
         };
         out::note(&format!("package: {mark}{}", finding.text));
     }
-    if json {
+    if json && !findings.is_empty() {
         let what = What::Inspected {
             uri: uri.redacted().to_owned(),
             uri_sha256: evidence::sha256(uri.expose()),

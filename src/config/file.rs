@@ -400,8 +400,40 @@ mod tests {
 
     #[test]
     fn a_file_that_nobody_asked_for_may_be_missing() {
-        let path = Path::new("/nonexistent/otadeck.toml");
+        let path = std::path::Path::new("/nonexistent/otadeck.toml");
         assert_eq!(load(path, false), Ok(Config::default()));
         assert!(matches!(load(path, true), Err(ConfigError::Read { .. })));
+    }
+
+    #[test]
+    fn packages_may_be_bound_to_hosts_and_models() {
+        let config = parse(
+            "[hub.a]\npackage_hosts = [\"fw.test\", \"*.blob.core.windows.net\"]\n\
+             [[hub.a.packages]]\nmodel = \"press-*\"\nuri = \"https://fw.test/press/*\"",
+        );
+        let hub = config.unwrap().hub["a"].clone();
+        assert_eq!(hub.package_hosts.len(), 2);
+        assert_eq!(hub.packages[0].model_at, "tags.model");
+    }
+
+    #[rstest::rstest]
+    #[case("package_hosts = [\"https://fw.test\"]", "is no host")]
+    #[case("package_hosts = [\"*\"]", "is no host")]
+    #[case("package_hosts = [\"fw.test:443\"]", "is no host")]
+    #[case(
+        "[[hub.a.packages]]\nmodel = \"x\"\nuri = \"fw.test/*\"",
+        "begin with https://"
+    )]
+    #[case(
+        "[[hub.a.packages]]\nmodel = \"x\"\nuri = \"https://*\"\nmodel_at = \"model\"",
+        "begin with tags"
+    )]
+    #[case(
+        "[[hub.a.packages]]\nmodle = \"x\"\nuri = \"https://*\"",
+        "did you mean `model`?"
+    )]
+    fn rules_that_could_never_hold_are_mistakes(#[case] text: &str, #[case] why: &str) {
+        let error = parse(&format!("[hub.a]\n{text}")).unwrap_err();
+        assert!(error.contains(why), "{error}");
     }
 }

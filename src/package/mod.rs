@@ -19,7 +19,7 @@ use crate::domain::preflight::{PackageInfo, Validity};
 use crate::domain::uri::PackageUri;
 
 /// How long the server may take in all.
-const TIMEOUT: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How servers of packages are reached.
 #[derive(Clone, Debug, Default)]

@@ -4,13 +4,14 @@ use super::super::action::Action;
 use super::super::message::Effect;
 use super::super::model::field::Field;
 use super::super::model::{Dialog, Focus, Model, Order};
+use crate::domain::event::Command;
 use crate::domain::uri::PackageUri;
 
 /// An action while the cursor is in the field.
 pub(super) fn field(model: &mut Model, action: Action) -> Vec<Effect> {
     let offered = model.offers().len();
     match action {
-        Action::Submit => submit(model),
+        Action::Submit => return submit(model),
         Action::Back => model.panel = None,
         Action::Next if offered > 0 => focus(model, Focus::Pick(0)),
         Action::Switch => focus(model, Focus::Details),
@@ -52,23 +53,27 @@ fn focus(model: &mut Model, focus: Focus) {
     }
 }
 
-/// Asks for confirmation if the field holds a URI; else the mistake under the
-/// field is an error from now on.
-fn submit(model: &mut Model) {
+/// Asks for confirmation if the field holds a URI, and for what can be said of
+/// it; else the mistake under the field is an error from now on.
+fn submit(model: &mut Model) -> Vec<Effect> {
     let Some(panel) = &mut model.panel else {
-        return;
+        return Vec::new();
     };
     panel.submitted = true;
-    if let Ok(uri) = PackageUri::parse(panel.field.text()) {
-        let production = model.context.profile.is_production();
-        model.dialog = Some(Dialog::Confirm(Order {
-            device: panel.device.clone(),
-            uri,
-            name: production.then(Field::default),
-            wrong: false,
-            scroll: 0,
-        }));
-    }
+    let Ok(uri) = PackageUri::parse(panel.field.text()) else {
+        return Vec::new();
+    };
+    let production = model.context.profile.is_production();
+    model.dialog = Some(Dialog::Confirm(Order {
+        device: panel.device.clone(),
+        uri: uri.clone(),
+        name: production.then(Field::default),
+        wrong: false,
+        findings: Vec::new(),
+        waiting: true,
+        scroll: 0,
+    }));
+    vec![Effect::Send(Command::Inspect(uri))]
 }
 
 /// A text came from the clipboard: into whatever takes text. In the list below
