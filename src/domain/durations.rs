@@ -251,9 +251,24 @@ impl Deadlines {
             return *said;
         }
         match durations.of(&update.intent.dialect, phase) {
-            Some(learnt) => times(learnt.long, self.factor).clamp(SHORTEST, LONGEST),
+            Some(learnt) => self.learnt(learnt),
             None => self.default,
         }
+    }
+
+    /// The deadline of a phase in whatever dialect: the longest.
+    #[must_use]
+    pub fn longest(&self, phase: Phase, durations: &Durations) -> SignedDuration {
+        if let Some(said) = self.phases.get(&phase) {
+            return *said;
+        }
+        let learnt = durations.0.iter().filter(|learnt| learnt.phase == phase);
+        let deadlines = learnt.map(|learnt| self.learnt(learnt));
+        deadlines.max().unwrap_or(self.default)
+    }
+
+    fn learnt(&self, learnt: &Learnt) -> SignedDuration {
+        times(learnt.long, self.factor).clamp(SHORTEST, LONGEST)
     }
 }
 
@@ -475,6 +490,37 @@ mod tests {
         deadlines.factor = 1e300;
         let applying = at(&[(1, Downloading), (2, Applying)]);
         assert_eq!(deadlines.of(&applying, &durations), LONGEST);
+    }
+
+    /// Of a package it is not known yet in which dialect its devices will tell
+    /// of it.
+    #[test]
+    fn the_longest_deadline_of_a_phase_is_that_of_any_dialect() {
+        let learnt = |dialect: &str, minutes| Learnt {
+            dialect: dialect.into(),
+            phase: Phase::Downloading,
+            samples: 9,
+            usual: SECOND,
+            long: SignedDuration::from_mins(minutes),
+        };
+        let mut deadlines = Deadlines::default();
+        let longest =
+            |d: &Deadlines, durations: &Durations| d.longest(Phase::Downloading, durations);
+        let durations = Durations::from(vec![learnt("a", 2), learnt("b", 7), learnt("c", 1)]);
+        assert_eq!(
+            longest(&deadlines, &Durations::default()),
+            deadlines.default
+        );
+        assert_eq!(
+            longest(&deadlines, &durations),
+            SignedDuration::from_mins(21)
+        );
+        assert_eq!(
+            deadlines.longest(Phase::Applying, &durations),
+            deadlines.default
+        );
+        deadlines.phases.insert(Phase::Downloading, SECOND);
+        assert_eq!(longest(&deadlines, &durations), SECOND);
     }
 
     proptest! {

@@ -14,6 +14,7 @@
 //! | [`gauge`] | how far an update is, and how sure that is |
 //! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
 //! | [`uri`] | the package URI: checked, redacted |
+//! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
@@ -22,7 +23,7 @@
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
 //! | [`time`] | the hub's time formats |
-//! | [`pattern`], [`span`] | ids with `*`, times and fractions as scenarios write them |
+//! | [`pattern`], [`span`] | patterns with `*`, times and fractions as scenarios write them |
 
 pub mod backoff;
 pub mod clean;
@@ -37,6 +38,7 @@ pub mod method;
 pub mod pace;
 pub mod pattern;
 pub mod phase;
+pub mod preflight;
 pub mod problem;
 pub mod profile;
 pub mod redact;

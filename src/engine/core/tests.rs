@@ -2,6 +2,7 @@
 
 mod dialects;
 mod life;
+mod packages;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ struct Story {
     calls: Vec<MethodCall>,
     listed: Vec<Option<String>>,
     asked: Vec<(u64, String)>,
+    inspected: Vec<PackageUri>,
     read: usize,
     /// How often the registry was asked.
     identified: usize,
@@ -62,6 +64,7 @@ impl Story {
             calls: Vec::new(),
             listed: Vec::new(),
             asked: Vec::new(),
+            inspected: Vec::new(),
             read: 0,
             identified: 0,
             ticket: 0,
@@ -104,6 +107,7 @@ impl Story {
                     self.feed(Input::Adopted { update, result });
                 }
                 Output::Identify { .. } => self.identified += 1,
+                Output::Inspect(uri) => self.inspected.push(uri),
                 Output::Record(_) | Output::OpenUpdates | Output::PastUpdates => {}
             }
         }
