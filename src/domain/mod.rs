@@ -17,7 +17,8 @@
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
 //! | [`backoff`] | waits between tries |
-//! | [`pace`] | when to read which twin |
+//! | [`pace`] | when to read which twin: the one owner of all reads |
+//! | [`quota`] | the day's messages: spent, and forecast |
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
 //! | [`time`] | the hub's time formats |
@@ -35,6 +36,7 @@ pub mod pace;
 pub mod phase;
 pub mod problem;
 pub mod profile;
+pub mod quota;
 pub mod redact;
 pub mod time;
 pub mod twin;

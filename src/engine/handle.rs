@@ -8,6 +8,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::event::{Command, Event, InventoryState, Link};
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
+use crate::domain::quota::Budget;
 use crate::domain::update::Update;
 
 /// Commands that wait for the engine; front ends wait when there are more.
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub starting: Vec<DeviceId>,
     /// Orders that were refused, the last ones, oldest first.
     pub refusals: Vec<(DeviceId, Problem)>,
+    /// How the read budget stands, as it was told last.
+    pub budget: Budget,
     /// Are the journal's open updates still being taken up?
     pub resuming: bool,
     /// The number of the last batch of events that is in here.

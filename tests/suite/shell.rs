@@ -112,6 +112,7 @@ impl Service for Pure {
         Ok(Page {
             rows: rows.collect(),
             skipped: 0,
+            bytes: 0,
             continuation: page.continuation,
         })
     }

@@ -420,6 +420,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
         starting: Vec::new(),
         refusals: Vec::new(),
         resuming: false,
+        budget: Default::default(),
         sequence: 0,
         updates: vec![known],
     };

@@ -10,6 +10,7 @@
 //!                                            └─► reads each 500 ms ─► events ─► verdict
 //! ```
 
+mod budget;
 mod flights;
 mod listing;
 mod reads;
@@ -31,6 +32,7 @@ use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Bucket, Pace};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
+use crate::domain::quota::DAY_SHARE;
 use crate::domain::twin::Twin;
 use crate::hub::{HubError, Page, Permit, Query};
 use crate::journal::{JournalError, Receipt};
@@ -38,6 +40,7 @@ use crate::journal::{JournalError, Receipt};
 use super::gate::Gate;
 use super::handle::Snapshot;
 
+use budget::Ledger;
 use flights::{Flight, Resume};
 use listing::Listing;
 use starts::Starting;
@@ -64,6 +67,8 @@ pub struct Settings {
     pub connect_timeout: u32,
     /// How often an order that was not delivered is tried in all.
     pub tries: u32,
+    /// The part of the hub's messages of a day that is ours, 0 to 1.
+    pub day_share: f64,
     /// Who works here: `user@host`.
     pub by: String,
 }
@@ -81,6 +86,7 @@ impl Settings {
             response_timeout: 30,
             connect_timeout: 0,
             tries: 5,
+            day_share: DAY_SHARE,
             by: String::new(),
         }
     }
@@ -193,6 +199,7 @@ pub struct Core {
     gate: Gate,
     pace: Pace,
     pages: Bucket,
+    ledger: Ledger,
     rows: BTreeMap<DeviceId, DeviceRow>,
     listing: Listing,
     link: (Link, Option<Problem>),
@@ -204,8 +211,6 @@ pub struct Core {
     /// The last read of each device that is read: a late answer of an earlier
     /// one is dropped, so that what is seen never goes back in time.
     tickets: HashMap<DeviceId, u64>,
-    /// Reads so far.
-    reads: u64,
     /// The journal's open updates, while they are taken up.
     resume: Resume,
     /// The engine ends: nothing more is sent.
@@ -225,6 +230,7 @@ impl Core {
             gate: Gate::new(settings.profile.clone()),
             pace: Pace::new(settings.profile.reads_per_second()),
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
+            ledger: Ledger::new(&settings),
             rows: BTreeMap::new(),
             listing: Listing::default(),
             link: (Link::Connecting, None),
@@ -236,7 +242,6 @@ impl Core {
             stopping: false,
             refusals: VecDeque::new(),
             tickets: HashMap::new(),
-            reads: 0,
             failures: HashMap::new(),
             out: Vec::new(),
             settings,
@@ -254,7 +259,10 @@ impl Core {
             } => self.twin_read(ticket, &device, result, now),
             Input::Page { ticket, result } => self.page_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
-            Input::Answered { update, result } => self.answered(&update, result, now),
+            Input::Answered { update, result } => {
+                self.ledger.spend_call(&result, now);
+                self.answered(&update, result, now);
+            }
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
@@ -268,13 +276,15 @@ impl Core {
     fn command(&mut self, command: Command, now: Now) {
         match command {
             Command::List => self.list(now),
+            Command::Attend(somebody) => self.listing.attended = somebody,
             Command::Look(device) => self.look(device, now),
             Command::Start(start) => self.start(start, now),
             Command::Watch(device) => self.watch(device, now),
             Command::Resume => self.out.push(Output::OpenUpdates),
             Command::Focus(update) => {
                 let flight = update.and_then(|id| self.flights.get(&id));
-                self.pace.focus(flight.map(|f| f.update.device.clone()));
+                let device = flight.map(|f| f.update.device.clone());
+                self.pace.focus(device, now.at);
             }
             Command::GiveUp(update) => self.give_up_asked(&update, now),
             Command::Arm(name) => {
@@ -294,6 +304,7 @@ impl Core {
         self.list_due(now);
         self.flights_due(now);
         self.reads_due(now);
+        self.budget_due(now);
     }
 
     /// When [`Input::Tick`] is wanted; `None` when nothing waits for time.
@@ -303,6 +314,7 @@ impl Core {
             self.pace.next(),
             self.listing.wake_at(),
             self.flights_wake_at(),
+            self.ledger.wake_at(),
         ]
         .into_iter()
         .flatten()
@@ -319,6 +331,7 @@ impl Core {
             updates: self.flights.values().map(|f| f.update.clone()).collect(),
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
+            budget: self.ledger.told(),
             resuming: self.resume.is_under_way(),
             sequence: 0,
         }
