@@ -190,6 +190,7 @@ impl Follow {
             }
             What::Refused { problem } => self.refused(event.device_id.as_ref(), problem),
             What::DeviceProblem { problem } => out::note(&problem.line()),
+            What::BudgetWarning { problem } => out::note(&problem.to_string()),
             What::Resumed { .. } => self.resuming = false,
             What::JournalProblem { problem } => {
                 out::complain(&problem.to_string());
@@ -224,7 +225,7 @@ impl Follow {
         if self.options.json {
             return match &event.what {
                 What::Device { .. } | What::Inventory { .. } | What::Twin { .. } => Ok(()),
-                What::DeviceProblem { .. } | What::Gone {} => Ok(()),
+                What::DeviceProblem { .. } | What::Gone {} | What::Budget(_) => Ok(()),
                 _ => out::json(event),
             };
         }

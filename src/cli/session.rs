@@ -11,6 +11,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::dialect::Dialects;
 use crate::domain::id::DeviceId;
 use crate::domain::profile::Profile;
+use crate::domain::quota::{AHEAD, Forecast, Quota};
 use crate::domain::twin::Twin;
 use crate::engine::{Running, Settings, spawn};
 use crate::hub::{Client, ConnectionString, HubError, Query, Service, Settings as HubSettings};
@@ -32,6 +33,8 @@ pub(super) struct Session {
     pub(super) dialects: Dialects,
     pub(super) client: Arc<Client>,
     pub(super) paths: Paths,
+    /// The part of the hub's day that is ours, 0 to 1.
+    day_share: f64,
     config: Config,
     keep_journal: bool,
 }
@@ -68,6 +71,7 @@ impl Session {
             dialects: Dialects::built_in(),
             client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
             paths,
+            day_share: hub.day_share / 100.0,
             config,
             keep_journal: !global.no_journal,
         }))
@@ -99,6 +103,7 @@ impl Session {
             dialects: Dialects::built_in(),
             client: Arc::new(Client::new(HubSettings::new(connection, Some(ca_file)))),
             paths,
+            day_share: hub.day_share / 100.0,
             config: Config::default(),
             keep_journal: true,
         }
@@ -128,8 +133,17 @@ impl Session {
         settings.response_timeout = seconds(update.response_timeout);
         settings.connect_timeout = seconds(update.connect_timeout);
         settings.tries = update.tries;
+        settings.day_share = self.day_share;
         settings.by = by;
         Ok(spawn(Arc::clone(&self.client), journal, settings))
+    }
+
+    /// What it takes to start that many updates and to watch them for as long.
+    pub(super) fn forecast(&self, updates: usize, lasting: Option<Duration>) -> Forecast {
+        let (tier, units) = self.profile.tier_or_assumed();
+        let ceiling = f64::from(self.profile.reads_per_second());
+        let lasting = lasting.unwrap_or(AHEAD);
+        Quota::new(tier, units, self.day_share).forecast(updates, lasting, ceiling)
     }
 
     /// Reads the twin of each device, so that nothing is begun when one of them

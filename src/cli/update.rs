@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::clean;
 use crate::domain::dialect::Dialect;
@@ -42,6 +42,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
         code = signals.next() => return Ok(code),
         twins = session.check(&devices, verb.json) => twins?,
     };
+    forecast(&session, devices.len(), verb.timeout);
     if verb.dry_run {
         return dry_run(&session, &twins, &uri, &verb, refusal.as_ref());
     }
@@ -132,6 +133,16 @@ fn refusal(session: &Session, confirm: Option<&str>) -> Option<Problem> {
             Some(problem.hint(format!("Confirm with --confirm {name}.")))
         }
         _ => None,
+    }
+}
+
+/// Says what many updates will take of the hub's day, before they start; and a
+/// single one where that is much.
+fn forecast(session: &Session, updates: usize, timeout: Option<SignedDuration>) {
+    let forecast = session.forecast(updates, timeout.map(SignedDuration::unsigned_abs));
+    if updates > 1 || forecast.slows {
+        let tier = session.profile.tier_label();
+        out::note(&format!("forecast for {tier}: {forecast}"));
     }
 }
 

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::pace::{FLIGHT, WATCH};
-use super::profile::Tier;
+use super::profile::{Profile, Tier};
 use super::twin::{Section, Twin};
 
 /// The part of a day's messages that is ours unless told otherwise.
@@ -263,6 +263,17 @@ pub enum Slowed {
 }
 
 impl Budget {
+    /// Nothing was read yet on a hub of that profile.
+    #[must_use]
+    pub fn at_rest(profile: &Profile) -> Self {
+        let (tier, units) = profile.tier_or_assumed();
+        Self {
+            limit: profile.reads_per_second(),
+            day: tier.messages_per_day(units),
+            ..Self::default()
+        }
+    }
+
     /// The part of the day that is spent, in thousandths.
     #[must_use]
     pub fn day_permille(&self) -> u64 {

@@ -24,6 +24,7 @@ use crate::domain::event::{InventoryState, Link};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
+use crate::domain::quota::Budget;
 use crate::domain::uri::PackageUri;
 
 /// From this width on devices and details stand side by side.
@@ -170,6 +171,7 @@ pub struct Model {
     pub(crate) devices: Devices,
     pub(crate) inventory: Inventory,
     pub(crate) link: (Link, Option<Problem>),
+    pub(crate) budget: Budget,
     pub(crate) ended: bool,
     pub(crate) updates: Updates,
     pub(crate) facts: HashMap<DeviceId, Facts>,
@@ -201,6 +203,7 @@ impl Model {
             devices: Devices::default(),
             inventory: Inventory::default(),
             link: (Link::Connecting, None),
+            budget: Budget::at_rest(&context.profile),
             ended: false,
             updates: Updates::default(),
             facts: HashMap::new(),

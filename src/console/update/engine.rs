@@ -33,6 +33,12 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             ..
         } => {
             let inventory = &mut model.inventory;
+            let over = matches!(
+                inventory.state,
+                Some(InventoryState::Complete | InventoryState::Failed)
+            );
+            // Listed again, whoever asked for it: what it does not hold is gone.
+            inventory.again |= over && *state == InventoryState::Listing;
             inventory.state = Some(*state);
             inventory.count = *count;
             inventory.problem.clone_from(problem);
@@ -58,7 +64,10 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             let refused = Asked::Refused(problem.clone());
             model.asked.insert(device.clone(), refused);
         }
-        What::JournalProblem { problem } => model.notice = Some(problem.to_string()),
+        What::Budget(budget) => model.budget = budget.clone(),
+        What::JournalProblem { problem } | What::BudgetWarning { problem } => {
+            model.notice = Some(problem.to_string())
+        }
         _ => update_event(model, event),
     }
     None
@@ -100,6 +109,7 @@ fn taken(model: &mut Model, event: &Event) {
 pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     model.devices.replace(snapshot.rows);
     model.link = snapshot.link;
+    model.budget = snapshot.budget;
     if let Some((state, problem)) = snapshot.inventory {
         model.inventory.state = Some(state);
         model.inventory.count = model.devices.len();

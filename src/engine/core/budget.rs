@@ -38,14 +38,9 @@ impl Ledger {
     pub(super) fn new(settings: &Settings) -> Self {
         let (tier, units) = settings.profile.tier_or_assumed();
         let quota = Quota::new(tier, units, settings.day_share);
-        let told = Budget {
-            limit: settings.profile.reads_per_second(),
-            day: quota.day(),
-            ..Budget::default()
-        };
         Self {
             quota,
-            told,
+            told: Budget::at_rest(&settings.profile),
             quiet_until: Duration::ZERO,
             wake: None,
         }
@@ -149,24 +144,23 @@ impl Core {
         let share = 100.0 * quota.ours() / quota.day() as f64;
         let spent = quota.spent(now.wall);
         let cause = format!(
-            "this console has spent {spent} of the {} messages that the hub takes in a day, \
-             and may have {share:.0} %",
+            "we have spent {spent} of its {} messages, our share is {share:.0} %",
             quota.day()
         );
         let (title, hint) = match warning {
             Warning::Ahead => (
-                "reading on like this spends our share of the hub's day within minutes",
-                "Reads slow down when half of the share is spent. ",
+                "at this pace our share of the hub's day is spent within minutes",
+                "Reads will slow down. ",
             ),
             Warning::Slowing => (
-                "half of our share of the hub's day is spent: reads slow down",
-                "Updates go on on their devices; they are seen later. ",
+                "half of our share of the hub's day is spent",
+                "Reads slow down; updates go on and are seen later. ",
             ),
         };
         let name = clean::shell_word(&self.settings.profile.name);
         let hint = format!(
-            "{hint}A spent day stops the hub for its devices as well. \
-             The share is day_share of [hub.{name}], in percent."
+            "{hint}A spent day stops the hub for its devices too. \
+             The share is day_share of [hub.{name}]."
         );
         Problem::new(Kind::Throttled, title, cause).hint(hint)
     }

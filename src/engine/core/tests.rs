@@ -877,7 +877,8 @@ fn the_budget_is_told_when_it_looks_different_and_then_all_is_quiet() {
         story.pass(Duration::from_millis(100)).twin();
     }
     assert_eq!(budgets(&story), [(1, 60, None), (2, 60, None)]);
-    assert_eq!(story.core.snapshot().budget.spent, 21);
+    let quota = story.core.ledger.quota();
+    assert_eq!(quota.spent(story.now().wall), 21);
     story.status("downloading").status("completed");
     story.pass(50 * SECOND);
     assert_eq!(budgets(&story)[2..], [(0, 60, None)]);
