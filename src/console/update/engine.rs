@@ -6,6 +6,7 @@ use super::super::model::{Asked, Model};
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, InventoryState, What};
 use crate::domain::id::DeviceId;
+use crate::domain::problem::Problem;
 use crate::engine::Snapshot;
 
 /// Folds a batch of events in. Rows are taken together, because a page of the
@@ -58,7 +59,7 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
         }
         What::Refused { problem } => {
             let Some(device) = &event.device_id else {
-                model.notice = Some(problem.to_string());
+                model.notice = Some(notice(problem));
                 return None;
             };
             let refused = Asked::Refused(problem.clone());
@@ -66,11 +67,17 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
         }
         What::Budget(budget) => model.budget = budget.clone(),
         What::JournalProblem { problem } | What::BudgetWarning { problem } => {
-            model.notice = Some(problem.to_string())
+            model.notice = Some(notice(problem))
         }
         _ => update_event(model, event),
     }
     None
+}
+
+/// A problem in one paragraph.
+fn notice(problem: &Problem) -> String {
+    let text = format!("{}. {}", problem.line(), problem.hint);
+    text.trim_end().to_owned()
 }
 
 fn facts_of<'a>(model: &'a mut Model, event: &Event) -> Option<&'a mut Facts> {
