@@ -172,10 +172,11 @@ async fn delay() {
     });
 
     let (mut ours, mut ideal) = (Vec::new(), Vec::new());
+    // One and a half beats and a sixtieth: every part of the beat is met once.
+    let step = Duration::from_micros(750_000 + 500_000 / u64::from(CHANGES));
+    let mut changes = tokio::time::interval(step);
     for n in 0..CHANGES {
-        // Steps through the beat, so that every part of it is met alike.
-        let pause = 700 + (n * 7) % CHANGES * 500 / CHANGES;
-        tokio::time::sleep(Duration::from_millis(pause.into())).await;
+        changes.tick().await;
         let value = format!("step-{n}");
         let changed = Instant::now();
         report(&emulator, device, &value);
@@ -267,7 +268,7 @@ async fn thousand() {
     let beat = WATCHED.as_secs_f64() * 1_000.0 / mine as f64;
     let longest = others
         .iter()
-        .flat_map(|r| r.windows(2).filter(|w| w[1] >= from).map(|w| w[1] - w[0]))
+        .flat_map(|r| r.windows(2).filter(|w| w[0] >= from).map(|w| w[1] - w[0]))
         .max()
         .unwrap_or_default();
     println!("{FLIGHTS} updates in flight, S1 enforced, over HTTPS");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::MissedTickBehavior;
 
 use crate::config::{self, Config, HubConfig, Paths, SecretSource};
 use crate::domain::backoff::Backoff;
@@ -156,7 +157,10 @@ impl Session {
     ) -> Result<Vec<Twin>, Failure> {
         use futures_util::stream::{self, StreamExt};
         let gap = Duration::from_secs(1) / self.profile.reads_per_second().max(1);
-        let turns = tokio::sync::Mutex::new(tokio::time::interval(gap));
+        let mut turns = tokio::time::interval(gap);
+        // Turns that were missed while the hub was slow are not made up for.
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let turns = tokio::sync::Mutex::new(turns);
         let reads = devices.iter().map(|device| {
             let turns = &turns;
             async move {

@@ -67,7 +67,7 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
         }
         What::Budget(budget) => model.budget = budget.clone(),
         What::JournalProblem { problem } | What::BudgetWarning { problem } => {
-            model.notice = Some(notice(problem))
+            model.notice = Some(notice(problem));
         }
         _ => update_event(model, event),
     }

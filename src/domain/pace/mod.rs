@@ -29,6 +29,7 @@
 //! go on at the rate, not faster. Each decision takes O(log n).
 
 mod bucket;
+mod entry;
 mod meter;
 mod share;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::id::DeviceId;
+use entry::{Entry, Place, Queue};
 use meter::Meter;
 
 pub use bucket::Bucket;
@@ -69,8 +71,6 @@ const FEWEST_UNDER_WAY: usize = 8;
 const MOST_UNDER_WAY: usize = 256;
 /// From nothing to the ceiling in this time.
 const RECOVERY: Duration = Duration::from_secs(60);
-/// How much the virtual time of a device of weight 1 moves on with a read.
-const STRIDE: u64 = 1 << 16;
 
 /// Why a device is read, which says how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,57 +141,6 @@ pub struct Pace {
     last: Queue,
     last_other: Queue,
     meter: Meter,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    device: DeviceId,
-    class: Class,
-    /// When a change is expected.
-    expect: Option<Duration>,
-    /// The first read since it was asked for is still to come.
-    fresh: bool,
-    /// Reads since it is in its class.
-    reads: u32,
-    /// When the last one started.
-    started: Option<Duration>,
-    /// When it may be read next.
-    at: Duration,
-    /// Not before this, whatever class and focus say.
-    put_off: Duration,
-    pass: u64,
-    place: Place,
-}
-
-/// Where an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Until then.
-    Waiting(Duration),
-    /// Ready: in focus, …
-    Focus,
-    /// … in the queue of those that are prompt, since then, …
-    Prompt(Duration),
-    /// … or in the fair one, at that virtual time.
-    Fair(u64),
-    /// Under way.
-    Reading(u64),
-    /// A read that was asked for before it was watched is under way: its answer
-    /// is too old.
-    Stale(u64),
-}
-
-impl Place {
-    fn is_under_way(self) -> bool {
-        matches!(self, Self::Reading(_) | Self::Stale(_))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
-    Focus,
-    Prompt,
-    Fair,
 }
 
 impl Pace {
@@ -491,12 +440,12 @@ impl Pace {
     /// than that allows.
     fn refocus(&mut self, now: Duration) {
         let named = self.focus.as_ref().and_then(|device| self.keys.get(device));
+        let named = named.filter(|key| self.flights.contains(key));
         let only = match self.flights.len() {
             1 => self.flights.first(),
             _ => None,
         };
         let next = named.or(only).copied();
-        let next = next.filter(|key| self.flights.contains(key));
         let before = std::mem::replace(&mut self.focused, next);
         if before != next {
             before.into_iter().for_each(|key| self.plan(key, now));
@@ -535,7 +484,8 @@ impl Pace {
     /// Who gets the slot that is free now.
     fn pick(&self) -> Option<(Queue, u64)> {
         let focus = self.focused.filter(|_| self.focus_is_ready());
-        let others = !self.is_full() && !(self.prompt.is_empty() && self.fair.is_empty());
+        let waited_for = !self.prompt.is_empty() || !self.fair.is_empty();
+        let others = waited_for && !self.is_full();
         if let Some(key) = focus
             && !(others && self.last == Queue::Focus)
         {
@@ -592,50 +542,6 @@ impl Pace {
         let flights = u32::try_from(self.flights.len()).unwrap_or(u32::MAX);
         let interval = f64::from(flights) / self.rate(now);
         Duration::from_secs_f64(interval).max(FLIGHT)
-    }
-}
-
-impl Entry {
-    fn interval(&self, in_focus: bool) -> Duration {
-        match self.class {
-            Class::Start => WATCH,
-            Class::Flight if in_focus => WATCH,
-            Class::Flight => FLIGHT,
-            Class::Stalled if in_focus => STALLED_IN_FOCUS,
-            Class::Stalled => STALLED,
-            Class::Look => LOOK,
-            Class::After => AFTER * 2u32.saturating_pow(self.reads.min(16)),
-        }
-    }
-
-    /// When it may be read after a read that starts now. In focus the beat is
-    /// kept while the reads are only a little late, so that lateness does not add
-    /// up; after a pause it begins anew.
-    fn next_at(&self, in_focus: bool, now: Duration) -> Duration {
-        let interval = self.interval(in_focus);
-        let on_time = now < self.at + interval / 4;
-        if in_focus && on_time {
-            self.at + interval
-        } else {
-            now + interval
-        }
-    }
-
-    /// How much its virtual time moves on with a read that starts now.
-    fn stride(&self, fair_interval: Duration, now: Duration) -> u64 {
-        match self.class {
-            Class::Flight if self.is_due_soon(fair_interval, now) => STRIDE / 2,
-            Class::Stalled | Class::After => STRIDE * 4,
-            _ => STRIDE,
-        }
-    }
-
-    /// Is a change expected before the next fair read but one? One that does not
-    /// come is waited for a few more, then it is as any other.
-    fn is_due_soon(&self, fair_interval: Duration, now: Duration) -> bool {
-        self.expect.is_some_and(|at| {
-            now + fair_interval >= at && now <= at.saturating_add(fair_interval * 4)
-        })
     }
 }
 

@@ -88,7 +88,15 @@ impl Core {
             Some((at, _)) if *at <= now.at => {}
             _ => return,
         }
-        if let Err(at) = self.pages.take(now.at) {
+        // The hub has enough of us. The other way round a refused page stops pages
+        // alone: the hub counts queries apart, and they are the first to run out.
+        let held = self.pace.share().held_until();
+        let turn = if held > now.at {
+            Err(held)
+        } else {
+            self.pages.take(now.at)
+        };
+        if let Err(at) = turn {
             if let Some((wait, _)) = &mut self.listing.next {
                 *wait = at;
             }

@@ -102,6 +102,10 @@ impl Core {
             }
             Err(error) => self.read_failed(device, &error, now),
         }
+        if self.pace.class(device).is_none() {
+            self.failures.remove(device);
+            self.tickets.remove(device);
+        }
     }
 
     fn twin(&mut self, device: &DeviceId, twin: &Twin, now: Now) {

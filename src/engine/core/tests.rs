@@ -968,3 +968,24 @@ fn the_list_is_done_again_by_itself_for_somebody_who_is_there() {
     story.pass(24 * 3_600 * SECOND);
     assert_eq!(story.listed.len(), 3);
 }
+
+#[test]
+fn a_refused_page_stops_pages_and_not_the_reads_of_updates() {
+    let mut story = Story::new();
+    story.start().twin().accepted();
+    story.feed(Input::Command(Command::List));
+    let body = b"{\"Message\":\"ErrorCode:ThrottlingBacklogTimeout;Wait 10 seconds and try \
+        again.\",\"ExceptionMessage\":\"\"}";
+    let refusal = Refusal::read(429, None, body);
+    let result = Err(HubError::Answered(Box::new(refusal)));
+    story.feed(Input::Page { ticket: 1, result });
+    let before = story.read;
+    for _ in 0..99 {
+        story.pass(Duration::from_millis(100)).twin();
+    }
+    assert_eq!(story.listed.len(), 1, "10 s, and a quarter more by chance");
+    assert!(story.read - before >= 19);
+    // The bucket is empty after a refusal and fills at half the rate.
+    story.pass(30 * SECOND);
+    assert_eq!(story.listed.len(), 2);
+}

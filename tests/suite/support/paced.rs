@@ -142,7 +142,7 @@ impl Engine {
     pub fn new(devices: usize) -> Self {
         let settings = Settings::new(profile(), Dialects::built_in());
         let mut world = World::new(seeded_entropy(7));
-        let rows: Vec<DeviceRow> = (0..devices).map(|n| row(n)).collect();
+        let rows: Vec<DeviceRow> = (0..devices).map(row).collect();
         let text = settings.query.text().to_owned();
         // What a page of the real query weighs, as the emulator answers it.
         for row in rows.iter().take(1_000) {
