@@ -47,6 +47,8 @@ pub struct Console {
     pub pace: Pace,
     pub chance: f64,
     pub reads: u32,
+    /// How long the hub has held its reads back, in all.
+    pub held_back: Duration,
     /// When it was refused.
     pub refused: Vec<Duration>,
 }
@@ -62,6 +64,7 @@ impl Console {
             pace,
             chance,
             reads: 0,
+            held_back: Duration::ZERO,
             refused: Vec::new(),
         }
     }
@@ -116,8 +119,15 @@ impl Hub {
             Ok(wait) => (wait, Ended::Answered),
             Err(_) => (Duration::ZERO, Ended::Throttled(Some(10 * SECOND))),
         };
+        self.consoles[whose].held_back += wait;
         let key = (self.now + WAY + wait, whose, read.ticket);
         self.answers.insert(key, ended);
+    }
+
+    /// How long the hub holds a read back on the average.
+    pub fn mean_wait(&self) -> Duration {
+        let waits: Duration = self.consoles.iter().map(|c| c.held_back).sum();
+        waits / self.reads().iter().sum::<u32>().max(1)
     }
 
     pub fn reads(&self) -> Vec<u32> {
