@@ -160,8 +160,7 @@ fn start(device: &str) -> Command {
 }
 
 /// Each change on a device is told within 500 ms when its update is in focus, as
-/// the only one is, and within a second beside others; half of that on the
-/// average over changes that come at any time: what a perfect poll gives.
+/// the only one is, and within a second beside others.
 #[rstest::rstest]
 #[case::in_focus(1, 500)]
 #[case::beside_others(16, 1_000)]
@@ -204,14 +203,9 @@ async fn a_change_is_told_within_one_interval(#[case] devices: usize, #[case] in
     running.stop().await;
     assert_eq!(delays.len(), devices * 3, "downloading, applying, done");
     let worst = delays.iter().max().unwrap();
-    // A millisecond for the timer's grain, others for the rate's gap.
-    let interval = Duration::from_millis(interval);
-    assert!(*worst <= interval + Duration::from_millis(20), "{worst:?}");
-    if devices > 1 {
-        // Its steps last whole seconds, so they meet the interval not quite evenly.
-        let mean = delays.iter().sum::<Duration>() / u32::try_from(delays.len()).unwrap();
-        assert!(mean <= interval * 2 / 3, "{mean:?}");
-    }
+    // A millisecond for the timer's grain, others for slots that are taken.
+    let most = Duration::from_millis(interval) * 21 / 20;
+    assert!(*worst <= most, "{worst:?}");
 }
 
 #[tokio::test(start_paused = true)]
