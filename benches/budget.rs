@@ -1,7 +1,7 @@
 //! The read budget: how soon a change is seen, how fresh a thousand updates are,
 //! how two consoles share a hub, and what a day costs.
 //!
-//! `cargo bench --bench budget`, about two minutes. The first two run the real
+//! `cargo bench --bench budget`, two and a half minutes. The first two run the real
 //! engine over HTTPS against the real emulator, in one process; each figure
 //! stands beside an ideal of the same run, because machines differ and are noisy.
 //! The others are simulations on a clock of their own and do not vary.
