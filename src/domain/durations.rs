@@ -200,6 +200,14 @@ impl Durations {
         })
     }
 
+    /// In how long the next phase begins, as past updates went: less than
+    /// nothing when it should have begun, `None` when nobody knows.
+    #[must_use]
+    pub fn change_in(&self, update: &Update, now: Timestamp) -> Option<SignedDuration> {
+        let (learnt, passed) = self.at_hand(update, now)?;
+        Some(learnt.usual.saturating_sub(passed))
+    }
+
     /// The phase that a device is in, and for how long we have seen it so.
     fn at_hand(&self, update: &Update, now: Timestamp) -> Option<(&Learnt, SignedDuration)> {
         if !update.is_open() || update.doubt.is_some() {

@@ -276,6 +276,7 @@ impl Core {
             return;
         }
         self.tell(id, news, now);
+        self.expect_change(id, now);
     }
 
     /// The dialect to read an update's twin in. Where the baseline held a status

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::durations::Durations;
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
-use crate::domain::pace;
+use crate::domain::pace::Class;
 use crate::domain::problem::Kind;
 use crate::domain::twin::Twin;
 use crate::domain::update::{OpenState, Outcome, Suspicion, Update};
@@ -16,13 +16,10 @@ use crate::journal::JournalError;
 use super::flights::{Flight, unsigned};
 use super::{Core, Now, Output};
 
-/// How often a device is read of which nothing was heard for long, or whose
-/// update has ended.
-const SLOW: Duration = Duration::from_secs(30);
-/// How long a device is heard on after the verdict. A device that rolls back
-/// does so when it restarts or when its watchdog runs out, within minutes; ten
-/// reads are little beside the hundreds of an update.
-const AFTERMATH: Duration = Duration::from_secs(5 * 60);
+/// How long a device is heard on after the verdict: until the last of the reads
+/// that [`Class::After`] stands for. A device that rolls back does so when it
+/// restarts or when its watchdog runs out, within minutes.
+const AFTERMATH: Duration = Duration::from_secs(32 * 60);
 
 /// A suspicion that the registry was asked about.
 #[derive(Debug)]
@@ -33,13 +30,26 @@ pub(super) struct Suspect {
 }
 
 impl Core {
-    /// How often the device of an update is read; `None` when no update asks
-    /// for it.
-    pub(super) fn watch_interval(&self, device: &DeviceId) -> Option<Duration> {
-        if let Some(flight) = self.open.get(device).and_then(|id| self.flights.get(id)) {
-            return Some(if flight.quiet { SLOW } else { pace::WATCH });
-        }
-        self.aftermath.contains_key(device).then_some(SLOW)
+    /// How the device of an open update is read; `None` when it has none.
+    pub(super) fn flight_class(&self, device: &DeviceId) -> Option<Class> {
+        let flight = self.flights.get(self.open.get(device)?)?;
+        Some(match flight.quiet {
+            true => Class::Stalled,
+            false => Class::Flight,
+        })
+    }
+
+    /// Tells the pace when the next phase is due, if past updates tell.
+    pub(super) fn expect_change(&mut self, id: &UpdateId, now: Now) {
+        let Some(flight) = self.flights.get(id).filter(|f| f.update.is_open()) else {
+            return;
+        };
+        let left = self.durations.change_in(&flight.update, now.wall);
+        let at = left.map(|left| match left.is_negative() {
+            true => now.at.saturating_sub(left.unsigned_abs()),
+            false => now.at + left.unsigned_abs(),
+        });
+        self.pace.expect(&flight.update.device, at);
     }
 
     /// Asks the registry about a twin that may not be the one that was ordered.

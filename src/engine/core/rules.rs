@@ -207,7 +207,7 @@ impl Core {
                 return self.give_the_rules_up(job, &problem, now);
             }
         };
-        match self.pages.take(now.at) {
+        match self.page_turn(now) {
             Err(at) => job.due = Some(at),
             Ok(()) => {
                 self.rules.ticket += 1;
@@ -224,9 +224,13 @@ impl Core {
     }
 
     pub(super) fn rules_read(&mut self, ticket: u64, result: Result<Page, HubError>, now: Now) {
+        let cost = self.ledger.spend_page(result.as_ref(), now);
         let Some(mut job) = self.rules.job(ticket) else {
             return;
         };
+        if job.listing {
+            self.listing_cost(cost);
+        }
         self.link(result.as_ref().map(|_| ()), now);
         match result {
             Ok(page) => {
@@ -234,6 +238,7 @@ impl Core {
                 self.rule_page(job, page, now);
             }
             Err(error) => {
+                self.page_refused(&error, now);
                 job.tries += 1;
                 if error.is_passing() && job.tries < TRIES {
                     job.due = Some(now.at + wait(&error, job.tries, now));

@@ -374,6 +374,7 @@ impl Story {
         let page = Page {
             rows: rows.iter().map(|device| row(device, "ruled")).collect(),
             skipped: 0,
+            bytes: 0,
             continuation: continuation.map(str::to_owned),
         };
         self.answer_rules(Ok(page))
@@ -489,10 +490,43 @@ fn devices_that_start_together_are_asked_for_together() {
     assert_eq!(asked, 2 * 4, "two rules for 1, 20, 20 and 4 devices");
     let longest = story.asked.iter().map(|(_, text)| text.len()).max();
     assert!(longest < Some(2_000), "{longest:?}");
+    let mut read = std::collections::BTreeSet::new();
     for _ in 0..45 {
         story.pass(SECOND);
+        for (ticket, device) in std::mem::take(&mut story.reads) {
+            read.insert(device.clone());
+            let result = Err(refusal(404, "DeviceNotFound"));
+            story.feed(Input::Twin {
+                ticket,
+                device,
+                result,
+            });
+        }
     }
-    assert_eq!(story.read, 45);
+    assert_eq!(read.len(), 45);
+}
+
+#[test]
+fn questions_about_rules_are_pages_of_the_same_budget() {
+    let mut story = with_rules();
+    list(&mut story, 1, &["a"], 0);
+    let spent = |story: &Story| story.core.ledger.quota().spent(story.now().wall);
+    let before = spent(&story);
+    story.rows(&["a"], None);
+    assert_eq!(spent(&story), before + 1);
+    story.start();
+    story.answer_rules(Err(throttled()));
+    story.feed(Input::Command(Command::List));
+    story.pass(9 * SECOND);
+    assert_eq!(
+        (story.asked.len(), story.listed.len()),
+        (2, 1),
+        "all pages wait"
+    );
+    for _ in 0..60 {
+        story.pass(SECOND);
+    }
+    assert_eq!((story.asked.len(), story.listed.len()), (3, 2));
 }
 
 /// The listing is answered with these devices and this number of others.
@@ -503,6 +537,7 @@ fn list(story: &mut Story, ticket: u64, rows: &[&str], others: usize) {
     let page = Page {
         rows: all.map(|device| row(&device, "listed")).collect(),
         skipped: 0,
+        bytes: 0,
         continuation: None,
     };
     story.feed(Input::Page {

@@ -19,9 +19,7 @@ fn born_again(old: &FakeTwin) -> FakeTwin {
 fn the_wait_that_a_429_names_is_kept_and_jitter_comes_on_top() {
     let mut story = Story::new();
     story.start().twin();
-    let body = br#"{"Message":"ErrorCode:ThrottlingBacklogTimeout;The request has been throttled. Wait 10 seconds and try again.","ExceptionMessage":""}"#;
-    let throttled = HubError::Answered(Box::new(Refusal::read(429, None, body)));
-    story.answer(Err(throttled));
+    story.answer(Err(throttled()));
     let at = story.said.iter().find_map(|event| match event.what {
         What::Retrying { at, .. } => Some(at),
         _ => None,
@@ -72,9 +70,11 @@ fn what_the_device_takes_back_is_told_and_changes_no_outcome() {
     let mut story = Story::new();
     story.start().twin().accepted();
     story.status("downloading").status("completed");
-    story.pass(30 * SECOND).status("failed");
+    let before = story.read;
+    story.pass(60 * SECOND).status("failed");
     assert_eq!(story.words()[5..], ["= completed", "contradicted"]);
-    story.pass(30 * SECOND).twin();
+    story.pass(120 * SECOND).twin();
+    assert_eq!(story.read - before, 2, "rarely, as long as it is heard");
     assert_eq!(story.words()[7..], [""; 0], "told once");
     let update = story.core.snapshot().updates[0].clone();
     assert_eq!(update.verdict.unwrap().outcome, Outcome::Completed);
@@ -109,7 +109,7 @@ fn a_silent_update_is_read_less_often_until_it_is_back() {
     for _ in 0..120 {
         story.pass(SECOND).twin();
     }
-    assert_eq!(story.read - before, 4, "in two minutes");
+    assert_eq!(story.read - before, 24, "each 5 s, as it is in focus");
     story.pass(30 * SECOND).status("applying");
     assert_eq!(story.words()[5..], ["back", "applying"]);
     let before = story.read;
@@ -259,6 +259,28 @@ fn past_updates_teach_when_a_phase_is_stalled() {
     story.pass(SECOND);
     assert_eq!(story.words()[4..], ["stalled"]);
     assert!(story.reason().starts_with("nothing changed for 1 min"));
+}
+
+#[test]
+fn past_updates_teach_when_to_look_for_the_next_phase() {
+    let mut story = Story::new();
+    story.core.durations = Durations::from(vec![crate::domain::durations::Learnt {
+        dialect: "tutorial-2018".into(),
+        phase: crate::domain::phase::Phase::Downloading,
+        samples: 9,
+        usual: SignedDuration::from_secs(20),
+        long: SignedDuration::from_secs(30),
+    }]);
+    let expected = |story: &Story| story.core.pace.expected(&id(ID));
+    story.start().twin().accepted().pass(SECOND).twin();
+    assert_eq!(expected(&story), None);
+    story.pass(SECOND).status("downloading");
+    let at = story.at + 20 * SECOND;
+    assert_eq!(expected(&story), Some(at));
+    story.pass(25 * SECOND).twin();
+    assert_eq!(expected(&story), Some(at), "it stays, though it is over");
+    story.status("applying");
+    assert_eq!(expected(&story), None, "nothing is known of that phase");
 }
 
 #[test]
