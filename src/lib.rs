@@ -12,6 +12,7 @@
 //! | [`console`] | the terminal UI: model, messages, update, view, keymap, theme, terminal |
 //! | [`cli`] | one verb a file, on the same engine and the same events |
 //! | [`config`] | finds sources, composes the rooms' settings, explains mistakes |
+//! | [`package`] | asks a package's server about it |
 //! | [`mqtt`] | one guarded MQTT 3.1.1 link that serves both ends |
 //! | [`emulator`] | a local IoT Hub: world (pure), REST, MQTT, query, faults (pure) |
 //! | [`device`] | a simulated device: firmware (pure), MQTT client, fleet |
@@ -39,4 +40,5 @@ pub mod engine;
 pub mod hub;
 pub mod journal;
 pub mod mqtt;
+pub mod package;
 pub mod scenario;

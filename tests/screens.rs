@@ -138,6 +138,7 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("field-empty", &["package ›"])]
 #[case("field-hint", &["https://test.com"])]
 #[case("confirm", &["press-0040", "contoso-plant", "staging", "firmwareUpdate", "fwPackageUri", "sends it", "goes back"])]
+#[case("confirm-forbidden", &["press-0040", "ended", "not sent", "goes back"])]
 #[case("confirm-production", &["press-0040", "PRODUCTION", "hub › cont"])]
 #[case("running", &["52 %", "▕", "downloading"])]
 #[case("completed", &["completed: press-0040", "▕"])]

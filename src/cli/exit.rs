@@ -52,7 +52,9 @@ impl Code {
         match problem.kind {
             Kind::Unauthorized => Self::Unauthorized,
             Kind::NoSuchDevice => Self::NoSuchDevice,
-            Kind::Busy | Kind::ReadOnly | Kind::Unconfirmed | Kind::Dialect => Self::Refused,
+            Kind::Busy | Kind::ReadOnly | Kind::Unconfirmed | Kind::Dialect | Kind::NotAllowed => {
+                Self::Refused
+            }
             Kind::DeviceOffline => Self::NotDone,
             Kind::BadRequest => Self::Usage,
             Kind::Unreachable

@@ -5,17 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{self, Config, HubConfig, Paths, SecretSource};
 use crate::domain::backoff::Backoff;
 use crate::domain::dialect::Dialects;
 use crate::domain::id::DeviceId;
+use crate::domain::preflight::{self, Finding, ModelRule, PackageInfo, Rules};
 use crate::domain::profile::Profile;
 use crate::domain::twin::Twin;
+use crate::domain::uri::PackageUri;
 use crate::engine::{Running, Settings, spawn};
 use crate::hub::{Client, ConnectionString, HubError, Query, Service, Settings as HubSettings};
 use crate::journal::Journal;
+use crate::package::{self, Inspector};
 
 use super::args::Global;
 use super::exit::{Code, Failure};
@@ -33,10 +37,18 @@ const AT_ONCE: usize = 20;
 pub(super) struct Session {
     pub(super) profile: Profile,
     pub(super) dialects: Dialects,
+    rules: Rules,
+    packages: package::Settings,
     pub(super) client: Arc<Client>,
     pub(super) paths: Paths,
     config: Config,
     keep_journal: bool,
+}
+
+/// What can be said of a package before it is sent.
+pub(super) struct Inspection {
+    pub(super) findings: Vec<Finding>,
+    pub(super) server: Option<PackageInfo>,
 }
 
 impl Session {
@@ -68,6 +80,10 @@ impl Session {
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         let profile = profile(name, &hub, &connection, global.read_only);
         Ok(Some(Self {
+            rules: rules(&hub, &connection),
+            packages: package::Settings {
+                ca_file: ca_file.clone(),
+            },
             profile,
             dialects,
             client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
@@ -99,6 +115,10 @@ impl Session {
         let mut profile = profile(None, &hub, &connection, false);
         "demo".clone_into(&mut profile.name);
         Self {
+            rules: rules(&hub, &connection),
+            packages: package::Settings {
+                ca_file: Some(ca_file.clone()),
+            },
             profile,
             dialects: Dialects::built_in(),
             client: Arc::new(Client::new(HubSettings::new(connection, Some(ca_file)))),
@@ -133,8 +153,36 @@ impl Session {
         settings.response_timeout = seconds(update.response_timeout);
         settings.connect_timeout = seconds(update.connect_timeout);
         settings.tries = update.tries;
+        settings.ask_package_server = update.ask_package_server;
+        settings.rules = self.rules.clone();
+        settings.packages = self.packages.clone();
         settings.by = by;
         Ok(spawn(Arc::clone(&self.client), journal, settings))
+    }
+
+    /// What can be said of a package before it is sent.
+    pub(super) async fn inspect(&self, uri: &PackageUri) -> Inspection {
+        let mut server = None;
+        let findings = |server: Option<&Result<PackageInfo, String>>| {
+            let now = Timestamp::now();
+            let fetched = now + self.config.update.phase_deadline;
+            preflight::findings(&self.rules, uri, server, now, fetched)
+        };
+        let own = preflight::refusal(&findings(None)).is_some();
+        if self.config.update.ask_package_server && !own {
+            let inspector = Inspector::new(self.packages.clone());
+            let told = inspector.inspect(uri).await;
+            server = Some(told.map_err(|error| error.to_string()));
+        }
+        Inspection {
+            findings: findings(server.as_ref()),
+            server: server.and_then(Result::ok),
+        }
+    }
+
+    /// Why the hub's rules forbid a package for the device of `twin`.
+    pub(super) fn forbids(&self, uri: &PackageUri, twin: &Twin) -> Option<Finding> {
+        self.rules.refuses(uri, twin)
     }
 
     /// Reads the twin of each device, so that nothing is begun when one of them
@@ -307,6 +355,19 @@ fn profile(
         read_only: read_only || hub.read_only,
         tier: hub.tier,
         units: hub.units,
+    }
+}
+
+fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {
+    let models = hub.packages.iter().map(|rule| ModelRule {
+        path: rule.model_at.as_str().into(),
+        model: rule.model.clone(),
+        uri: rule.uri.clone(),
+    });
+    Rules {
+        hosts: hub.package_hosts.clone(),
+        models: models.collect(),
+        local: connection.is_loopback(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::dialect::{Choice, Dialect, Values};
 use crate::domain::event::{Command, Event, Intent, Start, What};
 use crate::domain::evidence::{self, Baseline};
 use crate::domain::id::DeviceId;
+use crate::domain::preflight::{self, Weight};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
@@ -17,7 +18,7 @@ use crate::domain::uri::PackageUri;
 use super::args::{Global, Update};
 use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::session::{Session, who};
+use super::session::{Inspection, Session, who};
 use super::signals::Signals;
 use super::{log, out};
 
@@ -38,11 +39,21 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
         }
         return Err(problem.clone().into());
     }
-    let twins = tokio::select! {
+    let (twins, inspection) = tokio::select! {
         biased;
         code = signals.next() => return Ok(code),
-        twins = session.check(&devices, verb.json) => twins?,
+        // Both only look; neither should wait for the other.
+        seen = async { tokio::join!(session.check(&devices, verb.json), session.inspect(&uri)) } => seen,
     };
+    let twins = twins?;
+    let forbidden = tell(&session, &uri, &twins, inspection, verb.json)?;
+    let refusal = refusal.or(forbidden);
+    if let (Some(problem), false) = (&refusal, verb.dry_run) {
+        if verb.json {
+            out::refused(None, problem)?;
+        }
+        return Err(problem.clone().into());
+    }
     if verb.dry_run {
         let rules = session.rules(&devices).await?;
         return dry_run(&session, &twins, &rules, &uri, &verb, refusal.as_ref());
@@ -104,6 +115,43 @@ fn package(flag: Option<&str>) -> Result<PackageUri, Failure> {
     };
     PackageUri::parse(&text)
         .map_err(|e| Failure::usage(format!("{e}\nNothing was sent to any device.")))
+}
+
+/// Says what can be said of the package; gives the reason if it is forbidden.
+fn tell(
+    session: &Session,
+    uri: &PackageUri,
+    twins: &[Twin],
+    inspection: Inspection,
+    json: bool,
+) -> Result<Option<Problem>, Failure> {
+    let of = |twin| Some(session.forbids(uri, twin)?.text).map(|why| (why, twin));
+    let models = twins.iter().find_map(of);
+    let models = models.map(|(why, twin)| format!("{}: {why}", twin.device_id));
+    let Inspection { findings, server } = inspection;
+    let why = preflight::refusal(&findings).map(|finding| finding.text.clone());
+    for finding in findings.iter().filter(|f| f.weight < Weight::Refusal) {
+        let mark = match finding.weight {
+            Weight::Note => "",
+            Weight::Warning | Weight::Refusal => "warning: ",
+        };
+        out::note(&format!("package: {mark}{}", finding.text));
+    }
+    if json && !findings.is_empty() {
+        let what = What::Inspected {
+            uri: uri.redacted().to_owned(),
+            uri_sha256: evidence::sha256(uri.expose()),
+            findings,
+            server,
+            waiting: false,
+        };
+        out::json(&Event::general(Timestamp::now(), what))?;
+    }
+    let title = || format!("{} is not sent", uri.file_name());
+    Ok(why.or(models).map(|why| {
+        Problem::new(Kind::NotAllowed, title(), why)
+            .hint("Nothing was sent to any device. Use another URI, or a fresh signature.")
+    }))
 }
 
 fn distinct(devices: &[DeviceId]) -> Vec<DeviceId> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::domain::method::RESPONSE_TIMEOUT;
 use crate::domain::phase::Phase;
 use crate::domain::profile::Tier;
 use crate::domain::time;
+use crate::domain::twin::Path;
 
 use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
@@ -54,6 +55,8 @@ pub struct UpdateConfig {
     pub connect_timeout: SignedDuration,
     /// How often an order that was surely not delivered is tried in all.
     pub tries: u32,
+    /// Asks a package's server for size and entity tag before an update.
+    pub ask_package_server: bool,
 }
 
 impl Default for UpdateConfig {
@@ -64,6 +67,7 @@ impl Default for UpdateConfig {
             response_timeout: SignedDuration::from_secs(30),
             connect_timeout: SignedDuration::ZERO,
             tries: 5,
+            ask_package_server: true,
         }
     }
 }
@@ -162,6 +166,29 @@ pub struct HubConfig {
     /// Dialects of some of its devices; the first rule that holds wins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dialects: Vec<RuleConfig>,
+    /// The hosts that packages may come from; empty: any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub package_hosts: Vec<String>,
+    /// Which packages a device model may be given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<PackageConfig>,
+}
+
+/// Which packages a device model may be given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageConfig {
+    /// The model, in which `*` stands for any text.
+    pub model: String,
+    /// Where in the twin the model stands.
+    #[serde(default = "model_path")]
+    pub model_at: String,
+    /// The package's URI without its query, in which `*` stands for any text.
+    pub uri: String,
+}
+
+fn model_path() -> String {
+    "tags.model".to_owned()
 }
 
 impl Default for HubConfig {
@@ -177,6 +204,8 @@ impl Default for HubConfig {
             read_only: false,
             dialect: None,
             dialects: Vec::new(),
+            package_hosts: Vec::new(),
+            packages: Vec::new(),
         }
     }
 }
@@ -233,7 +262,7 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// [`ConfigError`] with the line and, for an unknown key, the nearest known one.
-pub fn load(path: &Path, asked_for: bool) -> Result<Config, ConfigError> {
+pub fn load(path: &std::path::Path, asked_for: bool) -> Result<Config, ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound && !asked_for => return Ok(Config::default()),
@@ -302,6 +331,7 @@ fn check(config: &Config) -> Result<(), String> {
         response_timeout,
         connect_timeout,
         tries,
+        ask_package_server: _,
     } = &config.update;
     let seconds = response_timeout.as_secs();
     if !u32::try_from(seconds).is_ok_and(|s| RESPONSE_TIMEOUT.contains(&s)) {
@@ -329,6 +359,7 @@ fn check(config: &Config) -> Result<(), String> {
         if hub.units == 0 {
             return Err(format!("hub.{name}.units must be at least 1"));
         }
+        packages(name, hub)?;
     }
     if let Some(name) = &config.default_hub
         && !config.hub.contains_key(name)
@@ -336,6 +367,35 @@ fn check(config: &Config) -> Result<(), String> {
         return Err(format!(
             "default_hub names {name:?}, and there is no [hub.{name}]"
         ));
+    }
+    Ok(())
+}
+
+/// Rules that could never hold, or hold for nothing, are mistakes.
+fn packages(name: &str, hub: &HubConfig) -> Result<(), String> {
+    for host in &hub.package_hosts {
+        let bare = host.strip_prefix("*.").unwrap_or(host);
+        if bare.is_empty() || bare.contains(['*', '/', ':', '@', ' ']) {
+            return Err(format!(
+                "hub.{name}.package_hosts: {host:?} is no host; write fw.example.com or *.example.com"
+            ));
+        }
+    }
+    for rule in &hub.packages {
+        let path = Path::from(rule.model_at.as_str());
+        let root = path.root();
+        if !["tags", "desired", "reported", "properties"].contains(&root) {
+            return Err(format!(
+                "hub.{name}.packages: model_at = {:?} must begin with tags, desired or reported",
+                rule.model_at
+            ));
+        }
+        if !rule.uri.starts_with("https://") && !rule.uri.starts_with("http://") {
+            return Err(format!(
+                "hub.{name}.packages: uri = {:?} must begin with https:// or http://",
+                rule.uri
+            ));
+        }
     }
     Ok(())
 }
@@ -542,8 +602,40 @@ mod tests {
 
     #[test]
     fn a_file_that_nobody_asked_for_may_be_missing() {
-        let path = Path::new("/nonexistent/otadeck.toml");
+        let path = std::path::Path::new("/nonexistent/otadeck.toml");
         assert_eq!(load(path, false), Ok(Config::default()));
         assert!(matches!(load(path, true), Err(ConfigError::Read { .. })));
+    }
+
+    #[test]
+    fn packages_may_be_bound_to_hosts_and_models() {
+        let config = parse(
+            "[hub.a]\npackage_hosts = [\"fw.test\", \"*.blob.core.windows.net\"]\n\
+             [[hub.a.packages]]\nmodel = \"press-*\"\nuri = \"https://fw.test/press/*\"",
+        );
+        let hub = config.unwrap().hub["a"].clone();
+        assert_eq!(hub.package_hosts.len(), 2);
+        assert_eq!(hub.packages[0].model_at, "tags.model");
+    }
+
+    #[rstest::rstest]
+    #[case("package_hosts = [\"https://fw.test\"]", "is no host")]
+    #[case("package_hosts = [\"*\"]", "is no host")]
+    #[case("package_hosts = [\"fw.test:443\"]", "is no host")]
+    #[case(
+        "[[hub.a.packages]]\nmodel = \"x\"\nuri = \"fw.test/*\"",
+        "begin with https://"
+    )]
+    #[case(
+        "[[hub.a.packages]]\nmodel = \"x\"\nuri = \"https://*\"\nmodel_at = \"model\"",
+        "begin with tags"
+    )]
+    #[case(
+        "[[hub.a.packages]]\nmodle = \"x\"\nuri = \"https://*\"",
+        "did you mean `model`?"
+    )]
+    fn rules_that_could_never_hold_are_mistakes(#[case] text: &str, #[case] why: &str) {
+        let error = parse(&format!("[hub.a]\n{text}")).unwrap_err();
+        assert!(error.contains(why), "{error}");
     }
 }

@@ -13,6 +13,7 @@ use super::durations::Learnt;
 use super::evidence::{Baseline, Evidence, OpenState, Outcome};
 use super::id::{DeviceId, UpdateId};
 use super::phase::Phase;
+use super::preflight::{Finding, PackageInfo};
 use super::problem::Problem;
 use super::twin::Twin;
 use super::uri::PackageUri;
@@ -279,6 +280,22 @@ pub enum What {
         /// Why.
         problem: Problem,
     },
+    /// A package URI was looked at, before anything is sent to a device.
+    #[serde(rename = "package.inspected")]
+    Inspected {
+        /// The URI, redacted.
+        uri: String,
+        /// SHA-256 of the whole URI: tells two apart whose secrets differ.
+        uri_sha256: String,
+        /// What is to be said of it, the most important first.
+        findings: Vec<Finding>,
+        /// What its server told; absent when it was not asked yet, or told
+        /// nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<PackageInfo>,
+        /// Is the server's answer awaited still?
+        waiting: bool,
+    },
     /// A start was refused before anything was sent.
     #[serde(rename = "update.refused")]
     Refused {
@@ -360,6 +377,8 @@ pub enum Command {
     Watch(DeviceId),
     /// Carry on with every open update of the journal.
     Resume,
+    /// Tell what can be said of a package before it is sent.
+    Inspect(PackageUri),
     /// The update in focus, which is read most often; `None` when none.
     Focus(Option<UpdateId>),
     /// Give an update up: end its watching with the outcome `givenUp`.

@@ -14,6 +14,7 @@
 //! | [`gauge`] | how far an update is, and how sure that is |
 //! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
 //! | [`uri`] | the package URI: checked, redacted |
+//! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
@@ -37,6 +38,7 @@ pub mod method;
 pub mod pace;
 pub mod pattern;
 pub mod phase;
+pub mod preflight;
 pub mod problem;
 pub mod profile;
 pub mod redact;

@@ -26,9 +26,7 @@ impl Ids {
     /// Is the device of that id meant?
     #[must_use]
     pub fn matches(&self, id: &str) -> bool {
-        self.patterns()
-            .iter()
-            .any(|p| glob(p.as_bytes(), id.as_bytes()))
+        self.patterns().iter().any(|pattern| matches(pattern, id))
     }
 
     fn patterns(&self) -> &[String] {
@@ -41,7 +39,9 @@ impl Ids {
 
 /// Does `text` match `pattern`, in which `*` stands for any text? In linear
 /// space and without recursion: only the last `*` is ever gone back to.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {
@@ -86,7 +86,7 @@ mod tests {
         fn what_a_star_replaces_is_matched(a in "[ab]{0,5}", b in "[ab]{0,5}", c in "[ab]{0,5}", x in "[ab]{0,5}", y in "[ab]{0,5}") {
             let text = format!("{a}{x}{b}{y}{c}");
             let pattern = format!("{a}*{b}*{c}");
-            prop_assert!(glob(pattern.as_bytes(), text.as_bytes()));
+            prop_assert!(matches(&pattern, &text));
         }
     }
 }

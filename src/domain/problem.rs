@@ -40,6 +40,8 @@ pub enum Kind {
     /// A matter of dialects: no update can be started in the device's, or which
     /// one it speaks cannot be told.
     Dialect,
+    /// The hub's rules or the URI itself forbid this package.
+    NotAllowed,
     /// A defect of otadeck.
     Internal,
 }

@@ -45,13 +45,14 @@ pub fn to_millis(time: Timestamp) -> Timestamp {
 }
 
 /// A duration in the largest unit that fits, as people say it: `8 s`, `15 min`,
-/// `2 h`.
+/// `2 h`, `3 days`.
 #[must_use]
 pub fn spoken(duration: SignedDuration) -> String {
     match duration.as_secs().max(0) {
         s @ 0..60 => format!("{s} s"),
         s @ 60..3_600 if s % 60 == 0 || s >= 600 => format!("{} min", s / 60),
         s @ 60..3_600 => format!("{} min {} s", s / 60, s % 60),
+        s @ 172_800.. => format!("{} days", s / 86_400),
         s if s % 3_600 < 60 => format!("{} h", s / 3_600),
         s => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
     }

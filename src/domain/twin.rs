@@ -161,6 +161,28 @@ pub struct Twin {
     pub reported: Section,
 }
 
+impl Twin {
+    /// The text at a path that begins with `tags`, `desired` or `reported`, the
+    /// latter two with or without `properties.` in front, as in a query.
+    #[must_use]
+    pub fn text_at(&self, path: &Path) -> Option<&str> {
+        let steps: Vec<&str> = path.steps().collect();
+        let steps = steps.strip_prefix(&["properties"]).unwrap_or(&steps);
+        let (section, steps) = steps.split_first()?;
+        let values = match *section {
+            "tags" => &self.tags,
+            "desired" => &self.desired.values,
+            "reported" => &self.reported.values,
+            _ => return None,
+        };
+        let (first, rest) = steps.split_first()?;
+        let first = values.get(*first)?;
+        rest.iter()
+            .try_fold(first, |value, step| value.get(*step))?
+            .as_str()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

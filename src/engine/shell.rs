@@ -15,6 +15,7 @@ use crate::domain::clean;
 use crate::domain::event::{Event, What};
 use crate::hub::{Query, Service};
 use crate::journal::Journal;
+use crate::package::Inspector;
 
 use super::core::{Core, Input, Now, Output, Settings};
 use super::handle::{Backend, Engine, Request, channel};
@@ -59,6 +60,7 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
     let (scribe, work) = mpsc::unbounded_channel();
     let hub = settings.profile.host.clone();
     let shell = Shell {
+        inspector: Arc::new(Inspector::new(settings.packages.clone())),
         query: Arc::new(settings.query.clone()),
         core: Core::new(settings),
         service: Arc::new(service),
@@ -75,6 +77,7 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
 
 struct Shell<S> {
     core: Core,
+    inspector: Arc<Inspector>,
     query: Arc<Query>,
     service: Arc<S>,
     start: Instant,
@@ -208,6 +211,13 @@ impl<S: Service> Shell<S> {
                 let result = service.page(&query, continuation.as_deref()).await;
                 Input::Asked { ticket, result }
             }),
+            Output::Inspect(uri) => {
+                let inspector = Arc::clone(&self.inspector);
+                self.task(async move {
+                    let result = inspector.inspect(&uri).await;
+                    Input::Inspected { uri, result }
+                });
+            }
             Output::Invoke { update, permit } => {
                 let answers = self.answers.clone();
                 self.calls.spawn(async move {

@@ -9,12 +9,15 @@ use otadeck::domain::device::{Connection, DeviceRow, Enablement};
 use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
 use otadeck::domain::event::{Event, Intent, InventoryState, Link, What};
+use otadeck::domain::evidence::sha256;
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::phase::Phase;
+use otadeck::domain::preflight::{self, PackageInfo, Rules};
 use otadeck::domain::problem::{Kind, Problem};
 use otadeck::domain::profile::{Profile, Tier};
 use otadeck::domain::twin::{Section, Twin};
 use otadeck::domain::update::{Baseline, Evidence, OpenState, Outcome};
+use otadeck::domain::uri::PackageUri;
 use serde_json::{Value, json};
 
 /// The clock of every scene.
@@ -209,6 +212,30 @@ impl Stage {
         self.of(device, when, What::Connection { state })
     }
 
+    /// What the engine says of a package; `status` is its server's, 0 when it
+    /// was not asked.
+    pub fn inspected(&mut self, uri: &str, status: u16) -> &mut Self {
+        let uri = PackageUri::parse(uri).unwrap();
+        let server = (status != 0).then(|| {
+            Ok(PackageInfo {
+                status,
+                size: Some(4_194_304),
+                etag: Some("\"0x8DD7\"".into()),
+                ..PackageInfo::default()
+            })
+        });
+        let rules = Rules::default();
+        let findings = preflight::findings(&rules, &uri, server.as_ref(), noon(), at(900));
+        let what = What::Inspected {
+            uri: uri.redacted().to_owned(),
+            uri_sha256: sha256(uri.expose()),
+            findings,
+            server: server.and_then(Result::ok),
+            waiting: false,
+        };
+        self.general(what)
+    }
+
     pub fn twin(&mut self, device: &str) -> &mut Self {
         let values = json!({
             "firmwareStatus": "standBy",
@@ -360,7 +387,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 27] = [
+pub const SCENES: [Scene; 28] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -398,6 +425,15 @@ pub const SCENES: [Scene; 27] = [
         let mut stage = Stage::plant(size, colour);
         stage.keys("jj<enter>").twin("press-0040");
         stage.keys("https://fw.example.com/press/fw-1.5.0.bin<enter>");
+        stage.inspected("https://fw.example.com/press/fw-1.5.0.bin", 200);
+        stage
+    }),
+    ("confirm-forbidden", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<enter>").twin("press-0040");
+        let uri =
+            "https://fwstore.blob.core.windows.net/press/fw-1.5.0.bin?se=2020-12-01&sig=c2VjcmV0";
+        stage.keys(uri).keys("<enter>").inspected(uri, 0);
         stage
     }),
     ("confirm-production", |size, colour| {

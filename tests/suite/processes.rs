@@ -644,3 +644,69 @@ fn the_emulator_tells_when_it_is_ready_and_ends_cleanly() {
     emulator.running.signal(Signal::TERM);
     assert_eq!(emulator.running.wait(), 0);
 }
+
+/// A home that asks the servers of packages.
+fn asking(emulator: &Emulator, config: &str) -> Home {
+    let home = Home::on(emulator);
+    home.config(&format!("[update]\nask_package_server = true\n{config}"));
+    home
+}
+
+fn package(emulator: &Emulator, name: &str) -> String {
+    let port = &emulator.ready["httpsPort"];
+    format!("https://localhost:{port}/packages/{name}")
+}
+
+#[test]
+fn a_package_is_looked_at_before_it_is_sent() {
+    let bench = Bench::with("quick");
+    let home = asking(&bench.emulator, "");
+    let uri = package(&bench.emulator, "fw-1.5.0.bin");
+    let order = ["update", "idle-0001", "--dry-run", "--json", "--uri"];
+    let ended = home.run(&[&order[..], &[&uri]].concat());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stderr.contains("package: "), "{ended:?}");
+    assert!(ended.stderr.contains("seen from here"), "{ended:?}");
+    let event = &ended.events()[0];
+    assert_eq!(event["event"], "package.inspected");
+    assert_eq!(event["server"]["status"], 200);
+    assert!(event["server"]["size"].as_u64() > Some(1_000), "{event}");
+
+    // What is not there is told, and decides nothing.
+    let uri = package(&bench.emulator, "nothing.bin");
+    let ended = home.run(&["update", "idle-0001", "--uri", &uri, "--no-wait"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("warning: the server has no such package")
+    );
+}
+
+#[test]
+fn a_forbidden_package_is_sent_to_nobody() {
+    let bench = Bench::with("quick");
+    let hub = "[hub.plant]\nsecret_env = \"PLANT\"\npackage_hosts = [\"fw.test\"]\n";
+    let home = asking(&bench.emulator, hub).env("PLANT", &bench.emulator.service());
+    for (uri, why) in [
+        (
+            "https://localhost:1/a?sig=SECRET",
+            "may not come from localhost",
+        ),
+        (
+            "https://fw.test/a?se=2020-01-01&sig=SECRET",
+            "signature ended",
+        ),
+    ] {
+        for json in [false, true] {
+            let mut args = vec!["--hub", "plant", "update", "idle-0001", "--uri", uri];
+            args.extend(json.then_some("--json"));
+            let ended = home.run(&args);
+            assert_eq!(ended.code, 8, "{ended:?}");
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(said.contains(why), "{ended:?}");
+            assert!(ended.stderr.contains("Nothing was sent"), "{ended:?}");
+            assert!(!said.contains("SECRET"), "{ended:?}");
+        }
+    }
+}

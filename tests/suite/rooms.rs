@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms that it may name. `cli` may name all.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("hub", &["domain"]),
     ("journal", &["domain"]),
-    ("engine", &["domain", "hub", "journal"]),
+    ("package", &["domain"]),
+    ("engine", &["domain", "hub", "journal", "package"]),
     ("console", &["domain", "engine"]),
     ("config", &["domain"]),
     ("mqtt", &[]),

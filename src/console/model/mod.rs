@@ -23,6 +23,7 @@ use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
 use crate::domain::event::{InventoryState, Link};
 use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
 use crate::domain::uri::PackageUri;
@@ -155,8 +156,19 @@ pub(crate) struct Order {
     pub(crate) name: Option<Field>,
     /// Was another name given?
     pub(crate) wrong: bool,
+    /// What can be said of the package; empty until the engine has said it.
+    pub(crate) findings: Vec<Finding>,
+    /// Is the package's server being asked?
+    pub(crate) waiting: bool,
     /// Lines scrolled away.
     pub(crate) scroll: usize,
+}
+
+impl Order {
+    /// Why this package may not be sent.
+    pub(crate) fn refusal(&self) -> Option<&Finding> {
+        preflight::refusal(&self.findings)
+    }
 }
 
 /// The whole state of the console.

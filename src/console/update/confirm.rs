@@ -21,7 +21,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 .name
                 .as_ref()
                 .is_none_or(|typed| typed.text().trim() == hub);
-            if named && model.may_ask(&order.device) {
+            if named && order.refusal().is_none() && model.may_ask(&order.device) {
                 return start(model, order);
             }
             order.wrong = !named;

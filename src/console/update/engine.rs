@@ -2,9 +2,10 @@
 
 use super::super::message::Effect;
 use super::super::model::facts::Facts;
-use super::super::model::{Asked, Model};
+use super::super::model::{Asked, Dialog, Model};
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, InventoryState, What};
+use crate::domain::evidence::sha256;
 use crate::domain::id::DeviceId;
 use crate::engine::Snapshot;
 
@@ -48,6 +49,19 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
         What::DeviceProblem { problem } => {
             if let Some(facts) = facts_of(model, event) {
                 facts.problem = Some(problem.clone());
+            }
+        }
+        What::Inspected {
+            uri_sha256,
+            findings,
+            waiting,
+            ..
+        } => {
+            if let Some(Dialog::Confirm(order)) = &mut model.dialog
+                && sha256(order.uri.expose()) == *uri_sha256
+            {
+                order.findings.clone_from(findings);
+                order.waiting = *waiting;
             }
         }
         What::Refused { problem } => {

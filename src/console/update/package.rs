@@ -5,6 +5,7 @@ use super::super::message::Effect;
 use super::super::model::field::Field;
 use super::super::model::{Asked, Dialog, Focus, Model, Order};
 use crate::domain::dialect::Values;
+use crate::domain::event::Command;
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
 use crate::domain::uri::PackageUri;
@@ -13,7 +14,7 @@ use crate::domain::uri::PackageUri;
 pub(super) fn field(model: &mut Model, action: Action) -> Vec<Effect> {
     let offered = model.offers().len();
     match action {
-        Action::Submit => submit(model),
+        Action::Submit => return submit(model),
         Action::Back => model.panel = None,
         Action::Next if offered > 0 => focus(model, Focus::Pick(0)),
         Action::Switch => focus(model, Focus::Details),
@@ -55,28 +56,32 @@ fn focus(model: &mut Model, focus: Focus) {
     }
 }
 
-/// Asks for confirmation if the field holds a URI; else the mistake under the
-/// field is an error from now on.
-fn submit(model: &mut Model) {
+/// Asks for confirmation if the field holds a URI, and for what can be said of
+/// it; else the mistake under the field is an error from now on.
+fn submit(model: &mut Model) -> Vec<Effect> {
     let Some(panel) = &mut model.panel else {
-        return;
+        return Vec::new();
     };
     panel.submitted = true;
     let device = panel.device.clone();
-    if let Ok(uri) = PackageUri::parse(panel.field.text()) {
-        if let Some(problem) = cannot_start(model, &device, &uri) {
-            model.asked.insert(device, Asked::Refused(problem));
-            return;
-        }
-        let production = model.context.profile.is_production();
-        model.dialog = Some(Dialog::Confirm(Order {
-            device,
-            uri,
-            name: production.then(Field::default),
-            wrong: false,
-            scroll: 0,
-        }));
+    let Ok(uri) = PackageUri::parse(panel.field.text()) else {
+        return Vec::new();
+    };
+    if let Some(problem) = cannot_start(model, &device, &uri) {
+        model.asked.insert(device, Asked::Refused(problem));
+        return Vec::new();
     }
+    let production = model.context.profile.is_production();
+    model.dialog = Some(Dialog::Confirm(Order {
+        device,
+        uri: uri.clone(),
+        name: production.then(Field::default),
+        wrong: false,
+        findings: Vec::new(),
+        waiting: true,
+        scroll: 0,
+    }));
+    vec![Effect::Send(Command::Inspect(uri))]
 }
 
 /// Why no update can be started on a device whose dialect is known for sure.

@@ -12,6 +12,7 @@ use super::dialogs::Window;
 use super::doc::Doc;
 use crate::domain::clean;
 use crate::domain::dialect::Values;
+use crate::domain::preflight::Weight;
 
 /// Columns of the names.
 const LABEL: usize = 9;
@@ -70,6 +71,7 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         order.uri.redacted(),
         true,
     );
+    findings(&mut doc, order, Weight::Warning, "");
     let (dialect, known) = model.dialect(&order.device);
     match dialect.start(&Values::of_uri(order.uri.redacted())) {
         Ok((by, payload)) => {
@@ -89,6 +91,11 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         let note = "*** hides the signature here; the device gets the URI whole";
         doc.labelled("", LABEL, Some(Role::Hint), note, false);
     }
+    findings(&mut doc, order, Weight::Note, "checked");
+    if order.waiting {
+        let text = "asking the package's server …";
+        doc.labelled("checked", LABEL, Some(Role::Muted), text, false);
+    }
     if !known {
         let note = "its dialect is not known for sure yet; if it speaks another it gets that one's payload";
         doc.labelled("", LABEL, Some(Role::Doubt), note, false);
@@ -96,9 +103,29 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
     doc
 }
 
-/// How to say yes.
+/// What can be said of the package with some weight.
+fn findings(doc: &mut Doc<'_>, order: &Order, weight: Weight, mut label: &str) {
+    let (role, sign) = match weight {
+        Weight::Refusal => (Role::Bad, "✗ "),
+        Weight::Warning => (Role::Doubt, "! "),
+        Weight::Note => (Role::Hint, ""),
+    };
+    for finding in order.findings.iter().filter(|f| f.weight == weight) {
+        let text = format!("{sign}{}", safe(&finding.text));
+        doc.labelled(label, LABEL, Some(role), &text, false);
+        label = "";
+    }
+}
+
+/// How to say yes, or that there is no yes.
 fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, columns);
+    if let Some(refusal) = order.refusal() {
+        doc.text(Role::Bad, &format!("✗ not sent: {}", safe(&refusal.text)));
+        let keys = vec![doc.span(Role::Key, "esc"), Span::raw(" goes back")];
+        doc.line(keys);
+        return doc;
+    }
     let Some(field) = &order.name else {
         let apart = if columns < 44 { "  " } else { "    " };
         let keys = vec![

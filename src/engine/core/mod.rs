@@ -13,6 +13,7 @@
 mod flights;
 mod life;
 mod listing;
+mod packages;
 mod reads;
 mod resume;
 mod rules;
@@ -33,11 +34,14 @@ use crate::domain::event::{Command, Event, Link, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Bucket, Pace};
+use crate::domain::preflight::{self, PackageInfo};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::twin::Twin;
+use crate::domain::uri::PackageUri;
 use crate::hub::{HubError, Identity, Page, Permit, Query};
 use crate::journal::{JournalError, Receipt};
+use crate::package::{self, PackageError};
 
 use super::gate::Gate;
 use super::handle::Snapshot;
@@ -56,6 +60,12 @@ const REFUSALS: usize = 1_000;
 pub struct Settings {
     /// Which hub, and what may be done to it.
     pub profile: Profile,
+    /// Which packages may be given to its devices.
+    pub rules: preflight::Rules,
+    /// Are the servers of packages asked about them?
+    pub ask_package_server: bool,
+    /// How the servers of packages are reached.
+    pub packages: package::Settings,
     /// Which devices the inventory lists.
     pub query: Query,
     /// The words that devices use.
@@ -82,6 +92,9 @@ impl Settings {
     pub fn new(profile: Profile, dialects: Dialects) -> Self {
         Self {
             profile,
+            rules: preflight::Rules::default(),
+            ask_package_server: true,
+            packages: package::Settings::default(),
             query: Query::all(&dialects),
             dialects,
             phase_deadline: SignedDuration::from_mins(15),
@@ -158,6 +171,13 @@ pub enum Input {
     },
     /// The journal's completed updates, to learn from.
     Past(Result<Vec<Vec<Event>>, JournalError>),
+    /// A package's server told about it, or nothing.
+    Inspected {
+        /// Which package.
+        uri: PackageUri,
+        /// What it told.
+        result: Result<PackageInfo, PackageError>,
+    },
     /// The journal's open updates.
     Opened(Result<Vec<Vec<Event>>, JournalError>),
     /// The lease of an open update was taken over, or was not.
@@ -221,6 +241,8 @@ pub enum Output {
     },
     /// Find completed updates to learn from; [`Input::Past`] answers.
     PastUpdates,
+    /// Ask a package's server about it; [`Input::Inspected`] answers.
+    Inspect(PackageUri),
     /// Find the open updates; [`Input::Opened`] answers.
     OpenUpdates,
     /// Take an open update over; [`Input::Adopted`] answers.
@@ -312,6 +334,7 @@ impl Core {
             Input::Answered { update, result } => self.answered(&update, result, now),
             Input::Identified { update, result } => self.identified(&update, result, now),
             Input::Past(result) => self.past(result, now),
+            Input::Inspected { uri, result } => self.inspected(&uri, result, now),
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
@@ -328,6 +351,7 @@ impl Core {
             Command::Look(device) => self.look(device, now),
             Command::Start(start) => self.start(start, now),
             Command::Watch(device) => self.watch(device, now),
+            Command::Inspect(uri) => self.inspect(uri, now),
             Command::Resume => self.out.push(Output::OpenUpdates),
             Command::Focus(update) => {
                 let flight = update.and_then(|id| self.flights.get(&id));

@@ -42,6 +42,9 @@ impl Core {
         if let Err(problem) = self.gate.check(now.at) {
             return self.refuse(&device, problem, now);
         }
+        if let Some(problem) = self.forbidden(&start.uri, now) {
+            return self.refuse(&device, problem, now);
+        }
         if self.is_busy(&device, now) {
             return;
         }
@@ -157,7 +160,8 @@ impl Core {
                 return self.reread(&start.device, now);
             }
         };
-        if let Some(problem) = self.under_way(&dialect, twin, now) {
+        let forbidden = self.forbidden_for(&start.uri, twin);
+        if let Some(problem) = forbidden.or_else(|| self.under_way(&dialect, twin, now)) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
         }

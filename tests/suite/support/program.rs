@@ -31,6 +31,7 @@ impl Home {
             folder,
             env: Vec::new(),
         };
+        home.config("");
         home.env("OTADECK_CA_FILE", file.to_str().unwrap())
     }
 
@@ -47,8 +48,13 @@ impl Home {
         self
     }
 
-    /// Writes the configuration file.
+    /// Writes the configuration file. Unless it says how to update, the servers
+    /// of packages are not asked: tests stay on this machine.
     pub fn config(&self, text: &str) {
+        let text = match text.contains("[update]") {
+            true => text.to_owned(),
+            false => format!("{text}\n[update]\nask_package_server = false\n"),
+        };
         let folder = self.folder.path().join(".config/otadeck");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("config.toml"), text).unwrap();

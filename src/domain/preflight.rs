@@ -1,0 +1,673 @@
+//! What can be said of a package URI before anything is sent: when its
+//! signature ends, whether this hub may use it, and what its server told.
+//!
+//! A console can look at a package only from where it stands. What it finds
+//! wrong may be wrong for the device as well; what it finds right proves nothing
+//! for the device, whose network, clock and trusted certificates are others.
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use super::clean;
+use super::pattern;
+use super::time::spoken;
+use super::twin::{Path, Twin};
+use super::uri::PackageUri;
+
+/// How far clocks may be apart before a signature that has not begun yet is
+/// worth a word. Storage services allow about as much.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// From when and until when the server honours a signed URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Not from then on.
+    pub until: Option<Timestamp>,
+    /// Does the signature cover the HTTP method? Then a HEAD is refused where a
+    /// GET would not be.
+    pub binds_method: bool,
+}
+
+impl Validity {
+    /// Of a signed URI; `None` of any other, and of one whose times cannot be
+    /// read.
+    ///
+    /// | parameters | whose |
+    /// |---|---|
+    /// | `sig`, `se`, `st` | Azure Storage and other Azure shared access signatures (`MicrosoftDocs/azure-docs`, "Create a service SAS") |
+    /// | `X-Amz-Date`, `X-Amz-Expires` | AWS Signature Version 4 query strings; likewise `X-Goog-…` (Google Cloud Storage V4) and `X-Oss-…` (Alibaba Cloud OSS V4) |
+    /// | `Expires` with `Signature` | AWS Signature Version 2, Amazon CloudFront, Google Cloud Storage V2 |
+    #[must_use]
+    pub fn of(uri: &PackageUri) -> Option<Self> {
+        let url = Url::parse(uri.expose()).ok()?;
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+            .collect();
+        let get = |name: &str| {
+            let pair = pairs.iter().find(|(found, _)| found == name);
+            pair.map(|(_, value)| value.as_str())
+        };
+        for cloud in ["x-amz", "x-goog", "x-oss"] {
+            let date = get(&format!("{cloud}-date")).and_then(compact);
+            let lives = get(&format!("{cloud}-expires")).and_then(|s| s.parse().ok());
+            if let (Some(from), Some(seconds)) = (date, lives) {
+                let until = from.checked_add(SignedDuration::from_secs(seconds)).ok();
+                return Some(Self {
+                    from: Some(from),
+                    until,
+                    binds_method: true,
+                });
+            }
+        }
+        if get("sig").is_some() && get("se").is_some() {
+            return Some(Self {
+                from: get("st").and_then(moment),
+                until: Some(get("se").and_then(moment)?),
+                binds_method: false,
+            });
+        }
+        get("signature")?;
+        Some(Self {
+            from: None,
+            until: Some(get("expires").and_then(epoch)?),
+            binds_method: get("policy").is_none() && get("key-pair-id").is_none(),
+        })
+    }
+}
+
+/// `20260131T102030Z`
+fn compact(text: &str) -> Option<Timestamp> {
+    let time = DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    utc(time)
+}
+
+/// `2026-01-31T10:20:30Z`, the same without seconds, a date, or seconds since
+/// 1970: all that Azure's signatures use.
+fn moment(text: &str) -> Option<Timestamp> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time);
+    }
+    let minutes = DateTime::strptime("%Y-%m-%dT%H:%MZ", text).ok();
+    let date = || {
+        let date = Date::strptime("%Y-%m-%d", text).ok()?;
+        Some(date.to_datetime(jiff::civil::Time::midnight()))
+    };
+    match minutes.or_else(date) {
+        Some(time) => utc(time),
+        None => epoch(text),
+    }
+}
+
+fn epoch(text: &str) -> Option<Timestamp> {
+    Timestamp::from_second(text.parse().ok()?).ok()
+}
+
+fn utc(time: DateTime) -> Option<Timestamp> {
+    Offset::UTC.to_timestamp(time).ok()
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Weight {
+    /// Worth knowing.
+    Note,
+    /// Likely to go wrong.
+    Warning,
+    /// Nothing is sent.
+    Refusal,
+}
+
+/// One thing that is to be said about a package URI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// How much it matters.
+    pub weight: Weight,
+    /// What it is, in a sentence without a full stop.
+    pub text: String,
+}
+
+impl Finding {
+    fn new(weight: Weight, text: impl Into<String>) -> Self {
+        Self {
+            weight,
+            text: text.into(),
+        }
+    }
+}
+
+/// Which packages a hub's devices may be given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The hosts that packages may come from; empty: any. `*.` in front stands
+    /// for one or more labels.
+    pub hosts: Vec<String>,
+    /// Which URIs a model may be given. A model that none names may be given
+    /// any; one that several name, what any of them allows.
+    pub models: Vec<ModelRule>,
+    /// Is the hub on this machine? Then loopback is where its devices are too.
+    pub local: bool,
+}
+
+/// Which URIs a device model may be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelRule {
+    /// Where the model stands: a path below `tags`, `desired` or `reported`.
+    pub path: Path,
+    /// The model, in which `*` stands for any text.
+    pub model: String,
+    /// The whole URI without its query, in which `*` stands for any text.
+    pub uri: String,
+}
+
+impl Rules {
+    /// What is to be said of `uri` at `now`, when a device is expected to have
+    /// fetched the package by `fetched`. The most important first.
+    #[must_use]
+    pub fn judge(&self, uri: &PackageUri, now: Timestamp, fetched: Timestamp) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if let Ok(url) = Url::parse(uri.expose()) {
+            self.host(&url, &mut findings);
+            if url.scheme() == "http" && !self.local {
+                let text = "http: whoever is between the device and the server can change \
+                            the package on its way";
+                findings.push(Finding::new(Weight::Warning, text));
+            }
+        }
+        if let Some(validity) = Validity::of(uri) {
+            findings.extend(times(validity, now, fetched));
+        }
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+        findings
+    }
+
+    fn host(&self, url: &Url, findings: &mut Vec<Finding>) {
+        let host = url.host_str().unwrap_or_default();
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|allowed| is_host(allowed, host)) {
+            let allowed = self.hosts.join(", ");
+            let text = format!(
+                "packages for this hub may not come from {}, only from {}",
+                clean::line(host, 80),
+                clean::line(&allowed, 200)
+            );
+            findings.push(Finding::new(Weight::Refusal, text));
+        }
+        if is_loopback(url) && !self.local {
+            let text = format!("{host} is the device itself when the device asks for it");
+            findings.push(Finding::new(Weight::Warning, text));
+        }
+    }
+
+    /// May the device of `twin` be given `uri`? The refusal says why not.
+    #[must_use]
+    pub fn refuses(&self, uri: &PackageUri, twin: &Twin) -> Option<Finding> {
+        let plain = uri.expose().split(['?', '#']).next().unwrap_or_default();
+        let mut forbidden = None;
+        for rule in &self.models {
+            let Some(model) = twin.text_at(&rule.path) else {
+                continue;
+            };
+            if !pattern::matches(&rule.model, model) {
+                continue;
+            }
+            if pattern::matches(&rule.uri, plain) {
+                return None;
+            }
+            forbidden.get_or_insert((model, &rule.uri));
+        }
+        let (model, allowed) = forbidden?;
+        let text = format!(
+            "devices of the model {} may be given {} only",
+            clean::line(model, 60),
+            clean::line(allowed, 120)
+        );
+        Some(Finding::new(Weight::Refusal, text))
+    }
+}
+
+fn times(validity: Validity, now: Timestamp, fetched: Timestamp) -> Option<Finding> {
+    let at = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    if let Some(until) = validity.until {
+        if until <= now {
+            let ago = spoken(now.duration_since(until));
+            let text = format!("the URI's signature ended {ago} ago, at {}", at(until));
+            return Some(Finding::new(Weight::Refusal, text));
+        }
+        let left = spoken(until.duration_since(now));
+        if until < fetched {
+            let needed = spoken(fetched.duration_since(now));
+            let text = format!(
+                "the URI's signature ends in {left}, at {}; an update may take {needed} to fetch it",
+                at(until)
+            );
+            return Some(Finding::new(Weight::Warning, text));
+        }
+    }
+    match validity.from {
+        Some(from) if from > now + SKEW => {
+            let wait = spoken(from.duration_since(now));
+            let text = format!("the URI's signature begins only in {wait}, at {}", at(from));
+            Some(Finding::new(Weight::Warning, text))
+        }
+        _ => {
+            let until = validity.until?;
+            let left = spoken(until.duration_since(now));
+            let text = format!("the URI's signature ends in {left}, at {}", at(until));
+            Some(Finding::new(Weight::Note, text))
+        }
+    }
+}
+
+/// Is `host` what `allowed` means? Without regard to case.
+fn is_host(allowed: &str, host: &str) -> bool {
+    let (allowed, host) = (allowed.to_ascii_lowercase(), host.to_ascii_lowercase());
+    match allowed.strip_prefix("*.") {
+        None => allowed == host,
+        Some(suffix) => host
+            .strip_suffix(suffix)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|label| !label.is_empty()),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name.eq_ignore_ascii_case("localhost")
+                || name.to_ascii_lowercase().ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
+        None => false,
+    }
+}
+
+/// All that is to be said of `uri`: what it says by itself, and what its server
+/// told, or why that told nothing. The most important first.
+#[must_use]
+pub fn findings(
+    rules: &Rules,
+    uri: &PackageUri,
+    server: Option<&Result<PackageInfo, String>>,
+    now: Timestamp,
+    fetched: Timestamp,
+) -> Vec<Finding> {
+    let mut findings = rules.judge(uri, now, fetched);
+    match server {
+        None => {}
+        Some(Ok(info)) => findings.push(info.finding()),
+        Some(Err(why)) => {
+            let text = format!("{why} ({SEEN})");
+            findings.push(Finding::new(Weight::Warning, text));
+        }
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+    findings
+}
+
+/// Is the package forbidden?
+#[must_use]
+pub fn refusal(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().find(|f| f.weight == Weight::Refusal)
+}
+
+/// What a server's answer is worth.
+const SEEN: &str = "seen from here; the device's network may be another";
+
+/// What a package's server told about it, asked from here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageInfo {
+    /// The HTTP status.
+    pub status: u16,
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The entity tag: changes with the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the server says that it was changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<String>,
+    /// The host that it redirects to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+    /// The content is a web page: a sign-in page, for example.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_page: bool,
+}
+
+impl PackageInfo {
+    /// What is to be said of it.
+    fn finding(&self) -> Finding {
+        let (weight, text) = match self.status {
+            200..=299 if self.is_page => (
+                Weight::Warning,
+                "the server sends a web page, not a package".to_owned(),
+            ),
+            200..=299 if self.size == Some(0) => {
+                (Weight::Warning, "the server's package is empty".to_owned())
+            }
+            200..=299 => (Weight::Note, self.to_string()),
+            status @ 300..=399 => {
+                let to = self.redirect.as_deref().unwrap_or("another place");
+                let to = clean::line(to, 80);
+                let text =
+                    format!("the server redirects ({status}) to {to}; not every device follows");
+                (Weight::Warning, text)
+            }
+            status => {
+                let why = match status {
+                    401 | 403 => "the server does not let us have it",
+                    404 | 410 => "the server has no such package",
+                    _ => "the server does not give it",
+                };
+                (Weight::Warning, format!("{why}: HTTP {status}"))
+            }
+        };
+        Finding::new(weight, format!("{text} ({SEEN})"))
+    }
+}
+
+impl std::fmt::Display for PackageInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.size {
+            Some(size) => write!(f, "{}", Bytes(size))?,
+            None => write!(f, "size not told")?,
+        }
+        if let Some(etag) = &self.etag {
+            write!(f, ", entity tag {}", clean::line(etag, 40))?;
+        }
+        if let Some(modified) = &self.modified {
+            write!(f, ", changed {}", clean::line(modified, 40))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of bytes, for people.
+struct Bytes(u64);
+
+impl std::fmt::Display for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
+        if self.0 < 1_000 {
+            return write!(f, "{} B", self.0);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+        let mut size = self.0 as f64 / 1_000.0;
+        let mut unit = 0;
+        // What would round to 1000 of a unit is one of the next.
+        while size >= 999.5 && unit + 1 < UNITS.len() {
+            size /= 1_000.0;
+            unit += 1;
+        }
+        match size < 9.95 {
+            true => write!(f, "{size:.1} {}", UNITS[unit]),
+            false => write!(f, "{size:.0} {}", UNITS[unit]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> PackageUri {
+        PackageUri::parse(text).unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[rstest::rstest]
+    #[case::azure(
+        "https://a.blob.core.windows.net/fw/a.bin?sv=2024-11-04&st=2026-01-01T00%3A00%3A00Z&se=2026-01-02T03%3A04%3A05Z&sr=b&sp=r&sig=x",
+        Some("2026-01-01T00:00:00Z"),
+        Some("2026-01-02T03:04:05Z"),
+        false
+    )]
+    #[case::azure_minutes(
+        "https://a.test/a?se=2026-01-02T03:04Z&sig=x",
+        None,
+        Some("2026-01-02T03:04:00Z"),
+        false
+    )]
+    #[case::azure_date(
+        "https://a.test/a?se=2026-01-02&sig=x",
+        None,
+        Some("2026-01-02T00:00:00Z"),
+        false
+    )]
+    #[case::azure_offset(
+        "https://a.test/a?se=2026-01-02T03:04:05%2B01:00&sig=x",
+        None,
+        Some("2026-01-02T02:04:05Z"),
+        false
+    )]
+    #[case::azure_seconds(
+        "https://a.test/a?se=1767225600&sig=x",
+        None,
+        Some("2026-01-01T00:00:00Z"),
+        false
+    )]
+    #[case::aws_4(
+        "https://b.s3.amazonaws.com/a?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600&X-Amz-Signature=x",
+        Some("2026-01-01T00:00:00Z"),
+        Some("2026-01-01T01:00:00Z"),
+        true
+    )]
+    #[case::google_4(
+        "https://storage.googleapis.com/b/a?X-Goog-Date=20260101T000000Z&X-Goog-Expires=60&X-Goog-Signature=x",
+        Some("2026-01-01T00:00:00Z"),
+        Some("2026-01-01T00:01:00Z"),
+        true
+    )]
+    #[case::aws_2(
+        "https://b.s3.amazonaws.com/a?AWSAccessKeyId=k&Expires=1767225600&Signature=x",
+        None,
+        Some("2026-01-01T00:00:00Z"),
+        true
+    )]
+    #[case::cloudfront(
+        "https://d.cloudfront.net/a?Expires=1767225600&Signature=x&Key-Pair-Id=k",
+        None,
+        Some("2026-01-01T00:00:00Z"),
+        false
+    )]
+    fn signatures_tell_their_times(
+        #[case] text: &str,
+        #[case] from: Option<&str>,
+        #[case] until: Option<&str>,
+        #[case] binds_method: bool,
+    ) {
+        let want = Validity {
+            from: from.map(at),
+            until: until.map(at),
+            binds_method,
+        };
+        assert_eq!(Validity::of(&uri(text)), Some(want));
+    }
+
+    #[rstest::rstest]
+    #[case("https://a.test/a")]
+    #[case("https://a.test/a?se=2026-01-01")]
+    #[case("https://a.test/a?se=soon&sig=x")]
+    #[case("https://a.test/a?Expires=1767225600")]
+    #[case("https://a.test/a?X-Amz-Date=yesterday&X-Amz-Expires=1")]
+    #[case("https://a.test/a?X-Amz-Date=20260101T000000Z&X-Amz-Expires=x")]
+    fn other_uris_tell_none(#[case] text: &str) {
+        assert_eq!(Validity::of(&uri(text)), None);
+    }
+
+    fn said(rules: &Rules, text: &str) -> Vec<(Weight, String)> {
+        let (now, fetched) = (at("2026-01-01T12:00:00Z"), at("2026-01-01T12:30:00Z"));
+        let findings = rules.judge(&uri(text), now, fetched);
+        findings.into_iter().map(|f| (f.weight, f.text)).collect()
+    }
+
+    #[rstest::rstest]
+    #[case(
+        "2026-01-01T11:59:00Z",
+        Weight::Refusal,
+        "ended 1 min ago, at 2026-01-01 11:59:00 UTC"
+    )]
+    #[case("2026-01-01T12:00:00Z", Weight::Refusal, "ended")]
+    #[case("2026-01-01T12:10:00Z", Weight::Warning, "ends in 10 min")]
+    #[case("2026-01-01T12:30:00Z", Weight::Note, "ends in 30 min")]
+    fn an_end_is_held_against_the_expected_one(
+        #[case] ends: &str,
+        #[case] weight: Weight,
+        #[case] words: &str,
+    ) {
+        let found = said(
+            &Rules::default(),
+            &format!("https://a.test/a?se={ends}&sig=SECRET"),
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, weight);
+        assert!(found[0].1.contains(words), "{found:?}");
+        assert!(!found[0].1.contains("SECRET"));
+    }
+
+    #[test]
+    fn a_signature_of_the_future_is_told() {
+        let text = "https://a.test/a?st=2026-01-01T13:00:00Z&se=2026-01-02&sig=x";
+        let found = said(&Rules::default(), text);
+        assert_eq!(found[0].0, Weight::Warning);
+        assert!(found[0].1.contains("begins only in 1 h"), "{found:?}");
+        let skewed = "https://a.test/a?st=2026-01-01T12:04:00Z&se=2026-01-02&sig=x";
+        assert_eq!(said(&Rules::default(), skewed)[0].0, Weight::Note);
+    }
+
+    #[rstest::rstest]
+    #[case("https://fw.contoso.com/a", true)]
+    #[case("https://FW.contoso.com/a", true)]
+    #[case("https://x.blob.core.windows.net/a", true)]
+    #[case("https://x.y.blob.core.windows.net/a", true)]
+    #[case("https://blob.core.windows.net/a", false)]
+    #[case("https://evilblob.core.windows.net/a", false)]
+    #[case("https://fw.contoso.com.evil.test/a", false)]
+    #[case("https://fw.contoso.com@evil.test/a", false)]
+    #[case("https://evil.test/fw.contoso.com", false)]
+    fn only_the_hubs_hosts(#[case] text: &str, #[case] allowed: bool) {
+        let rules = Rules {
+            hosts: vec!["fw.contoso.com".into(), "*.blob.core.windows.net".into()],
+            ..Rules::default()
+        };
+        let refused = said(&rules, text)
+            .iter()
+            .any(|(w, _)| *w == Weight::Refusal);
+        assert_eq!(refused, !allowed);
+    }
+
+    #[rstest::rstest]
+    #[case("https://localhost:8443/a")]
+    #[case("https://127.0.0.1/a")]
+    #[case("https://[::1]/a")]
+    #[case("https://0.0.0.0/a")]
+    #[case("https://me.localhost/a")]
+    fn loopback_is_the_device_itself(#[case] text: &str) {
+        assert!(
+            said(&Rules::default(), text)[0]
+                .1
+                .contains("the device itself")
+        );
+        let local = Rules {
+            local: true,
+            ..Rules::default()
+        };
+        assert_eq!(said(&local, text), []);
+    }
+
+    #[test]
+    fn plain_http_is_told() {
+        assert_eq!(
+            said(&Rules::default(), "http://a.test/a")[0].0,
+            Weight::Warning
+        );
+    }
+
+    #[rstest::rstest]
+    #[case("press-7", "https://fw.test/press/a.bin?sig=x", false)]
+    #[case("press-7", "https://fw.test/pump/a.bin", true)]
+    #[case("press-7", "https://fw.test/spare/a.bin", false)]
+    #[case("pump-1", "https://fw.test/press/a.bin", false)]
+    #[case("press-7", "https://evil.test/?https://fw.test/press/a.bin", true)]
+    fn a_model_gets_only_its_packages(
+        #[case] model: &str,
+        #[case] text: &str,
+        #[case] refused: bool,
+    ) {
+        let rule = |uri: &str| ModelRule {
+            path: "tags.model".into(),
+            model: "press-*".into(),
+            uri: uri.into(),
+        };
+        let rules = Rules {
+            models: vec![
+                rule("https://fw.test/press/*"),
+                rule("https://fw.test/spare/*.bin"),
+            ],
+            ..Rules::default()
+        };
+        let mut twin = crate::domain::fake::FakeTwin::new("press").twin;
+        twin.tags.insert("model".into(), model.into());
+        assert_eq!(rules.refuses(&uri(text), &twin).is_some(), refused);
+        twin.tags.clear();
+        assert_eq!(rules.refuses(&uri(text), &twin), None);
+    }
+
+    #[rstest::rstest]
+    #[case(999, "999 B")]
+    #[case(4_194_304, "4.2 MB")]
+    #[case(52_428_800, "52 MB")]
+    #[case(999_999, "1.0 MB")]
+    #[case(1_000, "1.0 KB")]
+    fn sizes_are_for_people(#[case] size: u64, #[case] want: &str) {
+        assert_eq!(Bytes(size).to_string(), want);
+    }
+
+    #[rstest::rstest]
+    #[case(200, Weight::Note, "4.2 MB, entity tag \"7\" (seen from here")]
+    #[case(302, Weight::Warning, "redirects (302) to cdn.test")]
+    #[case(403, Weight::Warning, "does not let us")]
+    #[case(404, Weight::Warning, "no such package")]
+    #[case(500, Weight::Warning, "HTTP 500")]
+    fn what_a_server_tells_proves_nothing_for_the_device(
+        #[case] status: u16,
+        #[case] weight: Weight,
+        #[case] words: &str,
+    ) {
+        let info = PackageInfo {
+            status,
+            size: Some(4_194_304),
+            etag: Some("\"7\"".into()),
+            redirect: Some("cdn.test".into()),
+            ..PackageInfo::default()
+        };
+        let found = info.finding();
+        assert_eq!(found.weight, weight);
+        assert!(found.text.contains(words), "{found:?}");
+        assert!(found.text.contains("seen from here"), "{found:?}");
+    }
+
+    #[test]
+    fn a_sign_in_page_is_no_package() {
+        let info = PackageInfo {
+            status: 200,
+            is_page: true,
+            ..PackageInfo::default()
+        };
+        assert!(info.finding().text.contains("a web page"));
+    }
+}
