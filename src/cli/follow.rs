@@ -195,6 +195,7 @@ impl Follow {
             }
             What::Refused { problem } => self.refused(event.device_id.as_ref(), problem),
             What::DeviceProblem { problem } => out::note(&problem.line()),
+            What::BudgetWarning { problem } => out::note(&problem.to_string()),
             What::Resumed { .. } => self.resuming = false,
             What::Durations { learnt } => self.durations = learnt.clone().into(),
             What::JournalProblem { problem } => {
@@ -230,7 +231,10 @@ impl Follow {
         if self.options.json {
             return match &event.what {
                 What::Device { .. } | What::Inventory { .. } | What::Twin { .. } => Ok(()),
-                What::DeviceProblem { .. } | What::Gone {} | What::Durations { .. } => Ok(()),
+                What::DeviceProblem { .. }
+                | What::Gone {}
+                | What::Durations { .. }
+                | What::Budget(_) => Ok(()),
                 _ => out::json(event),
             };
         }

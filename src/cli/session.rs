@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::MissedTickBehavior;
 
 use crate::config::{self, Config, HubConfig, Paths, SecretSource};
 use crate::domain::backoff::Backoff;
@@ -14,6 +15,7 @@ use crate::domain::dialect::Dialects;
 use crate::domain::id::DeviceId;
 use crate::domain::preflight::{self, Finding, ModelRule, PackageInfo, Rules};
 use crate::domain::profile::Profile;
+use crate::domain::quota::{AHEAD, Forecast, Quota};
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::engine::{Running, Settings, spawn};
@@ -41,6 +43,8 @@ pub(super) struct Session {
     packages: package::Settings,
     pub(super) client: Arc<Client>,
     pub(super) paths: Paths,
+    /// The part of the hub's day that is ours, 0 to 1.
+    day_share: f64,
     config: Config,
     keep_journal: bool,
 }
@@ -88,6 +92,7 @@ impl Session {
             dialects,
             client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
             paths,
+            day_share: hub.day_share / 100.0,
             config,
             keep_journal: !global.no_journal,
         }))
@@ -123,6 +128,7 @@ impl Session {
             dialects: Dialects::built_in(),
             client: Arc::new(Client::new(HubSettings::new(connection, Some(ca_file)))),
             paths,
+            day_share: hub.day_share / 100.0,
             config: Config::default(),
             keep_journal: true,
         }
@@ -156,6 +162,7 @@ impl Session {
         settings.ask_package_server = update.ask_package_server;
         settings.rules = self.rules.clone();
         settings.packages = self.packages.clone();
+        settings.day_share = self.day_share;
         settings.by = by;
         Ok(spawn(Arc::clone(&self.client), journal, settings))
     }
@@ -185,6 +192,14 @@ impl Session {
         self.rules.refuses(uri, twin)
     }
 
+    /// What it takes to start that many updates and to watch them for as long.
+    pub(super) fn forecast(&self, updates: usize, lasting: Option<Duration>) -> Forecast {
+        let (tier, units) = self.profile.tier_or_assumed();
+        let ceiling = f64::from(self.profile.reads_per_second());
+        let lasting = lasting.unwrap_or(AHEAD);
+        Quota::new(tier, units, self.day_share).forecast(updates, lasting, ceiling)
+    }
+
     /// Reads the twin of each device, so that nothing is begun when one of them
     /// does not exist. Stays within the rate that a program may take of the hub.
     /// With `json`, each refusal is an event too.
@@ -195,7 +210,10 @@ impl Session {
     ) -> Result<Vec<Twin>, Failure> {
         use futures_util::stream::{self, StreamExt};
         let gap = Duration::from_secs(1) / self.profile.reads_per_second().max(1);
-        let turns = tokio::sync::Mutex::new(tokio::time::interval(gap));
+        let mut turns = tokio::time::interval(gap);
+        // Turns that were missed while the hub was slow are not made up for.
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let turns = tokio::sync::Mutex::new(turns);
         let reads = devices.iter().map(|device| {
             let turns = &turns;
             async move {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::clean;
 use crate::domain::dialect::{Choice, Dialect, Values};
@@ -54,6 +54,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
         }
         return Err(problem.clone().into());
     }
+    forecast(&session, devices.len(), verb.timeout);
     if verb.dry_run {
         let rules = session.rules(&devices).await?;
         return dry_run(&session, &twins, &rules, &uri, &verb, refusal.as_ref());
@@ -183,6 +184,16 @@ fn refusal(session: &Session, confirm: Option<&str>) -> Option<Problem> {
             Some(problem.hint(format!("Confirm with --confirm {name}.")))
         }
         _ => None,
+    }
+}
+
+/// Says what many updates will take of the hub's day, before they start; and a
+/// single one where that is much.
+fn forecast(session: &Session, updates: usize, timeout: Option<SignedDuration>) {
+    let forecast = session.forecast(updates, timeout.map(SignedDuration::unsigned_abs));
+    if updates > 1 || forecast.slows {
+        let tier = session.profile.tier_label();
+        out::note(&format!("forecast for {tier}: {forecast}"));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::durations::Deadlines;
 use crate::domain::method::RESPONSE_TIMEOUT;
 use crate::domain::phase::Phase;
 use crate::domain::profile::Tier;
+use crate::domain::quota::DAY_SHARE;
 use crate::domain::time;
 use crate::domain::twin::Path;
 
@@ -155,6 +156,8 @@ pub struct HubConfig {
     pub tier: Option<Tier>,
     /// Units of the tier.
     pub units: u32,
+    /// The part of the hub's messages of a day that otadeck may spend, in percent.
+    pub day_share: f64,
     /// What the operator calls it; `production` guards writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
@@ -200,6 +203,7 @@ impl Default for HubConfig {
             ca_file: None,
             tier: None,
             units: 1,
+            day_share: 100.0 * DAY_SHARE,
             environment: None,
             read_only: false,
             dialect: None,
@@ -360,6 +364,11 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("hub.{name}.units must be at least 1"));
         }
         packages(name, hub)?;
+        if !(hub.day_share > 0.0 && hub.day_share <= 100.0) {
+            return Err(format!(
+                "hub.{name}.day_share is in percent: more than 0, at most 100"
+            ));
+        }
     }
     if let Some(name) = &config.default_hub
         && !config.hub.contains_key(name)
@@ -481,6 +490,7 @@ mod tests {
         let defaults = HubConfig::default();
         assert_eq!(plant.units, defaults.units);
         assert_eq!(plant.read_only, defaults.read_only);
+        assert_eq!(plant.day_share, defaults.day_share);
         let full = Config {
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
@@ -576,6 +586,9 @@ mod tests {
     #[case("[deadlines]\ndownload = \"1m\"", "did you mean `download")]
     #[case("[hub.a]\ntier = \"B1\"", "unknown variant `B1`")]
     #[case("[hub.a]\nunits = 0", "at least 1")]
+    #[case("[hub.a]\nday_share = 0.0", "more than 0")]
+    #[case("[hub.a]\nday_share = 101.0", "at most 100")]
+    #[case("[hub.a]\nday_share = nan", "in percent")]
     #[case("default_hub = \"b\"", "there is no [hub.b]")]
     #[case("= 1", "line 1")]
     fn mistakes_are_explained(#[case] text: &str, #[case] why: &str) {

@@ -76,7 +76,7 @@ pub async fn run(engine: Engine, context: Context) -> Result<Exit, ConsoleError>
     let events = engine.subscribe();
     let mut console = Console {
         answer: Some(ask(&engine)),
-        outbox: VecDeque::from([Command::List]),
+        outbox: VecDeque::from([Command::List, Command::Attend(true)]),
         engine,
         events: Some(events),
         input: EventStream::new(),

@@ -176,6 +176,14 @@ impl Durations {
         (usual > 0.0).then(|| (passed.as_secs_f64() / usual).clamp(0.0, 1.0))
     }
 
+    /// How much time the phase at hand has left, as past updates went; none when
+    /// it is overdue.
+    #[must_use]
+    pub fn left_of_phase(&self, update: &Update, now: Timestamp) -> Option<SignedDuration> {
+        let (learnt, passed) = self.at_hand(update, now)?;
+        Some((learnt.usual - passed).max(SignedDuration::ZERO))
+    }
+
     /// How much time an update has left, if past updates tell.
     #[must_use]
     pub fn left(&self, update: &Update, now: Timestamp) -> Option<Estimate> {

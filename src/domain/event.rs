@@ -15,6 +15,7 @@ use super::id::{DeviceId, UpdateId};
 use super::phase::Phase;
 use super::preflight::{Finding, PackageInfo};
 use super::problem::Problem;
+use super::quota::Budget;
 use super::twin::Twin;
 use super::uri::PackageUri;
 
@@ -296,6 +297,16 @@ pub enum What {
         /// Is the server's answer awaited still?
         waiting: bool,
     },
+    /// How the read budget stands; told when it looks different, at most once a
+    /// second.
+    #[serde(rename = "budget")]
+    Budget(Budget),
+    /// The day's messages of the hub are being spent; each level once a day.
+    #[serde(rename = "budget.warning")]
+    BudgetWarning {
+        /// What is spent, what follows, and what to do.
+        problem: Problem,
+    },
     /// A start was refused before anything was sent.
     #[serde(rename = "update.refused")]
     Refused {
@@ -369,6 +380,9 @@ pub enum Link {
 pub enum Command {
     /// List the hub's devices anew.
     List,
+    /// Is somebody there? The list is only kept fresh for somebody, and nobody
+    /// is there until this says so.
+    Attend(bool),
     /// The device that somebody looks at; `None` when none.
     Look(Option<DeviceId>),
     /// Put a package on a device.

@@ -19,7 +19,8 @@
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
 //! | [`backoff`] | waits between tries |
-//! | [`pace`] | when to read which twin |
+//! | [`pace`] | when to read which twin: the one owner of all reads |
+//! | [`quota`] | the day's messages: spent, and forecast |
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
 //! | [`time`] | the hub's time formats |
@@ -41,6 +42,7 @@ pub mod phase;
 pub mod preflight;
 pub mod problem;
 pub mod profile;
+pub mod quota;
 pub mod redact;
 pub mod span;
 pub mod time;

@@ -41,6 +41,31 @@ impl Tier {
         }
     }
 
+    /// Messages that the hub takes in a day, from everybody: its devices, and
+    /// whoever reads twins, asks queries or calls methods. Source as of
+    /// [`Tier::twin_reads_per_second`].
+    #[must_use]
+    pub fn messages_per_day(self, units: u32) -> u64 {
+        let units = u64::from(units.max(1));
+        match self {
+            // There is only one unit of it.
+            Self::F1 => 8_000,
+            Self::S1 => 400_000 * units,
+            Self::S2 => 6_000_000 * units,
+            Self::S3 => 300_000_000 * units,
+        }
+    }
+
+    /// The size in which messages are counted, in bytes. Source as of
+    /// [`Tier::twin_reads_per_second`].
+    #[must_use]
+    pub fn message_bytes(self) -> usize {
+        match self {
+            Self::F1 => 512,
+            Self::S1 | Self::S2 | Self::S3 => 4_096,
+        }
+    }
+
     /// The name as the contract writes it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -101,16 +126,22 @@ impl Profile {
     /// takes from everybody.
     #[must_use]
     pub fn reads_per_second(&self) -> u32 {
-        let tier = self.tier.unwrap_or(Tier::S1);
-        tier.twin_reads_per_second(self.units).saturating_mul(6) / 10
+        let (tier, units) = self.tier_or_assumed();
+        tier.twin_reads_per_second(units).saturating_mul(6) / 10
+    }
+
+    /// The tier, or one unit of S1 when nobody said which it is.
+    #[must_use]
+    pub fn tier_or_assumed(&self) -> (Tier, u32) {
+        self.tier.map_or((Tier::S1, 1), |tier| (tier, self.units))
     }
 
     /// Inventory pages a minute that one program may ask for: half of what the
     /// hub takes from everybody.
     #[must_use]
     pub fn pages_per_minute(&self) -> u32 {
-        let tier = self.tier.unwrap_or(Tier::S1);
-        tier.queries_per_minute(self.units) / 2
+        let (tier, units) = self.tier_or_assumed();
+        tier.queries_per_minute(units) / 2
     }
 
     /// The tier as shown: `S2`, or `S1?` when nobody said which it is.

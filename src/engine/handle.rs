@@ -9,6 +9,7 @@ use crate::domain::durations::Durations;
 use crate::domain::event::{Command, Event, InventoryState, Link};
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
+use crate::domain::quota::Budget;
 use crate::domain::update::Update;
 
 /// Commands that wait for the engine; front ends wait when there are more.
@@ -80,6 +81,8 @@ pub struct Snapshot {
     pub refusals: Vec<(DeviceId, Problem)>,
     /// How long phases took in past updates.
     pub durations: Durations,
+    /// How the read budget stands, as it was told last.
+    pub budget: Budget,
     /// Are the journal's open updates still being taken up?
     pub resuming: bool,
     /// The number of the last batch of events that is in here.

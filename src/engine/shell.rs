@@ -248,7 +248,7 @@ fn log(event: &Event) {
         clean::json(&text)
     };
     match event.what {
-        What::Device { .. } | What::Twin { .. } => tracing::trace!("{}", text()),
+        What::Device { .. } | What::Twin { .. } | What::Budget(_) => tracing::trace!("{}", text()),
         _ => tracing::info!("{}", text()),
     }
 }

@@ -261,6 +261,7 @@ impl Service for Client {
         let answer = self
             .read(Method::POST, "devices/query", Some(&body), &headers)
             .await?;
+        let bytes = answer.body.len();
         let Value::Array(items) = parse(&answer.body)? else {
             return Err(HubError::Unreadable("a page that is no array".to_owned()));
         };
@@ -273,6 +274,7 @@ impl Service for Client {
         Ok(Page {
             skipped: all - rows.len(),
             rows,
+            bytes,
             continuation: answer
                 .headers
                 .get("x-ms-continuation")

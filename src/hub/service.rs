@@ -59,6 +59,9 @@ pub struct Page {
     pub skipped: usize,
     /// The next page's token; absent on the last page.
     pub continuation: Option<String>,
+    /// The size of the answer, in bytes; the hub bills by it. 0 when nobody
+    /// knows.
+    pub bytes: usize,
 }
 
 /// The leave to do one write, by value: whoever has used it has it no more.

@@ -15,6 +15,7 @@ use otadeck::domain::phase::Phase;
 use otadeck::domain::preflight::{self, PackageInfo, Rules};
 use otadeck::domain::problem::{Kind, Problem};
 use otadeck::domain::profile::{Profile, Tier};
+use otadeck::domain::quota::{Budget, Slowed};
 use otadeck::domain::twin::{Section, Twin};
 use otadeck::domain::update::{Baseline, Evidence, OpenState, Outcome};
 use otadeck::domain::uri::PackageUri;
@@ -82,6 +83,16 @@ impl Stage {
             state: Link::Online,
             problem: None,
         })
+    }
+
+    pub fn budget(&mut self, reads: u32, limit: u32, spent: u64, slowed: Option<Slowed>) {
+        self.general(What::Budget(Budget {
+            reads,
+            limit,
+            spent,
+            day: 400_000,
+            slowed,
+        }));
     }
 
     pub fn listed(&mut self) -> &mut Self {
@@ -387,7 +398,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 28] = [
+pub const SCENES: [Scene; 30] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -458,6 +469,7 @@ pub const SCENES: [Scene; 28] = [
             .accepted("press-0040", 1);
         stage.phase("press-0040", 16, "downloading", Some(52.0));
         stage.keys("jj<enter>").later(18.4);
+        stage.budget(2, 60, 1_614, None);
         stage
     }),
     ("applying", |size, colour| {
@@ -612,6 +624,26 @@ pub const SCENES: [Scene; 28] = [
             state: Link::Retrying,
             problem: Some(problem),
         });
+        stage
+    }),
+    ("throttled", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.budget(11, 12, 9_400, Some(Slowed::Hub));
+        stage
+    }),
+    ("day-slowing", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.budget(38, 41, 26_800, Some(Slowed::Day));
+        let problem = Problem::new(
+            Kind::Throttled,
+            "half of our share of the hub's day is spent",
+            "we have spent 20001 of its 400000 messages, our share is 10 %",
+        )
+        .hint(
+            "Reads slow down; updates go on and are seen later. A spent day stops the hub for \
+             its devices too. The share is day_share of [hub.contoso-plant].",
+        );
+        stage.general(What::BudgetWarning { problem });
         stage
     }),
     ("no-devices", |size, colour| {

@@ -436,6 +436,29 @@ fn a_plan_is_an_event_and_sends_nothing() {
 }
 
 #[test]
+fn many_updates_are_forecast_before_they_start() {
+    let emulator = Emulator::start(&["--identities", "3"]);
+    let home = Home::on(&emulator);
+    let three = ["idle-0001", "idle-0002", "idle-0003", "--dry-run"];
+    let ended = update(&home, &three);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let forecast = "forecast for S1?: 3 updates, watched for 10 min: 4 reads/s, about 2,409 \
+                    messages, 0.6 % of the hub's day (400,000)\n";
+    assert!(ended.stderr.contains(forecast), "{}", ended.stderr);
+    let timed = update(&home, &[&three[..], &["--timeout", "1m"]].concat());
+    assert!(timed.stderr.contains("for 1 min"), "{}", timed.stderr);
+    let one = update(&home, &["idle-0001", "--dry-run"]);
+    assert!(!one.stderr.contains("forecast"), "{}", one.stderr);
+
+    let home = Home::on(&emulator).env("FREE", &emulator.service());
+    home.config("[hub.free]\nsecret_env = \"FREE\"\ntier = \"F1\"\nday_share = 5\n");
+    let free = update(&home, &["idle-0001", "--hub", "free", "--dry-run"]);
+    assert_eq!(free.code, 0, "{free:?}");
+    let much = "45.1 % of the hub's day (8,000); reads will slow down, see day_share";
+    assert!(free.stderr.contains(much), "{}", free.stderr);
+}
+
+#[test]
 fn secrets_typed_in_the_wrong_place_are_not_repeated() {
     let home = Home::new().env(
         "OTADECK_CONNECTION_STRING",

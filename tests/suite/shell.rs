@@ -118,6 +118,7 @@ impl Service for Pure {
         Ok(Page {
             rows: rows.collect(),
             skipped: 0,
+            bytes: 0,
             continuation: page.continuation,
         })
     }
@@ -171,21 +172,14 @@ fn start(device: &str) -> Command {
     })
 }
 
-/// Each change on a device is told within 500 ms, some 250 ms on the average over
-/// changes that come at any time: what a perfect poll gives.
+/// Each change on a device is told within 500 ms when its update is in focus, as
+/// the only one is, and within a second beside others.
+#[rstest::rstest]
+#[case::in_focus(1, 500)]
+#[case::beside_others(16, 1_000)]
 #[tokio::test(start_paused = true)]
-async fn a_change_is_told_within_half_a_second() {
-    // Each device changes at another moment of a poll, wherever that begins.
-    let mut text = "description = \"tutorial devices, each a little later\"\n".to_owned();
-    for n in 0..16 {
-        let step = |factor: usize| 15_000 + n * factor % 16 * 31;
-        let [waiting, downloading, applying] = [7, 5, 3].map(step);
-        text += &format!(
-            "[[device]]\nids = [\"d{n:04}\"]\nwaiting = \"{waiting}ms\"\n\
-             downloading = \"{downloading}ms\"\napplying = \"{applying}ms\"\n"
-        );
-    }
-    let hub = Pure::of(16, &Scenario::parse(&text).unwrap());
+async fn a_change_is_told_within_one_interval(#[case] devices: usize, #[case] interval: u64) {
+    let hub = Pure::new(devices, "tutorial");
     let journal = Journal::in_memory("ana").unwrap();
     let running = spawn(
         Arc::clone(&hub),
@@ -194,12 +188,14 @@ async fn a_change_is_told_within_half_a_second() {
     );
     let engine = running.engine();
     let mut events = engine.subscribe();
-    for n in 0..16 {
+    for n in 0..devices {
+        // Not all at once, so that phases change at different times of a poll.
+        tokio::time::sleep(Duration::from_millis(137)).await;
         engine.send(start(&format!("d{n:04}"))).await.unwrap();
     }
     let mut delays = Vec::new();
     let mut ended = 0;
-    while ended < 16 {
+    while ended < devices {
         let (came, batch) = next(&mut events).await;
         for event in batch.iter() {
             match &event.what {
@@ -218,12 +214,11 @@ async fn a_change_is_told_within_half_a_second() {
         }
     }
     running.stop().await;
-    assert_eq!(delays.len(), 16 * 3, "downloading, applying, done");
+    assert_eq!(delays.len(), devices * 3, "downloading, applying, done");
     let worst = delays.iter().max().unwrap();
-    // A millisecond for the timer's grain, another for the rate's gap.
-    assert!(*worst <= Duration::from_millis(520), "{worst:?}");
-    let mean = delays.iter().sum::<Duration>() / 48;
-    assert!(mean <= Duration::from_millis(320), "{mean:?}");
+    // A millisecond for the timer's grain, others for slots that are taken.
+    let most = Duration::from_millis(interval) * 21 / 20;
+    assert!(*worst <= most, "{worst:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 //!
 //! Reads of a hub are a budget. So the device beside the table is asked for
 //! only when the selection has come to rest, and nothing is looked at any more
-//! when nobody has touched a key for five minutes. An update in flight stays in
+//! when nobody has touched a key for five minutes; the engine learns of that as
+//! well, because it keeps the list fresh only for somebody. An update in flight stays in
 //! focus all the same: somebody waits for it.
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,8 @@ pub(crate) struct Attention {
     look: Option<DeviceId>,
     focus: Option<UpdateId>,
     selection: Option<(DeviceId, Timestamp)>,
+    /// The engine was told that nobody is there.
+    away: bool,
 }
 
 impl Model {
@@ -35,6 +38,11 @@ impl Model {
             self.attention.selection = in_view.clone().map(|id| (id, self.now));
         }
         let mut effects = Vec::new();
+        if self.attention.away != self.is_away() {
+            self.attention.away = self.is_away();
+            let there = !self.attention.away;
+            effects.push(Effect::Send(Command::Attend(there)));
+        }
         let look = if self.is_away() {
             None
         } else if self.rests() {
@@ -77,8 +85,8 @@ impl Model {
         if let (false, Some(since)) = (self.rests(), since) {
             return since.checked_add(REST).ok();
         }
-        let looks = self.attention.look.is_some();
-        looks
+        let there = !self.attention.away;
+        there
             .then(|| self.last_key.checked_add(AWAY).ok())
             .flatten()
     }

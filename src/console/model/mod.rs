@@ -26,6 +26,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
+use crate::domain::quota::Budget;
 use crate::domain::uri::PackageUri;
 
 /// From this width on devices and details stand side by side.
@@ -183,6 +184,7 @@ pub struct Model {
     pub(crate) devices: Devices,
     pub(crate) inventory: Inventory,
     pub(crate) link: (Link, Option<Problem>),
+    pub(crate) budget: Budget,
     pub(crate) ended: bool,
     pub(crate) updates: Updates,
     pub(crate) durations: Durations,
@@ -215,6 +217,7 @@ impl Model {
             devices: Devices::default(),
             inventory: Inventory::default(),
             link: (Link::Connecting, None),
+            budget: Budget::at_rest(&context.profile),
             ended: false,
             updates: Updates::default(),
             durations: Durations::default(),

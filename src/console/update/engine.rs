@@ -7,6 +7,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, InventoryState, What};
 use crate::domain::evidence::sha256;
 use crate::domain::id::DeviceId;
+use crate::domain::problem::Problem;
 use crate::engine::Snapshot;
 
 /// Folds a batch of events in. Rows are taken together, because a page of the
@@ -34,6 +35,12 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             ..
         } => {
             let inventory = &mut model.inventory;
+            let over = matches!(
+                inventory.state,
+                Some(InventoryState::Complete | InventoryState::Failed)
+            );
+            // Listed again, whoever asked for it: what it does not hold is gone.
+            inventory.again |= over && *state == InventoryState::Listing;
             inventory.state = Some(*state);
             inventory.count = *count;
             inventory.problem.clone_from(problem);
@@ -66,17 +73,26 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
         }
         What::Refused { problem } => {
             let Some(device) = &event.device_id else {
-                model.notice = Some(problem.to_string());
+                model.notice = Some(notice(problem));
                 return None;
             };
             let refused = Asked::Refused(problem.clone());
             model.asked.insert(device.clone(), refused);
         }
         What::Durations { learnt } => model.durations = learnt.clone().into(),
-        What::JournalProblem { problem } => model.notice = Some(problem.to_string()),
+        What::Budget(budget) => model.budget = budget.clone(),
+        What::JournalProblem { problem } | What::BudgetWarning { problem } => {
+            model.notice = Some(notice(problem));
+        }
         _ => update_event(model, event),
     }
     None
+}
+
+/// A problem in one paragraph.
+fn notice(problem: &Problem) -> String {
+    let text = format!("{}. {}", problem.line(), problem.hint);
+    text.trim_end().to_owned()
 }
 
 fn facts_of<'a>(model: &'a mut Model, event: &Event) -> Option<&'a mut Facts> {
@@ -119,6 +135,7 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     model.devices.replace(snapshot.rows);
     model.link = snapshot.link;
     model.durations = snapshot.durations;
+    model.budget = snapshot.budget;
     if let Some((state, problem)) = snapshot.inventory {
         model.inventory.state = Some(state);
         model.inventory.count = model.devices.len();

@@ -417,17 +417,26 @@ fn beside_the_table_a_selection_is_looked_at_when_it_rests() {
     let rested = update(&mut model, Message::Tick(at(250)));
     assert_eq!(rested, [look(Some(id("b-1")))]);
     let away = update(&mut model, Message::Tick(at(300_000)));
+    let attend = |somebody| Effect::Send(Command::Attend(somebody));
     assert_eq!(
         away,
-        [look(None)],
+        [attend(false), look(None)],
         "nobody has touched a key for five minutes"
     );
-    assert_eq!(press(&mut model, "?").unwrap(), [look(Some(id("b-1")))]);
+    let back = [attend(true), look(Some(id("b-1")))];
+    assert_eq!(press(&mut model, "?").unwrap(), back);
 }
 
 #[test]
 fn a_console_on_which_nothing_ages_sleeps() {
-    let empty = Model::new(Context::new(profile()), (80, 24), start());
+    let mut empty = Model::new(Context::new(profile()), (80, 24), start());
+    let away = at(300_000);
+    assert_eq!(
+        next_wake(&empty),
+        Some(away),
+        "to tell that nobody is there"
+    );
+    update(&mut empty, Message::Tick(away));
     assert_eq!(next_wake(&empty), None);
     let mut model = console();
     assert_eq!(
@@ -463,6 +472,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
         refusals: Vec::new(),
         resuming: false,
         durations: Default::default(),
+        budget: crate::domain::quota::Budget::at_rest(&profile()),
         sequence: 0,
         updates: vec![known],
     };
@@ -532,4 +542,32 @@ fn a_hundred_thousand_devices_build_only_the_rows_on_screen() {
     assert_eq!(model.devices.selected().unwrap().as_str(), "press-099999");
     let holds = |n: &i32| format!("{n:06}").contains("99");
     assert_eq!(model.devices.shown(), (0..100_000).filter(holds).count());
+}
+
+#[test]
+fn a_list_that_is_made_again_by_itself_drops_what_is_gone() {
+    let mut model = console();
+    let inventory = |state| {
+        let what = What::Inventory {
+            state,
+            count: 3,
+            skipped: 0,
+            problem: None,
+        };
+        vec![Event::general(start(), what)]
+    };
+    tell(&mut model, inventory(InventoryState::Listing));
+    tell(&mut model, inventory(InventoryState::Complete));
+    tell(&mut model, inventory(InventoryState::Listing));
+    let over = tell(&mut model, inventory(InventoryState::Complete));
+    assert_eq!(over, [Effect::Snapshot]);
+}
+
+#[test]
+fn a_warning_about_the_hubs_day_is_shown() {
+    let mut model = console();
+    let problem = Problem::new(Kind::Throttled, "reads slow down", "half is spent");
+    let what = What::BudgetWarning { problem };
+    tell(&mut model, vec![Event::general(start(), what)]);
+    assert!(model.notice.as_ref().unwrap().contains("reads slow down"));
 }

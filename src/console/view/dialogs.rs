@@ -174,6 +174,12 @@ pub(super) fn help_overflow(model: &Model) -> usize {
     help.lines.len().saturating_sub(window.body_height())
 }
 
+/// What the figures of the first line are.
+const FIRST_LINE: &str = "reads 2/60 per s: twins read in the last seconds, of those that \
+    the hub's tier leaves to one program. S1? is a tier that nobody has named. \
+    day 0.4 %: what this console has spent since it was started, of the messages \
+    that the hub takes in a day (UTC); others are not counted.";
+
 /// Every binding of the keymap, place by place.
 fn help(model: &Model) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, Window::inner_width(model, 68));
@@ -196,6 +202,9 @@ fn help(model: &Model) -> Doc<'_> {
             }
         }
     }
+    doc.blank();
+    doc.text(Role::Title, "The first line");
+    doc.text(Role::Muted, FIRST_LINE);
     doc
 }
 

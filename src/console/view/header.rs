@@ -1,5 +1,5 @@
-//! The first line: which hub this is, how the way to it is, and what may be
-//! done to it.
+//! The first line: which hub this is, how much of it is read, how the way to it
+//! is, and what may be done to it.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,6 +10,7 @@ use super::super::model::Model;
 use super::super::text::{cut, safe, width};
 use super::super::theme::Role;
 use crate::domain::event::Link;
+use crate::domain::quota::Slowed;
 
 /// From this width on the line has room for what is only nice to know.
 const ROOMY: u16 = 70;
@@ -25,12 +26,18 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
             style(Role::Busy),
         ));
     }
+    let before_link = right.len();
     right.push(link(model, roomy));
     right.extend(environment(model));
     if model.context.profile.read_only {
         right.push(Span::styled(" read-only ", style(Role::Guard)));
     }
     let gap = if roomy { 3 } else { 1 };
+    let taken: usize = right.iter().map(|s| width(&s.content) + gap).sum();
+    let room = usize::from(area.width).saturating_sub(taken + hub_width(model) + 2);
+    for span in budget(model, room, gap).into_iter().rev() {
+        right.insert(before_link, span);
+    }
     let mut columns = 1;
     let mut spaced = Vec::new();
     for span in right {
@@ -54,7 +61,8 @@ fn left(model: &Model, room: usize, roomy: bool) -> Vec<Span<'static>> {
     let program = "otadeck  ";
     let mut spans = Vec::new();
     let mut used = width(&name);
-    if roomy && used + width(program) <= room {
+    // Our own name is worth less than the hub's tier.
+    if roomy && used + width(program) + width(&tier) <= room {
         spans.push(Span::styled(program, style(Role::Muted)));
         used += width(program);
     }
@@ -63,6 +71,39 @@ fn left(model: &Model, room: usize, roomy: bool) -> Vec<Span<'static>> {
         spans.push(Span::styled(tier, style(Role::Muted)));
     }
     spans
+}
+
+/// Columns of the hub's name and tier.
+fn hub_width(model: &Model) -> usize {
+    let profile = &model.context.profile;
+    width(&safe(&profile.name)) + width(&profile.tier_label()) + 3
+}
+
+/// Reads a second and the day's share, as far as there is room: first without
+/// the word, then without the day.
+fn budget(model: &Model, room: usize, gap: usize) -> Vec<Span<'static>> {
+    let budget = &model.budget;
+    let slowed = |by, role, text| {
+        let so = budget.slowed == Some(by);
+        if so { (Role::Doubt, text) } else { (role, "") }
+    };
+    let (of_reads, throttled) = slowed(Slowed::Hub, Role::Muted, ", throttled");
+    let (of_day, slowing) = slowed(Slowed::Day, Role::Muted, ", slowing");
+    let short = format!("{}/{} per s{throttled}", budget.reads, budget.limit);
+    let reads = |text: String| Span::styled(text, model.theme.style(of_reads));
+    let day = format!("day {}{slowing}", budget.day_text());
+    let day = Span::styled(day, model.theme.style(of_day));
+    let long = reads(format!("reads {short}"));
+    let variants = [
+        vec![long.clone(), day.clone()],
+        vec![reads(short), day],
+        vec![long],
+    ];
+    let fits = |spans: &Vec<Span>| {
+        let used: usize = spans.iter().map(|s| width(&s.content) + gap).sum();
+        model.size.0 >= ROOMY && used <= room
+    };
+    variants.into_iter().find(fits).unwrap_or_default()
 }
 
 /// The way to the hub. In a narrow terminal a way that is well is only a sign.

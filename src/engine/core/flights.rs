@@ -435,7 +435,6 @@ impl Core {
                 self.overdue(&id, now);
             }
         }
-        self.aftermath_due(now);
     }
 
     /// An order's time has come: it goes out when the twin has been read.
@@ -453,8 +452,7 @@ impl Core {
             let ends = (!f.is_calling()).then_some(f.ends);
             [self.overdue_at(f), again, ends]
         });
-        let next = times.flatten().min();
-        next.into_iter().chain(self.aftermath_wake_at()).min()
+        times.flatten().min()
     }
 }
 

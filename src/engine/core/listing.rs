@@ -1,4 +1,8 @@
 //! The inventory: pages of a projected query, at half the hub's query rate.
+//!
+//! A listing is billed by its size, and a large hub's is dear: 12,400 devices
+//! are some hundred messages. So it is done when somebody asks, and by itself
+//! only while somebody is there, as rarely as its cost demands.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,13 +10,21 @@ use std::time::Duration;
 use crate::domain::backoff::Backoff;
 use crate::domain::event::{Event, InventoryState, What};
 use crate::domain::id::DeviceId;
+use crate::domain::pace::Ended;
 use crate::domain::problem::Problem;
 use crate::hub::{HubError, Page};
 
+use super::budget::ended;
 use super::{Core, Now, Output};
 
 /// How often a page is tried in all.
 const TRIES: u32 = 4;
+/// The part of the hub's messages of a day that listings may cost that nobody
+/// has asked for.
+const BY_ITSELF: f64 = 0.0025;
+/// How old a list is at least before it is listed again by itself.
+const STALE: Duration = Duration::from_secs(15 * 60);
+const DAY: f64 = 86_400.0;
 
 /// Where the listing stands.
 #[derive(Debug, Default)]
@@ -28,6 +40,14 @@ pub(super) struct Listing {
     /// Rows that named no device.
     skipped: usize,
     seen: HashSet<DeviceId>,
+    /// Messages that it has cost so far.
+    cost: u64,
+    /// When it was over, well or not.
+    ended: Option<Duration>,
+    /// Is somebody there?
+    pub(super) attended: bool,
+    /// How long to wait before it is done again by itself.
+    rest: Duration,
 }
 
 impl Listing {
@@ -36,7 +56,14 @@ impl Listing {
     }
 
     pub(super) fn wake_at(&self) -> Option<Duration> {
-        self.next.as_ref().map(|(at, _)| *at)
+        let page = self.next.as_ref().map(|(at, _)| *at);
+        page.or_else(|| self.again_at())
+    }
+
+    /// When it is done again by itself.
+    fn again_at(&self) -> Option<Duration> {
+        let ended = self.ended.filter(|_| self.attended)?;
+        Some(ended + self.rest)
     }
 }
 
@@ -47,6 +74,7 @@ impl Core {
         self.listing = Listing {
             ticket: self.listing.ticket + 1,
             next: Some((now.at, None)),
+            attended: self.listing.attended,
             ..Listing::default()
         };
         self.listing_is(InventoryState::Listing, None, now);
@@ -54,11 +82,22 @@ impl Core {
 
     /// Asks for the next page when its time has come.
     pub(super) fn list_due(&mut self, now: Now) {
+        if self.listing.again_at().is_some_and(|at| at <= now.at) {
+            self.list(now);
+        }
         match &self.listing.next {
             Some((at, _)) if *at <= now.at => {}
             _ => return,
         }
-        if let Err(at) = self.pages.take(now.at) {
+        // The hub has enough of us. The other way round a refused page stops pages
+        // alone: the hub counts queries apart, and they are the first to run out.
+        let held = self.pace.share().held_until();
+        let turn = if held > now.at {
+            Err(held)
+        } else {
+            self.pages.take(now.at)
+        };
+        if let Err(at) = turn {
             if let Some((wait, _)) = &mut self.listing.next {
                 *wait = at;
             }
@@ -73,9 +112,11 @@ impl Core {
     }
 
     pub(super) fn page_read(&mut self, ticket: u64, result: Result<Page, HubError>, now: Now) {
+        let cost = self.ledger.spend_page(result.as_ref(), now);
         if ticket != self.listing.ticket {
             return;
         }
+        self.listing.cost += cost;
         self.link(result.as_ref().map(|_| ()), now);
         match result {
             Ok(page) => self.page(page, now),
@@ -98,6 +139,7 @@ impl Core {
             }
             None => {
                 self.forget_the_gone(now);
+                self.rest_of_the_listing(now);
                 self.listed(now);
             }
         }
@@ -137,7 +179,18 @@ impl Core {
         self.listing.seen.clear();
     }
 
+    /// The listing is over: the dearer it was, the longer the next one waits.
+    fn rest_of_the_listing(&mut self, now: Now) {
+        let allowed = self.ledger.quota().day() as f64 * BY_ITSELF;
+        let rest = self.listing.cost as f64 / allowed.max(1.0) * DAY;
+        self.listing.ended = Some(now.at);
+        self.listing.rest = Duration::from_secs_f64(rest).max(STALE);
+    }
+
     fn page_failed(&mut self, error: &HubError, now: Now) {
+        if let Ended::Throttled(wait) = ended(error) {
+            self.pages.refused(wait, now.at, now.chance);
+        }
         self.listing.tries += 1;
         if error.is_passing() && self.listing.tries < TRIES {
             let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
@@ -150,6 +203,7 @@ impl Core {
             self.listing.next = Some((now.at + wait, self.listing.asked.clone()));
             return;
         }
+        self.rest_of_the_listing(now);
         let problem = error.problem("the devices cannot be listed");
         self.listing_is(InventoryState::Failed, Some(problem), now);
     }

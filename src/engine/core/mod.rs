@@ -10,6 +10,7 @@
 //!                                            └─► reads each 500 ms ─► events ─► verdict
 //! ```
 
+mod budget;
 mod flights;
 mod life;
 mod listing;
@@ -37,6 +38,7 @@ use crate::domain::pace::{Bucket, Pace};
 use crate::domain::preflight::{self, PackageInfo};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
+use crate::domain::quota::DAY_SHARE;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::hub::{HubError, Identity, Page, Permit, Query};
@@ -46,6 +48,7 @@ use crate::package::{self, PackageError};
 use super::gate::Gate;
 use super::handle::Snapshot;
 
+use budget::Ledger;
 use flights::Flight;
 use listing::Listing;
 use resume::Resume;
@@ -82,6 +85,8 @@ pub struct Settings {
     pub connect_timeout: u32,
     /// How often an order that was not delivered is tried in all.
     pub tries: u32,
+    /// The part of the hub's messages of a day that is ours, 0 to 1.
+    pub day_share: f64,
     /// Who works here: `user@host`.
     pub by: String,
 }
@@ -103,6 +108,7 @@ impl Settings {
             response_timeout: 30,
             connect_timeout: 0,
             tries: 5,
+            day_share: DAY_SHARE,
             by: String::new(),
         }
     }
@@ -258,6 +264,7 @@ pub struct Core {
     gate: Gate,
     pace: Pace,
     pages: Bucket,
+    ledger: Ledger,
     rows: BTreeMap<DeviceId, DeviceRow>,
     listing: Listing,
     rules: Rules,
@@ -276,8 +283,6 @@ pub struct Core {
     /// The last read of each device that is read: a late answer of an earlier
     /// one is dropped, so that what is seen never goes back in time.
     tickets: HashMap<DeviceId, u64>,
-    /// Reads so far.
-    reads: u64,
     /// The journal's open updates, while they are taken up.
     resume: Resume,
     /// The engine ends: nothing more is sent.
@@ -297,6 +302,7 @@ impl Core {
             gate: Gate::new(settings.profile.clone()),
             pace: Pace::new(settings.profile.reads_per_second()),
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
+            ledger: Ledger::new(&settings),
             rows: BTreeMap::new(),
             listing: Listing::default(),
             rules: Rules::default(),
@@ -312,7 +318,6 @@ impl Core {
             stopping: false,
             refusals: VecDeque::new(),
             tickets: HashMap::new(),
-            reads: 0,
             failures: HashMap::new(),
             out: Vec::new(),
             settings,
@@ -331,7 +336,10 @@ impl Core {
             Input::Page { ticket, result } => self.page_read(ticket, result, now),
             Input::Asked { ticket, result } => self.rules_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
-            Input::Answered { update, result } => self.answered(&update, result, now),
+            Input::Answered { update, result } => {
+                self.ledger.spend_call(&result, now);
+                self.answered(&update, result, now);
+            }
             Input::Identified { update, result } => self.identified(&update, result, now),
             Input::Past(result) => self.past(result, now),
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
@@ -348,6 +356,7 @@ impl Core {
     fn command(&mut self, command: Command, now: Now) {
         match command {
             Command::List => self.list(now),
+            Command::Attend(somebody) => self.listing.attended = somebody,
             Command::Look(device) => self.look(device, now),
             Command::Start(start) => self.start(start, now),
             Command::Watch(device) => self.watch(device, now),
@@ -355,7 +364,8 @@ impl Core {
             Command::Resume => self.out.push(Output::OpenUpdates),
             Command::Focus(update) => {
                 let flight = update.and_then(|id| self.flights.get(&id));
-                self.pace.focus(flight.map(|f| f.update.device.clone()));
+                let device = flight.map(|f| f.update.device.clone());
+                self.pace.focus(device, now.at);
             }
             Command::GiveUp(update) => self.give_up_asked(&update, now),
             Command::Arm(name) => {
@@ -376,6 +386,7 @@ impl Core {
         self.list_due(now);
         self.flights_due(now);
         self.reads_due(now);
+        self.budget_due(now);
     }
 
     /// When [`Input::Tick`] is wanted; `None` when nothing waits for time.
@@ -386,6 +397,7 @@ impl Core {
             self.listing.wake_at(),
             self.rules.wake_at(),
             self.flights_wake_at(),
+            self.ledger.wake_at(),
         ]
         .into_iter()
         .flatten()
@@ -402,6 +414,7 @@ impl Core {
             updates: self.flights.values().map(|f| f.update.clone()).collect(),
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
+            budget: self.ledger.told(),
             resuming: self.resume.is_under_way(),
             durations: self.durations.clone(),
             sequence: 0,

@@ -6,11 +6,12 @@ use crate::domain::backoff::Backoff;
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, What};
 use crate::domain::id::DeviceId;
-use crate::domain::pace;
+use crate::domain::pace::{self, Class, Ended};
 use crate::domain::problem::Kind;
 use crate::domain::twin::Twin;
 use crate::hub::HubError;
 
+use super::budget::ended;
 use super::{Core, Now, Output};
 
 impl Core {
@@ -26,7 +27,7 @@ impl Core {
         if let Some(device) = device {
             // Opening a device reads it at once, whoever else reads it.
             if self.open_flight_of(&device).is_none() && !self.starting.contains_key(&device) {
-                self.pace.forget(&device);
+                self.forget_read(&device, now);
             }
             self.reread(&device, now);
         }
@@ -34,23 +35,31 @@ impl Core {
 
     /// Sets how often a device is read, by why it is.
     pub(super) fn reread(&mut self, device: &DeviceId, now: Now) {
-        if self.starting.contains_key(device) {
-            self.pace.watch(device, pace::WATCH, now.at);
-        } else if let Some(interval) = self.watch_interval(device) {
-            self.pace.watch(device, interval, now.at);
+        let class = if self.starting.contains_key(device) {
+            Class::Start
+        } else if let Some(class) = self.flight_class(device) {
+            class
         } else if self.looking.as_ref() == Some(device) {
-            self.pace.watch(device, pace::LOOK, now.at);
+            Class::Look
+        } else if self.is_heard_on(device, now) {
+            Class::After
         } else {
-            self.pace.forget(device);
+            self.forget_read(device, now);
             self.failures.remove(device);
-            self.tickets.remove(device);
-        }
+            return;
+        };
+        self.pace.watch(device, class, now.at);
+    }
+
+    /// Reads a device no more; the answer of a read under way is too old for
+    /// whoever asks for the device next.
+    pub(super) fn forget_read(&mut self, device: &DeviceId, now: Now) {
+        self.pace.forget(device, now.at);
+        self.tickets.remove(device);
     }
 
     pub(super) fn reads_due(&mut self, now: Now) {
-        for device in self.pace.due(now.at) {
-            self.reads += 1;
-            let ticket = self.reads;
+        for pace::Read { ticket, device } in self.pace.due(now.at) {
             self.tickets.insert(device.clone(), ticket);
             self.out.push(Output::Read { ticket, device });
         }
@@ -63,10 +72,14 @@ impl Core {
         result: Result<Box<Twin>, HubError>,
         now: Now,
     ) {
+        let ended = result.as_ref().map_or_else(ended, |_| Ended::Answered);
+        if self.pace.is_under_way(ticket) {
+            self.ledger.spend_read(result.as_deref(), now);
+        }
+        self.pace.done(ticket, ended, now.at, now.chance);
         if self.tickets.get(device) != Some(&ticket) {
             return;
         }
-        self.pace.done(device);
         self.link(result.as_ref().map(|_| ()), now);
         match result {
             Ok(twin) => {
@@ -74,6 +87,10 @@ impl Core {
                 self.twin(device, &twin, now);
             }
             Err(error) => self.read_failed(device, &error, now),
+        }
+        if self.pace.class(device).is_none() {
+            self.failures.remove(device);
+            self.tickets.remove(device);
         }
     }
 
@@ -93,6 +110,8 @@ impl Core {
             self.baseline(device, twin, now);
         } else if let Some(update) = self.open_flight_of(device) {
             self.observe(&update, twin, now);
+            self.reread(device, now);
+            self.expect_a_change(device, now);
         } else if let Some(update) = self.aftermath.get(device).cloned() {
             self.look_back(&update, twin, now);
         }
@@ -112,6 +131,10 @@ impl Core {
             let problem = error.problem(format!("{device} cannot be read"));
             let what = What::DeviceProblem { problem };
             self.publish(Event::device(now.wall, device.clone(), what));
+        }
+        if matches!(ended(error), Ended::Throttled(_)) {
+            // All reads stop then; this one waits no longer than the others.
+            return;
         }
         let mut backoff = Backoff::new(pace::WATCH, Duration::from_secs(30));
         for _ in 1..failures.min(16) {

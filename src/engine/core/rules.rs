@@ -224,6 +224,7 @@ impl Core {
     }
 
     pub(super) fn rules_read(&mut self, ticket: u64, result: Result<Page, HubError>, now: Now) {
+        self.ledger.spend_page(result.as_ref(), now);
         let Some(mut job) = self.rules.job(ticket) else {
             return;
         };

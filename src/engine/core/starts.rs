@@ -95,7 +95,7 @@ impl Core {
 
     fn read_at_once(&mut self, device: &DeviceId, now: Now) {
         self.failures.remove(device);
-        self.pace.forget(device);
+        self.forget_read(device, now);
         self.reread(device, now);
     }
 

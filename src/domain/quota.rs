@@ -1,0 +1,508 @@
+//! The day's messages: what was spent of them, and what will be.
+//!
+//! A hub bills twin reads, pages of queries and direct methods (their answers
+//! too, and calls to devices that are offline) in the same messages as what its
+//! devices send, in meters of 4 KB (F1: 0.5 KB); reads of the identity registry
+//! are free. When the day's messages are spent, the hub serves nobody until
+//! midnight UTC, its devices included. Sources: "IoT Hub quotas and throttling"
+//! (`articles/iot-hub/iot-hub-devguide-quotas-throttling.md`) and the pricing
+//! page of Azure IoT Hub.
+//!
+//! So otadeck takes a share of the day for itself, 10 % unless the profile says
+//! otherwise. Up to half of that it reads as fast as the hub lets it. From there
+//! on the rate sinks with what is left, so that the share is approached and not
+//! passed by more than a quarter. A trickle stays in any case: an update in
+//! focus is read on even then, see [`TRICKLE`].
+//!
+//! What is counted is what this process has spent, since it began: the hub does
+//! not tell what others have.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::pace::{FLIGHT, WATCH};
+use super::profile::{Profile, Tier};
+use super::twin::{Section, Twin};
+
+/// The part of a day's messages that is ours unless told otherwise.
+pub const DAY_SHARE: f64 = 0.10;
+/// Reads a second that are left when our share is spent: one each 10 s.
+pub const TRICKLE: f64 = 0.1;
+/// How far ahead a forecast looks, and how long an update is taken to last when
+/// nobody knows.
+pub const AHEAD: Duration = Duration::from_secs(10 * 60);
+
+/// The size of a twin that was not read yet, in bytes.
+const TWIN: usize = 1_500;
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// What was spent of a day's messages.
+#[derive(Clone, Debug)]
+pub struct Quota {
+    /// Messages that the hub takes in a day, from everybody.
+    day: u64,
+    /// The size of a message, in bytes.
+    meter: usize,
+    /// The part of the day that is ours.
+    share: f64,
+    /// Which day it is, in days since 1970.
+    date: i64,
+    spent: u64,
+    /// Messages for one read of a twin, on the average.
+    per_read: f64,
+    warned: [bool; 2],
+}
+
+/// What is to be said about the day's messages, each once a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Going on like this spends more than our share soon.
+    Ahead,
+    /// Half of our share is spent: reads slow down.
+    Slowing,
+}
+
+impl Quota {
+    /// The quota of `units` units of `tier`, of which `share` (0 to 1) is ours.
+    #[must_use]
+    pub fn new(tier: Tier, units: u32, share: f64) -> Self {
+        let meter = tier.message_bytes();
+        Self {
+            day: tier.messages_per_day(units),
+            meter,
+            share: share.clamp(0.0, 1.0),
+            date: 0,
+            spent: 0,
+            per_read: meters(TWIN, meter) as f64,
+            warned: [false; 2],
+        }
+    }
+
+    /// Messages that the hub takes in a day, from everybody.
+    #[must_use]
+    pub fn day(&self) -> u64 {
+        self.day
+    }
+
+    /// Messages of a day that are ours.
+    #[must_use]
+    pub fn ours(&self) -> f64 {
+        self.day as f64 * self.share
+    }
+
+    /// Messages spent since midnight UTC.
+    #[must_use]
+    pub fn spent(&self, now: Timestamp) -> u64 {
+        if date(now) == self.date {
+            self.spent
+        } else {
+            0
+        }
+    }
+
+    /// A request or an answer of `bytes` was billed; gives its messages.
+    pub fn spend(&mut self, bytes: usize, now: Timestamp) -> u64 {
+        if date(now) != self.date {
+            self.date = date(now);
+            self.spent = 0;
+            self.warned = [false; 2];
+        }
+        let messages = meters(bytes, self.meter);
+        self.spent = self.spent.saturating_add(messages);
+        messages
+    }
+
+    /// A twin of `bytes` was read.
+    pub fn spend_read(&mut self, bytes: usize, now: Timestamp) {
+        let messages = self.spend(bytes, now) as f64;
+        self.per_read += (messages - self.per_read) / 16.0;
+    }
+
+    /// The most reads a second that our share allows now, `ceiling` being what
+    /// the hub's rate allows; `None` while there is plenty.
+    #[must_use]
+    pub fn cap(&self, ceiling: f64, now: Timestamp) -> Option<f64> {
+        let half = self.ours() / 2.0;
+        let left = self.ours() - self.spent(now) as f64;
+        if left >= half {
+            return None;
+        }
+        let left = left.max(0.0);
+        let sinking = ceiling * left / half.max(1.0);
+        let spread = left / self.per_read / left_of_day(now);
+        let quarter = self.ours() / 4.0 / self.per_read / DAY as f64;
+        let least = quarter.max(TRICKLE);
+        Some(sinking.max(spread).max(least).min(ceiling))
+    }
+
+    /// What is to be said when `reads` are made a second: once a day each.
+    pub fn warning(&mut self, reads: f64, now: Timestamp) -> Option<Warning> {
+        let ahead = left_of_day(now).min(AHEAD.as_secs_f64());
+        let spent = self.spent(now) as f64;
+        let will_be = spent + reads * self.per_read * ahead;
+        let levels = [
+            (Warning::Slowing, spent > self.ours() / 2.0),
+            (Warning::Ahead, will_be > self.ours()),
+        ];
+        let news = levels
+            .into_iter()
+            .zip(&mut self.warned)
+            .find(|((_, holds), warned)| *holds && !**warned);
+        news.map(|((warning, _), warned)| {
+            *warned = true;
+            warning
+        })
+    }
+
+    /// What it takes to start `updates` at once and to watch them for as long as
+    /// they last, at up to `ceiling` reads a second.
+    #[must_use]
+    pub fn forecast(&self, updates: usize, lasting: Duration, ceiling: f64) -> Forecast {
+        let count = updates as f64;
+        let others = count - 1.0;
+        let wanted = 1.0 / WATCH.as_secs_f64() + others / FLIGHT.as_secs_f64();
+        let reads_per_second = if updates == 0 {
+            0.0
+        } else {
+            wanted.min(ceiling)
+        };
+        // The baseline; the call and its answer.
+        let starting = count * (self.per_read + 2.0);
+        let watching = reads_per_second * self.per_read * lasting.as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count, not negative, and it saturates"
+        )]
+        let messages = (starting + watching).ceil() as u64;
+        Forecast {
+            updates,
+            lasting,
+            reads_per_second,
+            messages,
+            day: self.day,
+            slows: messages as f64 > self.ours() / 2.0,
+        }
+    }
+}
+
+/// What many updates will take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// How many.
+    pub updates: usize,
+    /// For how long.
+    pub lasting: Duration,
+    /// Reads a second.
+    pub reads_per_second: f64,
+    /// Messages in all.
+    pub messages: u64,
+    /// Messages that the hub takes in a day.
+    pub day: u64,
+    /// It is more than half of our share, so reads will slow down.
+    pub slows: bool,
+}
+
+impl Forecast {
+    /// The part of the day's messages, 0 to 1 and more.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.messages as f64 / self.day.max(1) as f64
+    }
+}
+
+impl std::fmt::Display for Forecast {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let minutes = self.lasting.as_secs().div_ceil(60);
+        write!(
+            f,
+            "{} updates, watched for {minutes} min: {:.0} reads/s, about {} messages, \
+             {:.1} % of the hub's day ({})",
+            self.updates,
+            self.reads_per_second,
+            grouped(self.messages),
+            100.0 * self.share(),
+            grouped(self.day),
+        )?;
+        if self.slows {
+            write!(f, "; reads will slow down, see day_share")?;
+        }
+        Ok(())
+    }
+}
+
+/// How the read budget stands, as it is shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// Reads in the last second.
+    pub reads: u32,
+    /// Reads that a second may have now.
+    pub limit: u32,
+    /// Messages that this process has spent since midnight UTC.
+    pub spent: u64,
+    /// Messages that the hub takes in a day, from everybody.
+    pub day: u64,
+    /// Why there are fewer reads than the tier allows us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowed: Option<Slowed>,
+}
+
+/// What slows reads down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Slowed {
+    /// The hub has enough: it refuses, or holds back.
+    Hub,
+    /// Our share of the day's messages is nearly spent.
+    Day,
+}
+
+impl Budget {
+    /// Nothing was read yet on a hub of that profile.
+    #[must_use]
+    pub fn at_rest(profile: &Profile) -> Self {
+        let (tier, units) = profile.tier_or_assumed();
+        Self {
+            limit: profile.reads_per_second(),
+            day: tier.messages_per_day(units),
+            ..Self::default()
+        }
+    }
+
+    /// The part of the day that is spent, in thousandths.
+    #[must_use]
+    pub fn day_permille(&self) -> u64 {
+        let day = self.day.max(1);
+        (self.spent.saturating_mul(1_000) + day / 2) / day
+    }
+
+    /// The same in words: `0.4 %`.
+    #[must_use]
+    pub fn day_text(&self) -> String {
+        let permille = self.day_permille();
+        format!("{}.{} %", permille / 10, permille % 10)
+    }
+
+    /// Does it look the same on a screen?
+    #[must_use]
+    pub fn looks_as(&self, other: &Self) -> bool {
+        let seen = |b: &Self| (b.reads, b.limit, b.slowed, b.day_permille());
+        seen(self) == seen(other)
+    }
+}
+
+/// The size of a twin as JSON, in bytes, near enough to count messages.
+#[must_use]
+pub fn twin_bytes(twin: &Twin) -> usize {
+    /// Etags, connection state, times: what each twin has.
+    const FRAME: usize = 450;
+    let section = |s: &Section| map_bytes(&s.values) + map_bytes(&s.metadata);
+    FRAME + map_bytes(&twin.tags) + section(&twin.desired) + section(&twin.reported)
+}
+
+/// The size of a value as JSON, in bytes; escapes count as what they stand for.
+#[must_use]
+pub fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => 2 + items.iter().map(|v| value_bytes(v) + 1).sum::<usize>(),
+        Value::Object(map) => map_bytes(map),
+    }
+}
+
+fn map_bytes(map: &Map<String, Value>) -> usize {
+    let pairs = map.iter().map(|(key, v)| key.len() + 4 + value_bytes(v));
+    2 + pairs.sum::<usize>()
+}
+
+fn meters(bytes: usize, meter: usize) -> u64 {
+    bytes.div_ceil(meter).max(1) as u64
+}
+
+fn date(now: Timestamp) -> i64 {
+    now.as_second().div_euclid(DAY)
+}
+
+fn left_of_day(now: Timestamp) -> f64 {
+    (DAY - now.as_second().rem_euclid(DAY)) as f64
+}
+
+/// `400,000`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fake::FakeTwin;
+    use serde_json::json;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn noon() -> Timestamp {
+        at("2026-01-01T12:00:00Z")
+    }
+
+    #[rstest::rstest]
+    #[case(Tier::S1, 0, 1)]
+    #[case(Tier::S1, 4_096, 1)]
+    #[case(Tier::S1, 4_097, 2)]
+    #[case(Tier::F1, 512, 1)]
+    #[case(Tier::F1, 1_500, 3)]
+    fn messages_are_counted_in_the_tiers_meter(
+        #[case] tier: Tier,
+        #[case] bytes: usize,
+        #[case] messages: u64,
+    ) {
+        assert_eq!(Quota::new(tier, 1, 0.1).spend(bytes, noon()), messages);
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_utc() {
+        let mut quota = Quota::new(Tier::S1, 1, 0.1);
+        for _ in 0..30_000 {
+            quota.spend(1, at("2026-01-01T23:59:59Z"));
+        }
+        assert_eq!(quota.spent(at("2026-01-01T23:59:59Z")), 30_000);
+        assert_eq!(quota.warning(0.0, noon()), Some(Warning::Slowing));
+        assert!(quota.cap(60.0, noon()).is_some());
+        let next = at("2026-01-02T00:00:00Z");
+        assert_eq!(quota.spent(next), 0);
+        assert_eq!(quota.cap(60.0, next), None);
+        quota.spend(1, next);
+        assert_eq!(quota.spent(next), 1);
+        assert_eq!(quota.warning(0.0, next), None);
+        assert_eq!(quota.spent(noon()), 0, "and is gone");
+    }
+
+    /// As many reads as are allowed, from midnight to midnight: what is spent
+    /// stays near our share, and something is always read.
+    #[rstest::rstest]
+    #[case(Tier::S1, 60.0, 1_500, 1.3)]
+    #[case(Tier::S1, 2.0, 1_500, 1.3)]
+    #[case(Tier::S2, 60.0, 1_500, 1.3)]
+    // On F1 even the trickle is more than the day: 0.1 reads/s of 3 messages.
+    #[case(Tier::F1, 60.0, 1_500, 40.0)]
+    fn our_share_is_not_passed_by_much(
+        #[case] tier: Tier,
+        #[case] wanted: f64,
+        #[case] bytes: usize,
+        #[case] most: f64,
+    ) {
+        let mut quota = Quota::new(tier, 1, 0.1);
+        let midnight = at("2026-01-01T00:00:00Z");
+        let mut owed = 0.0;
+        for second in 0..DAY {
+            let now = midnight + jiff::SignedDuration::from_secs(second);
+            let rate = quota.cap(60.0, now).map_or(wanted, |cap| cap.min(wanted));
+            assert!(rate >= TRICKLE);
+            owed += rate;
+            while owed >= 1.0 {
+                owed -= 1.0;
+                quota.spend_read(bytes, now);
+            }
+        }
+        let spent = quota.spent(at("2026-01-01T23:59:59Z")) as f64;
+        assert!(spent <= most * quota.ours(), "{spent} of {}", quota.ours());
+    }
+
+    #[test]
+    fn the_rate_sinks_steadily_and_ends_in_a_trickle() {
+        let mut quota = Quota::new(Tier::S1, 1, 0.1);
+        let mut before = 60.0;
+        let mut steps = 0;
+        for _ in 0..50_000 {
+            quota.spend(1, noon());
+            let cap = quota.cap(60.0, noon()).unwrap_or(60.0);
+            assert!(cap <= before && before - cap < 1.0, "{before} to {cap}");
+            steps += u32::from(cap < before);
+            before = cap;
+        }
+        assert!(steps > 1_000);
+        assert!((0.10..0.13).contains(&before), "{before}");
+    }
+
+    #[test]
+    fn a_warning_is_given_once_and_in_time() {
+        let mut quota = Quota::new(Tier::S1, 1, 0.1);
+        assert_eq!(quota.warning(2.0, noon()), None, "one update in focus");
+        for _ in 0..4_001 {
+            quota.spend(1, noon());
+        }
+        assert_eq!(quota.warning(60.0, noon()), Some(Warning::Ahead));
+        assert_eq!(quota.warning(60.0, noon()), None);
+        for _ in 0..16_000 {
+            quota.spend(1, noon());
+        }
+        assert_eq!(quota.warning(60.0, noon()), Some(Warning::Slowing));
+        assert_eq!(quota.warning(60.0, noon()), None);
+        // Three minutes before midnight nothing can be spent any more.
+        let mut late = Quota::new(Tier::S1, 1, 0.1);
+        assert_eq!(late.warning(200.0, at("2026-01-01T23:57:00Z")), None);
+    }
+
+    #[test]
+    fn a_forecast_counts_starts_and_reads() {
+        let quota = Quota::new(Tier::S1, 1, 0.1);
+        let ten = Duration::from_secs(600);
+        let one = quota.forecast(1, ten, 60.0);
+        assert_eq!((one.reads_per_second, one.messages), (2.0, 3 + 1_200));
+        assert!(!one.slows);
+        let many = quota.forecast(1_000, ten, 60.0);
+        assert_eq!((many.reads_per_second, many.messages), (60.0, 39_000));
+        assert_eq!(
+            many.to_string(),
+            "1000 updates, watched for 10 min: 60 reads/s, about 39,000 messages, \
+             9.8 % of the hub's day (400,000); reads will slow down, see day_share"
+        );
+        assert_eq!(quota.forecast(0, ten, 60.0).messages, 0);
+        let free = Quota::new(Tier::F1, 1, 0.1).forecast(1, ten, 60.0);
+        assert_eq!(free.messages, 5 + 3_600, "a twin is three messages there");
+    }
+
+    #[test]
+    fn a_twins_size_is_near_its_json() {
+        let mut fake = FakeTwin::new("press-7");
+        fake.report(json!({"firmwareStatus": "downloading", "a": {"b": [1, 2, 3], "c": null}}));
+        let twin = &fake.twin;
+        let sections = [&twin.desired, &twin.reported];
+        let json: usize = sections
+            .iter()
+            .map(|s| json!(s.values).to_string().len() + json!(s.metadata).to_string().len())
+            .sum();
+        let counted = twin_bytes(twin) - 450;
+        assert!(counted.abs_diff(json) * 5 <= json, "{counted} of {json}");
+    }
+
+    #[test]
+    fn the_day_is_shown_in_tenths_of_a_percent() {
+        let budget = |spent| Budget {
+            spent,
+            day: 400_000,
+            ..Budget::default()
+        };
+        assert_eq!(budget(1_600).day_text(), "0.4 %");
+        assert_eq!(budget(199).day_text(), "0.0 %");
+        assert_eq!(budget(48_000).day_text(), "12.0 %");
+        assert!(budget(1_600).looks_as(&budget(1_601)));
+        assert!(!budget(1_600).looks_as(&budget(2_000)));
+    }
+}
