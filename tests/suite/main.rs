@@ -18,3 +18,4 @@ mod shell;
 mod stories;
 mod support;
 mod terminal;
+mod watching;
