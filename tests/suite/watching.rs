@@ -67,6 +67,8 @@ impl Watch {
         let connection = ConnectionString::parse(&text).unwrap();
         let mut settings = Settings::new(profile(&connection.address()), Dialects::built_in());
         settings.phase_deadline = SignedDuration::from_secs(deadline);
+        settings.deadlines.default = settings.phase_deadline;
+        settings.ask_package_server = false;
         let client = Client::new(HubSettings::new(connection, Some(hub.ca_file().to_owned())));
         let running = spawn(client, Journal::in_memory("ana").unwrap(), settings);
         let events = running.engine().subscribe();
@@ -88,6 +90,7 @@ impl Watch {
                 device: id(&name(*n)),
                 uri: PackageUri::parse("https://packages.test/fw-1.5.0.bin").unwrap(),
                 expect: None,
+                sha256: None,
             };
             let command = Command::Start(start);
             self.running.engine().send(command).await.unwrap();
