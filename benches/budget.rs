@@ -75,7 +75,7 @@ impl Service for Noted {
     }
 
     async fn identity(&self, device: &DeviceId) -> Result<Identity, HubError> {
-        self.client.identity(device).await
+        Service::identity(&self.client, device).await
     }
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {

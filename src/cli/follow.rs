@@ -231,8 +231,10 @@ impl Follow {
         if self.options.json {
             return match &event.what {
                 What::Device { .. } | What::Inventory { .. } | What::Twin { .. } => Ok(()),
-                What::DeviceProblem { .. } | What::Gone {} => Ok(()),
-                What::Durations { .. } | What::Budget(_) => Ok(()),
+                What::DeviceProblem { .. }
+                | What::Gone {}
+                | What::Durations { .. }
+                | What::Budget(_) => Ok(()),
                 _ => out::json(event),
             };
         }

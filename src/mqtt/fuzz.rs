@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tests::attend;
 use super::*;
 
 /// A stream that gives its pieces one a read, then its end, and swallows what
@@ -75,24 +76,7 @@ fn heard(bytes: &[u8], size: usize) -> Heard {
         reads: Arc::clone(&reads),
     };
     let mut server = ServerLink::server(stream, Limits::default());
-    let mut seen = Vec::new();
-    let end = run(async {
-        loop {
-            let incoming = match server.next().await {
-                Ok(incoming) => incoming,
-                Err(end) => return end,
-            };
-            match &incoming {
-                Incoming::Connect(_) => server.accept(false).unwrap(),
-                Incoming::Subscribe { id, filters } => {
-                    server.suback(*id, &vec![None; filters.len()]).unwrap();
-                }
-                Incoming::Unsubscribe { id, .. } => server.unsuback(*id).unwrap(),
-                _ => {}
-            }
-            seen.push(incoming);
-        }
-    });
+    let (seen, end) = run(attend(&mut server));
     Heard {
         seen,
         end: end.to_string(),

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex,
+};
 use tokio::time::Instant;
 
 use super::*;
@@ -44,11 +46,24 @@ async fn fed(bytes: &[u8]) -> (Vec<Incoming>, LinkError, Vec<u8>) {
     near.write_all(bytes).await.unwrap();
     near.shutdown().await.unwrap();
     let mut server = ServerLink::server(far, Limits::default());
+    let (seen, end) = attend(&mut server).await;
+    server.close().await;
+    drop(server);
+    let mut answers = Vec::new();
+    near.read_to_end(&mut answers).await.unwrap();
+    (seen, end, answers)
+}
+
+/// Takes what comes and answers it as a hub would, to the end; gives its reason.
+pub(super) async fn attend<S>(server: &mut ServerLink<S>) -> (Vec<Incoming>, LinkError)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut seen = Vec::new();
-    let end = loop {
+    loop {
         let incoming = match server.next().await {
             Ok(incoming) => incoming,
-            Err(end) => break end,
+            Err(end) => return (seen, end),
         };
         match &incoming {
             Incoming::Connect(_) => server.accept(false).unwrap(),
@@ -59,12 +74,7 @@ async fn fed(bytes: &[u8]) -> (Vec<Incoming>, LinkError, Vec<u8>) {
             _ => {}
         }
         seen.push(incoming);
-    };
-    server.close().await;
-    drop(server);
-    let mut answers = Vec::new();
-    near.read_to_end(&mut answers).await.unwrap();
-    (seen, end, answers)
+    }
 }
 
 /// A client that has sent its CONNECT and gets `bytes` and then the end.

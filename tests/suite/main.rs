@@ -20,3 +20,4 @@ mod shell;
 mod stories;
 mod support;
 mod terminal;
+mod watching;

@@ -407,10 +407,13 @@ impl Core {
                 .iter()
                 .find(|(_, f)| !f.update.is_open())
                 .map(|(id, _)| id.clone());
-            match oldest {
-                Some(id) => self.flights.remove(&id),
-                None => return,
+            let Some(flight) = oldest.and_then(|id| self.flights.remove(&id)) else {
+                return;
             };
+            let device = &flight.update.device;
+            if self.aftermath.get(device) == Some(&flight.update.id) {
+                self.aftermath.remove(device);
+            }
         }
     }
 
@@ -436,7 +439,6 @@ impl Core {
                 self.overdue(&id, now);
             }
         }
-        self.aftermath_due(now);
     }
 
     /// An order's time has come: it goes out when the twin has been read.
@@ -454,8 +456,7 @@ impl Core {
             let ends = (!f.is_calling()).then_some(f.ends);
             [self.overdue_at(f), again, ends]
         });
-        let next = times.flatten().min();
-        next.into_iter().chain(self.aftermath_wake_at()).min()
+        times.flatten().min()
     }
 }
 

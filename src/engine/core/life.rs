@@ -16,10 +16,11 @@ use crate::journal::JournalError;
 use super::flights::{Flight, unsigned};
 use super::{Core, Now, Output};
 
-/// How long a device is heard on after the verdict: until the last of the reads
-/// that [`Class::After`] stands for. A device that rolls back does so when it
-/// restarts or when its watchdog runs out, within minutes.
-const AFTERMATH: Duration = Duration::from_secs(32 * 60);
+/// How long a device is heard on after the verdict, so that its last read, half
+/// an hour later, is among it. A device that rolls back does so when it restarts
+/// or when its watchdog runs out; five reads are little beside the hundreds of an
+/// update.
+const AFTERMATH: Duration = Duration::from_secs(35 * 60);
 
 /// A suspicion that the registry was asked about.
 #[derive(Debug)]
@@ -32,11 +33,21 @@ pub(super) struct Suspect {
 impl Core {
     /// How the device of an open update is read; `None` when it has none.
     pub(super) fn flight_class(&self, device: &DeviceId) -> Option<Class> {
-        let flight = self.flights.get(self.open.get(device)?)?;
+        let flight = self.open.get(device).and_then(|id| self.flights.get(id))?;
         Some(match flight.quiet {
             true => Class::Stalled,
             false => Class::Flight,
         })
+    }
+
+    /// Has the device's update ended not long ago, so that it is read a few times
+    /// more?
+    pub(super) fn is_heard_on(&self, device: &DeviceId, now: Now) -> bool {
+        let flight = self
+            .aftermath
+            .get(device)
+            .and_then(|id| self.flights.get(id));
+        flight.is_some_and(|flight| now.at < flight.ends)
     }
 
     /// Tells the pace when the next phase is due, if past updates tell.
@@ -133,36 +144,13 @@ impl Core {
 
     /// A twin was read after the verdict: does it agree with that?
     pub(super) fn look_back(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
-        let Some(flight) = self.flights.get(id) else {
+        let Some(flight) = self.flights.get(id).filter(|f| now.at < f.ends) else {
             return;
         };
         let dialect = self.dialect_of(&flight.update, twin);
         if let Some(what) = flight.update.contradiction(&flight.sight, dialect, twin) {
             self.say(id, vec![what], now);
         }
-    }
-
-    /// Devices that were heard on long enough.
-    pub(super) fn aftermath_due(&mut self, now: Now) {
-        let over: Vec<DeviceId> = self
-            .aftermath
-            .iter()
-            .filter(|(_, id)| self.flights.get(*id).is_none_or(|f| f.ends <= now.at))
-            .map(|(device, _)| device.clone())
-            .collect();
-        for device in over {
-            self.aftermath.remove(&device);
-            self.reread(&device, now);
-        }
-    }
-
-    /// When the first of them was heard on long enough.
-    pub(super) fn aftermath_wake_at(&self) -> Option<Duration> {
-        let ends = self
-            .aftermath
-            .values()
-            .filter_map(|id| self.flights.get(id));
-        ends.map(|flight| flight.ends).min()
     }
 
     /// When it is to be said that nothing changes any more; `None` when it was

@@ -336,13 +336,13 @@ impl Core {
             Input::Page { ticket, result } => self.page_read(ticket, result, now),
             Input::Asked { ticket, result } => self.rules_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
-            Input::Identified { update, result } => self.identified(&update, result, now),
-            Input::Past(result) => self.past(result, now),
-            Input::Inspected { uri, result } => self.inspected(&uri, result, now),
             Input::Answered { update, result } => {
                 self.ledger.spend_call(&result, now);
                 self.answered(&update, result, now);
             }
+            Input::Identified { update, result } => self.identified(&update, result, now),
+            Input::Past(result) => self.past(result, now),
+            Input::Inspected { uri, result } => self.inspected(&uri, result, now),
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),

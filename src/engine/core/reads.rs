@@ -41,7 +41,7 @@ impl Core {
             class
         } else if self.looking.as_ref() == Some(device) {
             Class::Look
-        } else if self.aftermath.contains_key(device) {
+        } else if self.is_heard_on(device, now) {
             Class::After
         } else {
             self.forget_read(device, now);

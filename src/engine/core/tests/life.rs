@@ -109,7 +109,7 @@ fn a_silent_update_is_read_less_often_until_it_is_back() {
     for _ in 0..120 {
         story.pass(SECOND).twin();
     }
-    assert_eq!(story.read - before, 24, "each 5 s, as it is in focus");
+    assert_eq!(story.read - before, 24, "each 5 s, as the only one");
     story.pass(30 * SECOND).status("applying");
     assert_eq!(story.words()[5..], ["back", "applying"]);
     let before = story.read;
