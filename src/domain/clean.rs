@@ -49,6 +49,15 @@ pub fn line(text: &str, max: usize) -> String {
     out
 }
 
+/// What one error of a library says, for an operator: without the address of the
+/// library's documentation, which is for its programmers.
+#[must_use]
+pub fn cause(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(": https://docs.rs/").next();
+    words.unwrap_or_default().to_owned()
+}
+
 /// A JSON value as one harmless line; a string stands without its quotes.
 #[must_use]
 pub fn value_line(value: &Value, max: usize) -> String {

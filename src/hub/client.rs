@@ -336,7 +336,7 @@ fn chain(error: &reqwest::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = std::error::Error::source(error);
     while let Some(error) = next {
-        let text = error.to_string();
+        let text = clean::cause(error);
         if texts.last() != Some(&text) {
             texts.push(text);
         }

@@ -90,7 +90,12 @@ impl std::fmt::Display for Refusal {
         if self.message.is_empty() {
             return Ok(());
         }
-        write!(f, ": {}", self.message)
+        // It stands inside other sentences, so it ends none.
+        let message = match self.message.strip_suffix('.') {
+            Some(rest) if !rest.is_empty() && !rest.ends_with('.') => rest,
+            _ => &self.message,
+        };
+        write!(f, ": {message}")
     }
 }
 
@@ -477,5 +482,17 @@ mod tests {
             assert_eq!(code_of(name), Some(code));
             assert_eq!(name_of(code), Some(name));
         }
+    }
+
+    #[rstest::rstest]
+    #[case("The hub cannot do this now. Please try again later.", "again later")]
+    #[case("no full stop", "no full stop")]
+    #[case("it goes on...", "it goes on...")]
+    #[case(".", ": .")]
+    fn a_refusal_in_words_ends_no_sentence(#[case] message: &str, #[case] end: &str) {
+        let body = serde_json::json!({"errorCode": 500_001, "message": message});
+        let refusal = read(500, None, &body.to_string());
+        assert_eq!(refusal.message, message);
+        assert!(refusal.to_string().ends_with(end), "{refusal}");
     }
 }

@@ -15,6 +15,7 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::domain::clean;
 use crate::domain::preflight::{PackageInfo, Validity};
 use crate::domain::uri::PackageUri;
 
@@ -163,10 +164,10 @@ fn info(response: &Response) -> PackageInfo {
 
 /// An error with its causes, innermost last.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = clean::cause(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = clean::cause(cause);
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }

@@ -48,6 +48,8 @@ async fn the_client_calls_once() {
         let client = server.client();
         let error = client.invoke(permit(call()).await).await.unwrap_err();
         assert_eq!(error.delivery(), delivery, "{reaction:?}: {error}");
+        // A library's documentation is no help to an operator.
+        assert!(!error.to_string().contains("://"), "{reaction:?}: {error}");
         assert_eq!(server.requests().len(), 1, "{reaction:?}");
         // Also on a connection that is kept from an earlier call.
         let _ = client.twin(&id("press-7")).await;
