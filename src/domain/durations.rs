@@ -176,14 +176,6 @@ impl Durations {
         (usual > 0.0).then(|| (passed.as_secs_f64() / usual).clamp(0.0, 1.0))
     }
 
-    /// How much time the phase at hand has left, as past updates went; none when
-    /// it is overdue.
-    #[must_use]
-    pub fn left_of_phase(&self, update: &Update, now: Timestamp) -> Option<SignedDuration> {
-        let (learnt, passed) = self.at_hand(update, now)?;
-        Some((learnt.usual - passed).max(SignedDuration::ZERO))
-    }
-
     /// How much time an update has left, if past updates tell.
     #[must_use]
     pub fn left(&self, update: &Update, now: Timestamp) -> Option<Estimate> {
@@ -206,6 +198,14 @@ impl Durations {
             samples,
             late: percent.is_none() && passed > here.usual,
         })
+    }
+
+    /// In how long the next phase begins, as past updates went: less than
+    /// nothing when it should have begun, `None` when nobody knows.
+    #[must_use]
+    pub fn change_in(&self, update: &Update, now: Timestamp) -> Option<SignedDuration> {
+        let (learnt, passed) = self.at_hand(update, now)?;
+        Some(learnt.usual.saturating_sub(passed))
     }
 
     /// The phase that a device is in, and for how long we have seen it so.
@@ -259,9 +259,24 @@ impl Deadlines {
             return *said;
         }
         match durations.of(&update.intent.dialect, phase) {
-            Some(learnt) => times(learnt.long, self.factor).clamp(SHORTEST, LONGEST),
+            Some(learnt) => self.learnt(learnt),
             None => self.default,
         }
+    }
+
+    /// The deadline of a phase in whatever dialect: the longest.
+    #[must_use]
+    pub fn longest(&self, phase: Phase, durations: &Durations) -> SignedDuration {
+        if let Some(said) = self.phases.get(&phase) {
+            return *said;
+        }
+        let learnt = durations.0.iter().filter(|learnt| learnt.phase == phase);
+        let deadlines = learnt.map(|learnt| self.learnt(learnt));
+        deadlines.max().unwrap_or(self.default)
+    }
+
+    fn learnt(&self, learnt: &Learnt) -> SignedDuration {
+        times(learnt.long, self.factor).clamp(SHORTEST, LONGEST)
     }
 }
 
@@ -483,6 +498,37 @@ mod tests {
         deadlines.factor = 1e300;
         let applying = at(&[(1, Downloading), (2, Applying)]);
         assert_eq!(deadlines.of(&applying, &durations), LONGEST);
+    }
+
+    /// Of a package it is not known yet in which dialect its devices will tell
+    /// of it.
+    #[test]
+    fn the_longest_deadline_of_a_phase_is_that_of_any_dialect() {
+        let learnt = |dialect: &str, minutes| Learnt {
+            dialect: dialect.into(),
+            phase: Phase::Downloading,
+            samples: 9,
+            usual: SECOND,
+            long: SignedDuration::from_mins(minutes),
+        };
+        let mut deadlines = Deadlines::default();
+        let longest =
+            |d: &Deadlines, durations: &Durations| d.longest(Phase::Downloading, durations);
+        let durations = Durations::from(vec![learnt("a", 2), learnt("b", 7), learnt("c", 1)]);
+        assert_eq!(
+            longest(&deadlines, &Durations::default()),
+            deadlines.default
+        );
+        assert_eq!(
+            longest(&deadlines, &durations),
+            SignedDuration::from_mins(21)
+        );
+        assert_eq!(
+            deadlines.longest(Phase::Applying, &durations),
+            deadlines.default
+        );
+        deadlines.phases.insert(Phase::Downloading, SECOND);
+        assert_eq!(longest(&deadlines, &durations), SECOND);
     }
 
     proptest! {

@@ -345,7 +345,13 @@ fn chain(error: &reqwest::Error) -> String {
     // The outer layers only say that something failed; the last two say what.
     let from = texts.len().saturating_sub(2);
     let said = texts[from..].join(": ");
-    clean::line(if said.is_empty() { "it failed" } else { &said }, 300)
+    let said = without_manual(&said);
+    clean::line(if said.is_empty() { "it failed" } else { said }, 300)
+}
+
+/// A library's pointer to its own manual is nothing to an operator.
+fn without_manual(said: &str) -> &str {
+    said.split(": https://docs.rs/").next().unwrap_or(said)
 }
 
 fn connect_kind(error: &reqwest::Error, cause: &str) -> Kind {
@@ -376,4 +382,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(
+        "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/x#y",
+        "peer closed connection without sending TLS close_notify"
+    )]
+    #[case("connection refused", "connection refused")]
+    fn manuals_are_left_out(#[case] said: &str, #[case] want: &str) {
+        assert_eq!(without_manual(said), want);
+    }
 }

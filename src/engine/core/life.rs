@@ -55,9 +55,12 @@ impl Core {
         let Some(flight) = self.open.get(device).and_then(|id| self.flights.get(id)) else {
             return;
         };
-        let left = self.durations.left_of_phase(&flight.update, now.wall);
-        self.pace
-            .expect(device, left.map(|left| now.at + unsigned(left)));
+        let left = self.durations.change_in(&flight.update, now.wall);
+        let at = left.map(|left| match left.is_negative() {
+            true => now.at.saturating_sub(left.unsigned_abs()),
+            false => now.at + left.unsigned_abs(),
+        });
+        self.pace.expect(device, at);
     }
 
     /// Asks the registry about a twin that may not be the one that was ordered.

@@ -3,6 +3,7 @@
 
 use crate::domain::event::{Event, What};
 use crate::domain::evidence::sha256;
+use crate::domain::phase::Phase;
 use crate::domain::preflight::{self, Finding, PackageInfo, refusal};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
@@ -52,15 +53,19 @@ impl Core {
         self.publish(Event::general(now.wall, what));
     }
 
-    /// A device is expected to have fetched the package within one phase's
-    /// deadline.
+    /// A device is expected to have fetched the package within the deadline of
+    /// a download.
     fn findings(
         &self,
         uri: &PackageUri,
         server: Option<&Result<PackageInfo, String>>,
         now: Now,
     ) -> Vec<Finding> {
-        let fetched = now.wall + self.settings.phase_deadline;
+        let fetched = now.wall
+            + self
+                .settings
+                .deadlines
+                .longest(Phase::Downloading, &self.durations);
         preflight::findings(&self.settings.rules, uri, server, now.wall, fetched)
     }
 
