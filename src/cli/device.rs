@@ -9,12 +9,13 @@ use crate::device::{self, ConnectionString};
 
 use super::args::Device;
 use super::exit::{Code, Failure};
-use super::out;
 use super::signals::Signals;
+use super::{log, out};
 
 const CONNECTION_STRING: &str = "OTADECK_DEVICE_CONNECTION_STRING";
 
 pub(super) async fn run(verb: Device) -> Result<Code, Failure> {
+    log::to_stderr();
     let scenario = super::emulator::scenario(&verb.scenario)?;
     let text = std::env::var(CONNECTION_STRING).map_err(|_| {
         Failure::usage(format!(

@@ -10,13 +10,14 @@ use crate::scenario::{BUILT_IN, Scenario};
 
 use super::args::Emulator;
 use super::exit::{Code, Failure};
-use super::out;
 use super::signals::Signals;
+use super::{log, out};
 
 pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
     if verb.scenarios {
         return list();
     }
+    log::to_stderr();
     let scenario = scenario(&verb.scenario)?;
     let mut conditions = scenario.hub().clone();
     conditions.index_lag = verb.index_lag.unwrap_or(conditions.index_lag);

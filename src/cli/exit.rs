@@ -51,6 +51,7 @@ impl Code {
     pub fn of_problem(problem: &Problem) -> Self {
         match problem.kind {
             Kind::Unauthorized => Self::Unauthorized,
+            _ if is_forbidden(problem) => Self::Unauthorized,
             Kind::NoSuchDevice => Self::NoSuchDevice,
             Kind::Busy | Kind::ReadOnly | Kind::Unconfirmed | Kind::Dialect | Kind::NotAllowed => {
                 Self::Refused
@@ -74,13 +75,12 @@ impl Code {
         let Some(verdict) = &update.verdict else {
             return Self::Open;
         };
-        let unauthorized = |p: &Problem| p.kind == Kind::Unauthorized;
         let refused =
             |p: &Problem| matches!(p.kind, Kind::ReadOnly | Kind::Unconfirmed | Kind::Busy);
         match verdict.outcome {
             Outcome::Completed => Self::Completed,
             Outcome::GivenUp => Self::Open,
-            Outcome::NotDelivered if verdict.problem.as_ref().is_some_and(unauthorized) => {
+            Outcome::NotDelivered if verdict.problem.as_ref().is_some_and(is_forbidden) => {
                 Self::Unauthorized
             }
             Outcome::NotDelivered if verdict.problem.as_ref().is_some_and(refused) => Self::Refused,
@@ -107,6 +107,11 @@ impl Code {
             .min_by_key(rank)
             .unwrap_or(Self::Completed)
     }
+}
+
+/// Is it a 401 or a 403, a spent day included?
+fn is_forbidden(problem: &Problem) -> bool {
+    problem.kind == Kind::Unauthorized || problem.code.is_some_and(|code| code / 1_000 == 403)
 }
 
 impl From<Code> for ExitCode {
@@ -198,6 +203,17 @@ mod tests {
         }));
         assert!(update.contradicted.is_some());
         assert_eq!(Code::of_update(&update), Completed);
+    }
+
+    /// The contract's "401/403" means each of them.
+    #[rstest::rstest]
+    #[case(Kind::Unauthorized, None, Code::Unauthorized)]
+    #[case(Kind::Throttled, Some(403_002), Code::Unauthorized)]
+    #[case(Kind::Throttled, Some(429_001), Code::Failure)]
+    fn a_spent_day_is_a_403(#[case] kind: Kind, #[case] number: Option<u32>, #[case] want: Code) {
+        let mut problem = Problem::new(kind, "title", "cause");
+        problem.code = number;
+        assert_eq!(Code::of_problem(&problem), want);
     }
 
     #[rstest::rstest]

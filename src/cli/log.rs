@@ -1,4 +1,5 @@
-//! The log: a file in the state folder, never the screen.
+//! The log: a file in the state folder, never the screen; stderr of verbs that have
+//! neither.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -10,6 +11,19 @@ use tracing_subscriber::EnvFilter;
 
 /// A log of more than this is begun anew; the old one is kept beside it.
 const MAX_LOG: u64 = 4 << 20;
+
+/// Logs to stderr what `OTADECK_LOG` names, and nothing without it: for verbs
+/// that have no state folder and no screen.
+pub(super) fn to_stderr() {
+    if let Ok(filter) = EnvFilter::try_from_env("OTADECK_LOG") {
+        // Only a second log could fail, and there is none.
+        let _ = tracing_subscriber::fmt()
+            .with_writer(io::stderr)
+            .with_env_filter(filter)
+            .with_ansi(false)
+            .try_init();
+    }
+}
 
 /// Starts the log at `path`, 0600. What `OTADECK_LOG` names is written, `info`
 /// without it. The log is written to the end when the guard is dropped.

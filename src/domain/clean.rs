@@ -201,6 +201,16 @@ mod tests {
     use proptest::prelude::*;
 
     #[rstest::rstest]
+    #[case(
+        "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/x#y",
+        "peer closed connection without sending TLS close_notify"
+    )]
+    #[case("connection refused", "connection refused")]
+    fn manuals_are_left_out(#[case] said: &str, #[case] want: &str) {
+        assert_eq!(cause(&std::io::Error::other(said)), want);
+    }
+
+    #[rstest::rstest]
     #[case("standBy", "standBy")]
     #[case("\u{1b}[2Jboo", "\\u{1b}[2Jboo")]
     #[case("a\nb\tc\r", "a\\nb\\tc\\r")]

@@ -158,6 +158,8 @@ impl Emulator {
             world.spend(settings.spent - spent, now);
         }
         let ca_file = folder.join("ca.pem");
+        // Whoever reads of it may stand in another folder.
+        let ca_file = std::path::absolute(&ca_file).unwrap_or(ca_file);
         store::write_private(&ca_file, &certificates.ca_pem)
             .map_err(|source| EmulatorError::CaFile(ca_file.clone(), source))?;
         let local = |listener: &TcpListener| listener.local_addr().map_err(EmulatorError::Socket);

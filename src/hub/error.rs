@@ -189,7 +189,7 @@ impl Refusal {
                 "Nothing was delivered. Start it again when the device is connected."
             }
             (Kind::Throttled, Some(403_002)) => {
-                "The hub's messages for today are spent; it serves nobody until midnight UTC."
+                "The hub's messages for today are spent; until midnight UTC it takes no twins, methods or queries, nor its devices' messages."
             }
             (Kind::Throttled, Some(403_800)) => "Too many method calls wait for this device.",
             (_, Some(403_010)) => "The basic tiers have no twins and no direct methods.",

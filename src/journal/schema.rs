@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -11,6 +11,10 @@ use super::JournalError;
 
 /// The schema that this program writes, in `user_version`.
 const VERSION: u32 = 1;
+/// How long another process's transaction is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The pause between tries where SQLite does not wait by itself.
+const PAUSE: Duration = Duration::from_millis(5);
 
 const TABLES: &str = "
 CREATE TABLE event (
@@ -82,15 +86,37 @@ pub(super) fn in_memory() -> Result<Connection, JournalError> {
     Ok(connection)
 }
 
+/// Switches to a write-ahead log. SQLite does not wait by itself when another
+/// process is just switching the same new file.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())) {
+            Err(error) if is_busy(&error) && Instant::now() < end => {
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseBusy | DatabaseLocked)
+    )
+}
+
 /// Makes the tables in a new file; tells the schema that is there.
 fn prepare(connection: &mut Connection) -> rusqlite::Result<u32> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get(0));
     let found: u32 = version(connection)?;
     if found > VERSION {
         return Ok(found);
     }
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    write_ahead(connection)?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Another process may have been first.
@@ -99,4 +125,25 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<u32> {
     }
     transaction.commit()?;
     version(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs that start together find no journal, and each makes it.
+    #[test]
+    fn many_may_open_a_new_journal_at_once() {
+        for _ in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal.db");
+            std::thread::scope(|scope| {
+                let open = || open(&path).map(|_| ());
+                let opened: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                for opened in opened {
+                    opened.join().unwrap().unwrap();
+                }
+            });
+        }
+    }
 }

@@ -74,6 +74,9 @@ impl<R: RoleType, S: AsyncRead + AsyncWrite + Unpin> Link<R, S> {
             CoreQos::ExactlyOnce => return Err("QoS 2 is not taken".to_owned()),
             qos => Qos::capped(qos),
         };
+        if publish.topic_name().contains(['+', '#']) {
+            return Err("a topic with a wildcard".to_owned());
+        }
         if let Some(id) = publish.packet_id() {
             let id = nonzero(id)?;
             let ack = v3_1_1::Puback::builder().packet_id(id).build();

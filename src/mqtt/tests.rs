@@ -232,6 +232,7 @@ async fn what_follows_a_connect_at_once_waits_for_its_answer() {
     "QoS 2"
 )]
 #[case::qos_2(CONNECT, b"\x34\x05\x00\x01t\x00\x01", "QoS 2")]
+#[case::a_wildcard(CONNECT, b"\x30\x05\x00\x03t/#", "wildcard")]
 #[case::qos_3(CONNECT, b"\x36\x05\x00\x01t\x00\x01", "MalformedPacket")]
 #[case::subscribe_with_id_0(CONNECT, b"\x82\x06\x00\x00\x00\x01a\x01", "packet id 0")]
 #[case::unsubscribe_with_id_0(CONNECT, b"\xa2\x05\x00\x00\x00\x01a", "packet id 0")]

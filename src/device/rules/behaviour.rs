@@ -368,6 +368,10 @@ impl Behaviour {
         let for_good = self.stalls.filter(|_| self.finishes_after.is_none());
         let problems = [
             (
+                self.padding > 7,
+                "padding is 7 at most: a twin takes 32 KB, and would refuse every report",
+            ),
+            (
                 self.finishes_after.is_some() && self.stalls.is_none(),
                 "finishes_after ends a stall: say with stalls which step stalls",
             ),

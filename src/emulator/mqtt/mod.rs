@@ -90,7 +90,8 @@ where
     device.last_will(&over);
     // The world should know before the last bytes have left.
     drop(device);
-    if !matches!(over, Over::Refused(_)) {
+    // What is refused is not acknowledged either.
+    if !matches!(over, Over::Refused(_) | Over::ForeignTopic) {
         goodbye(&mut link).await;
     }
 }

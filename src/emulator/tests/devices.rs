@@ -265,6 +265,21 @@ async fn a_call_survives_neither_the_link_nor_a_foreign_topic() {
     assert_eq!(answered, (200, json!({"status": 200, "payload": [1]})));
 }
 
+/// PUBACK means taken.
+#[rstest::rstest]
+#[case("not/a/hubs/topic")]
+#[case("devices/other/messages/events/")]
+#[case("$iothub/twin/GET/")]
+#[tokio::test]
+async fn what_is_refused_is_not_acknowledged(#[case] topic: &str) {
+    let bench = Bench::start().await;
+    let (_, text) = bench.device();
+    let mut device = bench.connect(&text, &[]).await;
+    device.publish(topic, b"", Qos::AtLeastOnce).unwrap();
+    let end = device.next().await;
+    assert!(end.is_err(), "{end:?}");
+}
+
 #[tokio::test]
 async fn nobody_answers_in_time() {
     let bench = Bench::start().await;

@@ -11,6 +11,7 @@ use crate::emulator::refusal::Refusal;
 pub const TAGS: usize = 8 * 1024;
 /// Size of the desired, and of the reported, properties.
 pub const PROPERTIES: usize = 32 * 1024;
+/// Objects within each other, the section itself not counted.
 const DEPTH: usize = 10;
 const KEY: usize = 1024;
 const TEXT: usize = 4096;
@@ -21,7 +22,23 @@ const INTEGERS: std::ops::RangeInclusive<i64> = -4_503_599_627_370_496..=4_503_5
 /// # Errors
 /// 400 `ArgumentInvalid` that names the rule.
 pub fn check_patch(what: &str, patch: &Map<String, Value>) -> Result<(), Refusal> {
-    check_object(what, patch, 1)
+    check_object(
+        what,
+        patch,
+        Place {
+            depth: 0,
+            array: false,
+        },
+    )
+}
+
+/// Where in a section a value stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Objects around it, the section itself not counted.
+    depth: usize,
+    /// Is one of them in an array? Nothing can be deleted there.
+    array: bool,
 }
 
 /// Checks the size of a section after the merge.
@@ -37,34 +54,35 @@ pub fn check_size(what: &str, values: &Map<String, Value>, limit: usize) -> Resu
     }
 }
 
-fn check_object(what: &str, object: &Map<String, Value>, depth: usize) -> Result<(), Refusal> {
-    if depth > DEPTH {
+fn check_object(what: &str, object: &Map<String, Value>, at: Place) -> Result<(), Refusal> {
+    if at.depth > DEPTH {
         return Err(Refusal::argument(format!(
             "The depth of {what} exceeds the maximum of {DEPTH} levels."
         )));
     }
     for (key, value) in object {
         check_key(what, key)?;
-        check_value(what, key, value, depth)?;
+        check_value(what, key, value, at)?;
     }
     Ok(())
 }
 
-fn check_value(what: &str, key: &str, value: &Value, depth: usize) -> Result<(), Refusal> {
+fn check_value(what: &str, key: &str, value: &Value, at: Place) -> Result<(), Refusal> {
     match value {
-        Value::Object(child) => check_object(what, child, depth + 1),
+        Value::Null if at.array => Err(Refusal::argument(format!(
+            "An array in {what} holds null at {}, which is not supported.",
+            shortened(key)
+        ))),
+        Value::Object(child) => {
+            let depth = at.depth + 1;
+            check_object(what, child, Place { depth, ..at })
+        }
         Value::Array(items) => {
             // Arrays are no level of their own; JSON's own depth bounds them.
-            for item in items {
-                if item.is_null() {
-                    return Err(Refusal::argument(format!(
-                        "An array in {what} holds null at {}, which is not supported.",
-                        shortened(key)
-                    )));
-                }
-                check_value(what, key, item, depth)?;
-            }
-            Ok(())
+            let inside = Place { array: true, ..at };
+            items
+                .iter()
+                .try_for_each(|item| check_value(what, key, item, inside))
         }
         Value::String(text) if text.len() > TEXT => Err(Refusal::argument(format!(
             "The value of {} in {what} exceeds the maximum of {TEXT} bytes.",
@@ -72,11 +90,24 @@ fn check_value(what: &str, key: &str, value: &Value, depth: usize) -> Result<(),
         ))),
         Value::Number(number) => match number.as_i64() {
             Some(integer) if !INTEGERS.contains(&integer) => Err(out_of_range(what, key)),
-            None if number.is_u64() => Err(out_of_range(what, key)),
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None if number.as_f64().is_some_and(is_large_and_whole) => Err(out_of_range(what, key)),
+            None => Ok(()),
         },
         _ => Ok(()),
     }
+}
+
+/// Was this an integer of more than 64 bits? It is read as a float like any other;
+/// a whole number beyond what anybody writes out in digits was a float.
+fn is_large_and_whole(number: f64) -> bool {
+    const WRITTEN_OUT: f64 = 1e40;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "both ends are powers of two, or nearly"
+    )]
+    let (least, most) = (*INTEGERS.start() as f64, *INTEGERS.end() as f64);
+    number.fract() == 0.0 && number.abs() < WRITTEN_OUT && !(least..=most).contains(&number)
 }
 
 fn out_of_range(what: &str, key: &str) -> Refusal {
@@ -143,8 +174,14 @@ mod tests {
 
     #[rstest::rstest]
     #[case(json!({"a": 1, "b": null, "c": "x", "d": [1, {"e": true}]}), "")]
-    #[case(nested(10), "")]
-    #[case(nested(11), "depth")]
+    #[case(nested(11), "")]
+    #[case(nested(12), "depth")]
+    #[case(json!({"a": [{"b": null}]}), "null")]
+    #[case(json!({"a": {"b": null}}), "")]
+    #[case(json!({"a": 18_446_744_073_709_551_615_u64}), "integer")]
+    #[case(json!({"a": 1e20}), "integer")]
+    #[case(json!({"a": -1e20}), "integer")]
+    #[case(json!({"a": 1.5, "b": 2.0}), "")]
     #[case(json!({"a.b": 1}), "key")]
     #[case(json!({"$a": 1}), "key")]
     #[case(json!({"a": {"b#": 1}}), "key")]
