@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::SignedDuration;
 
+use crate::domain::clean;
 use crate::domain::id::DeviceId;
 use crate::domain::profile::Tier;
 use crate::domain::time;
@@ -154,6 +155,9 @@ pub(super) struct Update {
     /// SHA-256 of the package in hex, for dialects that send it to the device
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub(super) sha256: Option<String>,
+    /// Why, or a ticket's number: kept with the update in the journal
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(super) reason: Option<String>,
     /// End when the devices have taken the order
     #[arg(long)]
     pub(super) no_wait: bool,
@@ -193,6 +197,14 @@ fn sha256(text: &str) -> Result<String, String> {
     right.then(|| hex.to_ascii_lowercase()).ok_or_else(|| {
         "no SHA-256: that is 64 hexadecimal digits, as sha256sum prints them".to_owned()
     })
+}
+
+/// One line of words; nothing that could harm a terminal later.
+fn reason(text: &str) -> Result<String, String> {
+    match clean::line(text.trim(), 200) {
+        line if line.is_empty() => Err("a reason in words is needed".to_owned()),
+        line => Ok(line),
+    }
 }
 
 fn duration(text: &str) -> Result<SignedDuration, String> {

@@ -182,6 +182,7 @@ mod tests {
             dialect: "d".into(),
             baseline: Baseline::default(),
             by: "ana".into(),
+            ..Intent::default()
         };
         let mut update = Update::intended(&event(What::Intended(Box::new(intent)))).unwrap();
         update.apply(&event(What::Verdict {

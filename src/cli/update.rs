@@ -73,6 +73,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
             uri: uri.clone(),
             expect: verb.expect.clone(),
             sha256: verb.sha256.clone(),
+            reason: verb.reason.clone(),
         })
     });
     let commands: Vec<Command> = verb
@@ -269,12 +270,14 @@ fn planned(
     let intent = Intent {
         hub: session.profile.host.clone(),
         uri: Some(uri.redacted().to_owned()),
+        uri_sha256: Some(evidence::sha256(uri.expose())),
         payload_sha256: Some(evidence::sha256(&payload.to_string())),
         method: Some(by.method.clone()),
         expect: verb.expect.clone(),
         dialect: dialect.name.clone(),
         baseline: Baseline::of(twin, dialect),
         by: who(),
+        reason: verb.reason.clone(),
     };
     let what = What::Planned(Box::new(intent));
     out::json(&Event::device(Timestamp::now(), device, what))

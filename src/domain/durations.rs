@@ -316,6 +316,7 @@ mod tests {
             dialect: "x".into(),
             baseline: Baseline::default(),
             by: "ana".into(),
+            ..Intent::default()
         };
         let mut events = vec![event(0, What::Intended(Box::new(intent)))];
         for (at, phase) in phases {

@@ -324,7 +324,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// What was decided: everything that a later process needs to judge the device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Intent {
     /// The hub's host name.
@@ -332,6 +332,9 @@ pub struct Intent {
     /// The redacted URI; absent when the device is only watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
+    /// SHA-256 of the whole URI: tells two apart whose secrets differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri_sha256: Option<String>,
     /// SHA-256 of the payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_sha256: Option<String>,
@@ -347,6 +350,9 @@ pub struct Intent {
     pub baseline: Baseline,
     /// Who decided, as far as the system tells: `user@host`.
     pub by: String,
+    /// Why, or a ticket's number, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How far the listing of the hub's devices is.
@@ -412,6 +418,8 @@ pub struct Start {
     pub expect: Option<String>,
     /// SHA-256 of the package in hex, for dialects that send it to the device.
     pub sha256: Option<String>,
+    /// Why, or a ticket's number, in the operator's words.
+    pub reason: Option<String>,
 }
 
 impl Start {
@@ -471,6 +479,7 @@ mod tests {
             dialect: "d".into(),
             baseline: Baseline::default(),
             by: "ana".into(),
+            ..Intent::default()
         };
         let what = What::Intended(Box::new(intent));
         let event = Event::general(Timestamp::UNIX_EPOCH, what);

@@ -153,6 +153,7 @@ mod tests {
             dialect: "d".into(),
             baseline: Baseline::default(),
             by: "ana".into(),
+            ..Intent::default()
         };
         let event = |what| {
             let device = DeviceId::parse("d").unwrap();

@@ -14,6 +14,8 @@
 //! The file is readable with any SQLite tool and only by its owner (0600).
 
 mod holder;
+mod lease;
+mod read;
 mod schema;
 mod writer;
 

@@ -20,6 +20,7 @@ fn intended(device: &str, hub: &str) -> Event {
             ..Baseline::default()
         },
         by: "ana".into(),
+        ..Intent::default()
     };
     let device = DeviceId::parse(device).unwrap();
     let what = What::Intended(Box::new(intent));

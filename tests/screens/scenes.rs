@@ -128,6 +128,7 @@ impl Stage {
             dialect: "tutorial-2018".into(),
             baseline: Baseline::default(),
             by: "ana@jump-1".into(),
+            ..Intent::default()
         };
         self.of(device, from, What::Intended(Box::new(intent))).of(
             device,

@@ -168,6 +168,7 @@ fn start(device: &str) -> Command {
         device: id(device),
         uri: PackageUri::parse("https://elsewhere.test/fw-1.5.0.bin").unwrap(),
         expect: None,
+        reason: None,
         sha256: None,
     })
 }

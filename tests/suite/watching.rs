@@ -90,6 +90,7 @@ impl Watch {
                 device: id(&name(*n)),
                 uri: PackageUri::parse("https://packages.test/fw-1.5.0.bin").unwrap(),
                 expect: None,
+                reason: None,
                 sha256: None,
             };
             let command = Command::Start(start);

@@ -66,6 +66,7 @@ fn start(model: &mut Model, order: Order) -> Vec<Effect> {
         device: order.device,
         uri: order.uri,
         expect: None,
+        reason: None,
         sha256: None,
     })));
     effects

@@ -100,6 +100,7 @@ fn intended(device: &str) -> Event {
         dialect: "tutorial-2018".into(),
         baseline: Baseline::default(),
         by: "me@here".into(),
+        ..Intent::default()
     };
     of(device, 0, What::Intended(Box::new(intent)))
 }

@@ -183,6 +183,7 @@ impl World {
             dialect: self.dialect.name.to_string(),
             baseline: Baseline::of(&self.twin.twin, &self.dialect),
             by: "ana".into(),
+            ..Intent::default()
         };
         let device = self.twin.twin.device_id.clone();
         let what = What::Intended(Box::new(intent));

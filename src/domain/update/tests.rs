@@ -43,6 +43,7 @@ impl Life {
             dialect: dialect.name.to_string(),
             baseline: Baseline::of(&twin.twin, dialect),
             by: "ana".into(),
+            ..Intent::default()
         };
         let intended = What::Intended(Box::new(intent));
         let event = Event::update(

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use crate::domain::clean;
 use crate::domain::dialect::{CannotStart, Dialect};
 use crate::domain::event::{Event, Intent, Start, What};
+use crate::domain::evidence::sha256;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodCall;
 use crate::domain::problem::{Kind, Problem};
@@ -167,9 +168,11 @@ impl Core {
         }
         let intent = Intent {
             uri: Some(start.uri.redacted().to_owned()),
+            uri_sha256: Some(sha256(start.uri.expose())),
             payload_sha256: Some(call.payload_sha256()),
             method: Some(call.method.clone()),
             expect: start.expect,
+            reason: start.reason,
             baseline: Baseline::of(twin, &dialect),
             ..self.intent_of(&dialect)
         };
@@ -207,13 +210,9 @@ impl Core {
     fn intent_of(&self, dialect: &Dialect) -> Intent {
         Intent {
             hub: self.settings.profile.host.clone(),
-            uri: None,
-            payload_sha256: None,
-            method: None,
-            expect: None,
             dialect: dialect.name.to_owned(),
-            baseline: Baseline::default(),
             by: self.settings.by.clone(),
+            ..Intent::default()
         }
     }
 

@@ -161,6 +161,7 @@ impl Story {
             device: id(ID),
             uri: PackageUri::parse("https://x.test/fw-1.5.0.bin?sig=secret").unwrap(),
             expect: None,
+            reason: None,
             sha256: None,
         };
         self.feed(Input::Command(Command::Start(start)))
@@ -420,6 +421,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw").unwrap(),
         expect: Some("1.5.0".into()),
+        reason: None,
         sha256: None,
     };
     story
@@ -506,6 +508,7 @@ fn the_expected_version_is_waited_for() {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw").unwrap(),
         expect: Some("1.5.0".into()),
+        reason: None,
         sha256: None,
     };
     story

@@ -53,6 +53,7 @@ pub async fn permit(call: MethodCall) -> Permit {
         dialect: "tutorial-2018".into(),
         baseline: Baseline::default(),
         by: "test".into(),
+        ..Intent::default()
     };
     let what = What::Intended(Box::new(intent));
     let event = Event::update(

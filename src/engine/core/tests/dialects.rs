@@ -27,6 +27,7 @@ fn order(expect: Option<&str>, sha256: Option<&str>) -> Input {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw").unwrap(),
         expect: expect.map(str::to_owned),
+        reason: None,
         sha256: sha256.map(str::to_owned),
     }))
 }
@@ -477,6 +478,7 @@ fn devices_that_start_together_are_asked_for_together() {
             device: id(&format!("d{n:02}")),
             uri: PackageUri::parse("https://x.test/fw").unwrap(),
             expect: None,
+            reason: None,
             sha256: None,
         };
         story.feed(Input::Command(Command::Start(start)));

@@ -55,6 +55,7 @@ fn an_expired_signature_is_refused_before_anything_is_read() {
         device: id(ID),
         uri,
         expect: None,
+        reason: None,
         sha256: None,
     };
     story.feed(Input::Command(Command::Start(order)));
