@@ -126,6 +126,25 @@ impl Section {
         hub_time(node.get("$lastUpdated")?.as_str()?)
     }
 
+    /// When the hub saw the oldest value that still stands in this section
+    /// written; `None` when there is no value.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        fn oldest(node: &Value) -> Option<Timestamp> {
+            let node = node.as_object()?;
+            let stamp = |(key, value): (&String, &Value)| match key.as_str() {
+                "$lastUpdated" => hub_time(value.as_str()?),
+                _ => oldest(value),
+            };
+            node.iter().filter_map(stamp).min()
+        }
+        let values = self
+            .metadata
+            .iter()
+            .filter(|(key, _)| !key.starts_with('$'));
+        values.filter_map(|(_, node)| oldest(node)).min()
+    }
+
     /// When the hub last saw anything in this section written.
     #[must_use]
     pub fn last_updated(&self) -> Option<Timestamp> {

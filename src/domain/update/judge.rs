@@ -168,7 +168,9 @@ impl Update {
         let value = reading.value.as_deref().unwrap_or_default();
         if let (Phase::Done, Some(expect)) = (reading.phase, &self.intent.expect) {
             match &reading.version {
-                Some(version) if version.text == *expect => {}
+                Some(version) if self.is_expected(version) => {}
+                // A device that had that version before need not tell it again.
+                None if self.was_expected() && self.second_sign(reading, foreign) => {}
                 Some(version) => {
                     return Some(format!(
                         "the device says {value:?} but reports version {:?}, not {expect:?}",
@@ -200,30 +202,56 @@ impl Update {
         ))
     }
 
+    /// Is this the version that the operator expects? Blanks around it are no
+    /// part of it: some devices take it from the first line of a file.
+    fn is_expected(&self, version: &Stamped) -> bool {
+        let expect = self.intent.expect.as_deref().map(str::trim);
+        expect == Some(version.text.trim())
+    }
+
+    /// Had the device the expected version before the order?
+    fn was_expected(&self) -> bool {
+        let before = self.intent.baseline.firmware.as_deref().map(str::trim);
+        before.is_some() && before == self.intent.expect.as_deref().map(str::trim)
+    }
+
     /// Is a device that says the same before an update and after it now after
-    /// one? Only a new version tells, or the expected one in a run that was seen.
+    /// one? Only another version than before tells, or the expected one in a run
+    /// that was seen. A device that tells its version for the first time may have
+    /// had it all along.
     fn has_come_to_rest(&self, reading: &Reading) -> bool {
-        let base = &self.intent.baseline;
         let version = match &reading.version {
-            Some(version) if reading.at_rest && reading.phase == Phase::Idle => &version.text,
+            Some(version) if reading.at_rest && reading.phase == Phase::Idle => version,
             _ => return false,
         };
         match &self.intent.expect {
-            Some(expect) => version == expect && self.second_sign(reading, false),
-            None => Some(version) != base.firmware.as_ref(),
+            Some(_) => self.is_expected(version) && self.second_sign(reading, false),
+            None => self.is_another_version(version),
         }
+    }
+
+    /// Is this another version than the one that the device had before?
+    fn is_another_version(&self, version: &Stamped) -> bool {
+        let before = self.intent.baseline.firmware.as_deref().map(str::trim);
+        before.is_some_and(|before| before != version.text.trim())
     }
 
     /// Is there a sign of this run besides the status: stamped after the
     /// baseline, and not what the baseline held? Of a twin that took another's
-    /// place the baseline held nothing; in a `foreign` dialect nobody knows.
+    /// place, and in a `foreign` dialect, nobody knows what was there before, so
+    /// that there nothing counts as changed.
     fn second_sign(&self, reading: &Reading, foreign: bool) -> bool {
         let base = &self.intent.baseline;
+        let known = !foreign && self.replaced.is_none();
         let changed = |now: &Option<Stamped>, before: &Option<String>| {
             let changed = |n: &Stamped| Some(&n.text) != before.as_ref();
             now.as_ref()
-                .is_some_and(|n| !foreign && self.is_believed(n.stamp) && changed(n))
+                .is_some_and(|n| known && self.is_believed(n.stamp) && changed(n))
         };
+        let version = reading.version.as_ref().is_some_and(|version| {
+            let ours = self.is_expected(version) && !self.was_expected() && !foreign;
+            self.is_believed(version.stamp) && (ours || known && self.is_another_version(version))
+        });
         let active = |step: &Step| {
             let held =
                 self.replaced.is_none() && self.is_the_baselines(step.evidence.value.as_str());
@@ -236,7 +264,7 @@ impl Update {
         });
         self.steps.iter().any(active)
             || changed(&reading.end, &base.end)
-            || changed(&reading.version, &base.firmware)
+            || version
             || changed(&reading.run, &base.run)
             || changed(&reading.pending, &base.pending)
             || our_uri
@@ -404,11 +432,7 @@ impl Update {
             ),
             (Ok(_), None, Suspicion::EntryChanged) => return Vec::new(),
             (Ok(_), None, Suspicion::CameBack) => {
-                return vec![What::State {
-                    state: OpenState::Back,
-                    reason: format!("the hub knows {device} again; it is the same device"),
-                    evidence: None,
-                }];
+                return vec![self.same_again()];
             }
             (Ok(_), None, Suspicion::WentBack { from, to }) => (
                 twin.reported.last_updated(),
@@ -417,6 +441,12 @@ impl Update {
                      {to}, though it is the same device"
                 ),
             ),
+            (Err(_), _, Suspicion::EntryChanged | Suspicion::CameBack)
+                if self.is_older_than_the_baseline(twin) =>
+            {
+                let again = matches!(suspicion, Suspicion::CameBack);
+                return again.then(|| self.same_again()).into_iter().collect();
+            }
             (Err(cause), ..) => (
                 twin.reported.last_updated(),
                 format!(
@@ -445,12 +475,27 @@ impl Update {
         ]
     }
 
+    fn same_again(&self) -> What {
+        What::State {
+            state: OpenState::Back,
+            reason: format!("the hub knows {} again; it is the same device", self.device),
+            evidence: None,
+        }
+    }
+
+    /// Does the twin still hold something that it held before the order? Then it
+    /// is the same one: all that a new twin holds is stamped after its birth.
+    fn is_older_than_the_baseline(&self, twin: &Twin) -> bool {
+        let oldest = twin.reported.oldest();
+        self.replaced.is_none() && oldest.is_some() && oldest <= self.intent.baseline.last_updated
+    }
+
     /// Is an identity of that birth another one than the order went to?
     fn is_born_later(&self, born: Timestamp) -> bool {
         let base = &self.intent.baseline;
         match (&self.replaced, base.last_updated) {
             (Some(replaced), _) if replaced.since.is_some() => Some(born) > replaced.since,
-            (_, Some(floor)) if base.version <= 1 => born > floor + SAME_BIRTH,
+            (_, Some(floor)) if base.version <= 1 => born.duration_since(floor) > SAME_BIRTH,
             (_, Some(floor)) => born > floor,
             // Nothing of the hub's clock is known: ours has to do.
             (_, None) => born > self.intended,

@@ -65,6 +65,8 @@ mod sight;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod signs;
+#[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
@@ -273,7 +275,12 @@ impl Update {
                     problem: problem.clone(),
                 });
             }
-            What::Rebased { baseline } => self.intent.baseline = baseline.clone(),
+            What::Rebased { baseline } => {
+                self.intent.baseline = baseline.clone();
+                // What was seen before the order is about to arrive is not ours.
+                self.steps.clear();
+                self.doubt = None;
+            }
             What::Connection { state } => {
                 self.disconnected = (*state == Connection::Disconnected).then_some(event.time);
             }
