@@ -163,6 +163,10 @@ pub enum What {
     Invoked {
         /// 1 for the first try; more only when nothing was delivered before.
         attempt: u32,
+        /// The latest time, by the hub's clock, at which it can have gone out:
+        /// what is stamped up to then may be older than the order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        latest: Option<Timestamp>,
     },
     /// The order was not delivered and will be tried again.
     #[serde(rename = "update.retrying")]

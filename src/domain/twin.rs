@@ -172,6 +172,10 @@ pub struct Twin {
     pub connection: Connection,
     /// When the device last did anything; `None` is never.
     pub last_activity: Option<Timestamp>,
+    /// The hub's clock when it told this, in whole seconds; absent when it did
+    /// not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
     /// What the service side wrote for itself.
     pub tags: Map<String, Value>,
     /// What the service side asks of the device.

@@ -193,7 +193,10 @@ impl World {
         self.judge(|_, _, _, _| {
             let payload = Value::Null;
             vec![
-                What::Invoked { attempt: 1 },
+                What::Invoked {
+                    attempt: 1,
+                    latest: None,
+                },
                 What::Accepted {
                     status: 200,
                     payload,

@@ -63,7 +63,7 @@ impl Update {
     #[must_use]
     pub fn orphaned(&self) -> Option<What> {
         let told = matches!(self.doubt, Some((OpenState::Unknown, _)));
-        let silent = self.answer.is_none() && self.phase().is_none() && !told;
+        let silent = self.answer.is_none() && !self.has_begun() && !told;
         (silent && self.is_open() && self.intent.method.is_some()).then(|| What::State {
             state: OpenState::Unknown,
             reason: format!(
@@ -96,7 +96,9 @@ impl Update {
         if self.is_idleness(&reading) || !self.differs(&reading, &evidence) {
             return news;
         }
-        if self.doubt.is_some() && !repeated {
+        let unsure = matches!(self.doubt, Some((OpenState::Unknown, _)));
+        let shown = !unsure || self.is_later_than_the_order(reading.stamp);
+        if self.doubt.is_some() && !repeated && shown {
             news.push(What::State {
                 state: OpenState::Back,
                 reason: format!("the device reports {}", reading.phase),
@@ -166,6 +168,12 @@ impl Update {
     /// What keeps an end from being believed; `None` when nothing does.
     fn missing(&self, reading: &Reading, foreign: bool) -> Option<String> {
         let value = reading.value.as_deref().unwrap_or_default();
+        if let (false, Some(order)) = (self.is_later_than_the_order(reading.stamp), self.ordered) {
+            return Some(format!(
+                "the device says {value:?}, but may have said so before the order, which went \
+                 out by {order} at the latest, by the hub's clock"
+            ));
+        }
         if let (Phase::Done, Some(expect)) = (reading.phase, &self.intent.expect) {
             match &reading.version {
                 Some(version) if self.is_expected(version) => {}
@@ -184,7 +192,8 @@ impl Update {
                 }
             }
         }
-        let repeated = self.is_the_baselines(Some(value));
+        let early = self.is_the_early_end(Some(value));
+        let repeated = self.is_the_baselines(Some(value)) || early;
         let replaced = self.replaced.is_some();
         let doubtful = repeated || reading.at_rest || foreign || replaced;
         if !doubtful || self.second_sign(reading, foreign) {
@@ -192,6 +201,7 @@ impl Update {
         }
         let but = match repeated {
             _ if replaced => "in a twin that is not the one that was ordered",
+            true if early => "as it did when the order went out, or before",
             true => "as it did before the order",
             false if reading.at_rest => "as it does without any update",
             false => "and what it said there before the order is not known",
@@ -242,23 +252,24 @@ impl Update {
     /// that there nothing counts as changed.
     fn second_sign(&self, reading: &Reading, foreign: bool) -> bool {
         let base = &self.intent.baseline;
-        let known = !foreign && self.replaced.is_none();
+        let known = !foreign && self.replaced.is_none() && self.early_end.is_none();
+        let later = |stamp| self.is_later_than_the_order(stamp);
         let changed = |now: &Option<Stamped>, before: &Option<String>| {
             let changed = |n: &Stamped| Some(&n.text) != before.as_ref();
             now.as_ref()
-                .is_some_and(|n| known && self.is_believed(n.stamp) && changed(n))
+                .is_some_and(|n| known && later(n.stamp) && changed(n))
         };
         let version = reading.version.as_ref().is_some_and(|version| {
             let ours = self.is_expected(version) && !self.was_expected() && !foreign;
-            self.is_believed(version.stamp) && (ours || known && self.is_another_version(version))
+            later(version.stamp) && (ours || known && self.is_another_version(version))
         });
         let active = |step: &Step| {
             let held =
                 self.replaced.is_none() && self.is_the_baselines(step.evidence.value.as_str());
-            step.phase.is_active() && self.is_believed(step.evidence.hub_time) && !held
+            step.phase.is_active() && self.is_of_our_run(step) && !held
         };
         let our_uri = reading.uri.as_ref().is_some_and(|uri| {
-            self.is_believed(uri.stamp)
+            later(uri.stamp)
                 && Some(sha256(&uri.text)) != base.uri_sha256
                 && Some(uri::redacted_text(&uri.text)) == self.intent.uri
         });
@@ -274,7 +285,7 @@ impl Update {
     /// not count.
     fn is_the_baselines(&self, value: Option<&str>) -> bool {
         match (value, self.intent.baseline.value.as_deref()) {
-            (Some(now), Some(before)) => now.trim().to_lowercase() == before.trim().to_lowercase(),
+            (Some(now), Some(before)) => is_same_word(now, before),
             (now, before) => now == before,
         }
     }
@@ -289,6 +300,34 @@ impl Update {
     fn is_believed(&self, stamp: Option<Timestamp>) -> bool {
         let replaced = self.replaced.as_ref().and_then(|r| r.since);
         self.intent.baseline.is_older_than(stamp) && replaced.is_none_or(|at| stamp > Some(at))
+    }
+
+    /// Is this surely stamped after the order went out?
+    fn is_later_than_the_order(&self, stamp: Option<Timestamp>) -> bool {
+        self.is_believed(stamp) && self.ordered.is_none_or(|order| stamp > Some(order))
+    }
+
+    /// Does this step belong to the run that we started? One that was stamped
+    /// while the order went out does when the device has taken the order, unless
+    /// a run had ended there.
+    fn is_of_our_run(&self, step: &Step) -> bool {
+        let stamp = step.evidence.hub_time;
+        let taken = self.answer.is_some() && self.early_end.is_none();
+        self.is_later_than_the_order(stamp) || taken && self.is_believed(stamp)
+    }
+
+    /// Was the device seen at work since the order surely had gone out?
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        let later = |step: &Step| self.is_later_than_the_order(step.evidence.hub_time);
+        self.steps.iter().any(later)
+    }
+
+    /// Was this status seen as the end of a run that may have ended before the
+    /// order?
+    fn is_the_early_end(&self, value: Option<&str>) -> bool {
+        let same = |end: &str| value.is_some_and(|v| is_same_word(v, end));
+        self.early_end.as_deref().is_some_and(same)
     }
 
     /// Does the reading say something that the last step did not?
@@ -344,7 +383,7 @@ impl Update {
         let time = spoken(deadline);
         let (state, reason) = match &self.doubt {
             None => (OpenState::Stalled, self.stalled(&time, sight)),
-            Some((OpenState::Unknown, _)) if self.steps.is_empty() => (
+            Some((OpenState::Unknown, _)) if !self.has_begun() => (
                 OpenState::Unknown,
                 format!(
                     "no sign in {time} that {} started: its twin holds nothing newer than the \
@@ -501,6 +540,10 @@ impl Update {
             (_, None) => born > self.intended,
         }
     }
+}
+
+fn is_same_word(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 fn what_was_seen(suspicion: &Suspicion) -> String {

@@ -61,7 +61,10 @@ impl Life {
             dialect: dialect.clone(),
         };
         life.say(vec![
-            What::Invoked { attempt: 1 },
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
             What::Accepted {
                 status: 200,
                 payload: Value::Null,

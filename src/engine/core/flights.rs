@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::backoff::Backoff;
 use crate::domain::dialect::Dialect;
@@ -20,6 +20,10 @@ use super::{Core, Now, Output};
 
 /// Ended updates that are kept for front ends that come late.
 const KEPT: usize = 1_000;
+
+/// An order goes out on no baseline that is older: committing takes milliseconds,
+/// so either the disk was busy or the machine slept.
+const STALE: Duration = Duration::from_secs(5);
 
 /// An update, and what the engine has to do for it.
 #[derive(Debug)]
@@ -46,10 +50,53 @@ pub(super) struct Flight {
     journaled: bool,
 }
 
+/// When a twin was read that an order rests on, by our clocks and by the hub's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BaselineRead {
+    /// When the read went out, since the engine's start.
+    asked: Duration,
+    /// When its answer came.
+    answered: Now,
+    /// The hub's clock then, in whole seconds.
+    told: Option<Timestamp>,
+}
+
+impl BaselineRead {
+    pub(super) fn of(twin: &Twin, asked: Duration, answered: Now) -> Self {
+        Self {
+            asked,
+            answered,
+            told: twin.told_at,
+        }
+    }
+
+    /// How old it is. A machine that slept may have stopped the one clock, and
+    /// somebody may have set the other: the older counts.
+    fn age(&self, now: Now) -> Duration {
+        let took = self.answered.at.saturating_sub(self.asked);
+        let slept = unsigned(now.wall.duration_since(self.answered.wall));
+        now.at.saturating_sub(self.asked).max(took + slept)
+    }
+
+    /// Has so much time passed that the device may have done anything?
+    pub(super) fn is_stale(&self, now: Now) -> bool {
+        self.age(now) > STALE
+    }
+
+    /// What the hub's clock shows now at most.
+    fn hub_time(&self, now: Now) -> Option<Timestamp> {
+        let age = SignedDuration::try_from(self.age(now)).ok()?;
+        let told = self.told?.checked_add(SignedDuration::from_secs(1)).ok()?;
+        told.checked_add(age).ok()
+    }
+}
+
 #[derive(Debug)]
 struct Order {
     receipt: Receipt,
     call: MethodCall,
+    /// When its baseline was read.
+    read: BaselineRead,
     tries: u32,
     backoff: Backoff,
     /// Is a call under way? Each has one answer.
@@ -90,12 +137,14 @@ impl Flight {
         update: Update,
         receipt: Receipt,
         call: MethodCall,
+        read: BaselineRead,
         now: Now,
         overall: SignedDuration,
     ) -> Self {
         let order = Order {
             receipt,
             call,
+            read,
             tries: 0,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             calling: false,
@@ -157,7 +206,8 @@ impl Core {
                 order.tries += 1;
                 order.calling = true;
                 let attempt = order.tries;
-                self.tell(id, vec![What::Invoked { attempt }], now);
+                let latest = order.read.hub_time(now);
+                self.tell(id, vec![What::Invoked { attempt, latest }], now);
                 let update = id.clone();
                 self.out.push(Output::Invoke { update, permit });
             }
@@ -197,7 +247,7 @@ impl Core {
         };
         let what = flight.update.answered(&delivery);
         // Whoever has seen the device at work knows that the order arrived.
-        let known = matches!(what, What::State { .. }) && flight.update.phase().is_some();
+        let known = matches!(what, What::State { .. }) && flight.update.has_begun();
         if !known {
             self.tell(id, vec![what], now);
         }
@@ -247,13 +297,13 @@ impl Core {
 
     /// A twin was read: what it says, or, while an order that did not arrive
     /// waits, whether that may go out again.
-    pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+    pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
         if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
             if order.rebase {
-                self.rebase(id, twin, now);
+                self.rebase(id, twin, read, now);
             }
             return;
         }
@@ -294,7 +344,7 @@ impl Core {
     /// The order is to go out again: what the device did meanwhile is not ours,
     /// so the twin as it is now is the baseline, unless somebody else's update is
     /// under way.
-    fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+    fn rebase(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
@@ -310,6 +360,9 @@ impl Core {
         self.tell(id, vec![What::Rebased { baseline }], now);
         if let Some(flight) = self.flights.get_mut(id) {
             flight.sight = Sight::of(&flight.update);
+            if let Some(order) = &mut flight.order {
+                order.read = read;
+            }
         }
         self.invoke(id, now);
     }
@@ -442,7 +495,7 @@ impl Core {
     }
 
     /// An order's time has come: it goes out when the twin has been read.
-    fn try_again(&mut self, id: &UpdateId) {
+    pub(super) fn try_again(&mut self, id: &UpdateId) {
         if let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) {
             order.again = None;
             order.rebase = true;

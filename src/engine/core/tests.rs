@@ -217,7 +217,7 @@ impl Story {
             .filter_map(|event| match &event.what {
                 What::Intended(_) => Some("intended".to_owned()),
                 What::Watched(_) => Some("watched".to_owned()),
-                What::Invoked { attempt } => Some(format!("invoked {attempt}")),
+                What::Invoked { attempt, .. } => Some(format!("invoked {attempt}")),
                 What::Retrying { .. } => Some("retrying".to_owned()),
                 What::Accepted { status, .. } => Some(format!("accepted {status}")),
                 What::Phase { phase, .. } => Some(phase.name().to_owned()),
