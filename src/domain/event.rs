@@ -176,8 +176,9 @@ pub enum What {
         /// When it is tried again.
         at: Timestamp,
     },
-    /// Before an order that was not delivered is sent again, the twin was read
-    /// again: this is what it held.
+    /// Before an order is sent that was not delivered, or that was late, the twin
+    /// was read again: this is what it held. Or something was written while the
+    /// order went out: it counts as held before.
     #[serde(rename = "update.baseline")]
     Rebased {
         /// The baseline from now on.

@@ -83,6 +83,8 @@ struct World {
     /// What was written since that the baseline did not hold.
     news: bool,
     update: Option<(Update, Sight)>,
+    /// The hub's clock when the order went out.
+    ordered: Option<Timestamp>,
     said: Vec<(Update, What)>,
 }
 
@@ -95,6 +97,7 @@ impl World {
             baseline: BTreeMap::new(),
             news: false,
             update: None,
+            ordered: None,
             said: Vec::new(),
         }
     }
@@ -174,6 +177,12 @@ impl World {
 
     /// The order goes out, and the device says 200.
     fn order(&mut self) {
+        self.order_after(&[], None);
+    }
+
+    /// The baseline is read; some things happen; the order goes out. The hub's
+    /// clock says so late by so much; without it nobody knows.
+    fn order_after(&mut self, between: &[Happening], late: Option<SignedDuration>) {
         let intent = Intent {
             hub: "h".into(),
             uri: Some("https://x.test/fw".into()),
@@ -185,6 +194,9 @@ impl World {
             by: "ana".into(),
             ..Intent::default()
         };
+        between.iter().for_each(|happening| self.happen(happening));
+        let latest = late.map(|late| self.twin.now() + late);
+        self.ordered = Some(self.twin.now());
         let device = self.twin.twin.device_id.clone();
         let what = What::Intended(Box::new(intent));
         let event = Event::update(self.twin.now(), device, UpdateId::from_text("u"), what);
@@ -193,10 +205,7 @@ impl World {
         self.judge(|_, _, _, _| {
             let payload = Value::Null;
             vec![
-                What::Invoked {
-                    attempt: 1,
-                    latest: None,
-                },
+                What::Invoked { attempt: 1, latest },
                 What::Accepted {
                     status: 200,
                     payload,
@@ -243,6 +252,40 @@ proptest! {
             if let Some(replaced) = &update.replaced {
                 prop_assert!(evidence.hub_time > replaced.since);
             }
+        }
+    }
+
+    /// Nor on what was written between the baseline and the order, however late
+    /// the hub's clock says that the order went out; nor on nothing but what the
+    /// device then sends again.
+    #[test]
+    fn no_verdict_rests_on_what_was_written_while_the_order_went_out(
+        (before, after, dialect) in histories(),
+        between in prop::collection::vec(happening(), 0..6),
+        late in 0i64..3,
+        again: bool,
+    ) {
+        let dialects = Dialects::built_in();
+        let mut world = World::new(dialects.iter().nth(dialect).unwrap());
+        before.iter().for_each(|happening| world.happen(happening));
+        let between: Vec<Happening> = between
+            .into_iter()
+            .filter(|happening| !matches!(happening, Happening::Replaced))
+            .collect();
+        world.order_after(&between, Some(SignedDuration::from_secs(late)));
+        let begun = world.dialect.read(&world.twin.twin.reported).phase.is_active();
+        // A read each half second sees what stands there.
+        world.happen(&Happening::Read);
+        let sent_again = |h: &&Happening| {
+            matches!(h, Happening::Again(_) | Happening::AllAgain | Happening::Read)
+        };
+        for happening in after.iter().filter(|h| !again || sent_again(h)) {
+            world.happen(happening);
+        }
+        if let Some(update) = world.verdict() {
+            let evidence = update.verdict.as_ref().unwrap().evidence.as_ref().unwrap();
+            prop_assert!(evidence.hub_time > world.ordered);
+            prop_assert!(!again || begun, "{:?}", world.said);
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::domain::clean;
 use crate::domain::dialect::{Dialect, Reading, Stamped};
 use crate::domain::event::What;
-use crate::domain::evidence::{Evidence, OpenState, Outcome, sha256};
+use crate::domain::evidence::{Baseline, Evidence, OpenState, Outcome, sha256};
 use crate::domain::method::MethodAnswer;
 use crate::domain::phase::Phase;
 use crate::domain::problem::Problem;
@@ -78,15 +78,22 @@ impl Update {
     #[must_use]
     pub fn observe(&self, dialect: &Dialect, twin: &Twin) -> Vec<What> {
         let mut reading = dialect.read(&twin.reported);
-        if self.verdict.is_some() || !self.is_news(&reading) {
+        if self.verdict.is_some() {
             return Vec::new();
+        }
+        let overtaken = self.overtaken(&reading);
+        let mut news: Vec<What> = overtaken
+            .map(|baseline| What::Rebased { baseline })
+            .into_iter()
+            .collect();
+        if !self.is_news(&reading) {
+            return news;
         }
         self.forget_the_old(&mut reading);
         if self.has_come_to_rest(&reading) {
             reading.phase = Phase::Done;
         }
         let evidence = evidence(&reading, twin);
-        let mut news = Vec::new();
         let repeated = self.is_the_baselines(reading.value.as_deref());
         if reading.phase.is_end() {
             let foreign = dialect.name != self.intent.dialect;
@@ -107,6 +114,31 @@ impl Update {
         }
         news.push(phase_event(&reading, evidence));
         news
+    }
+
+    /// The baseline with what else was written before the order may have gone
+    /// out; `None` when nothing was, or when a run had begun there.
+    fn overtaken(&self, reading: &Reading) -> Option<Baseline> {
+        let early = |stamp| self.is_believed(stamp) && !self.is_later_than_the_order(stamp);
+        if reading.phase.is_active() && early(reading.stamp) {
+            return None;
+        }
+        let mut baseline = self.intent.baseline.clone();
+        let places = [
+            (&mut baseline.end, &reading.end),
+            (&mut baseline.firmware, &reading.version),
+            (&mut baseline.pending, &reading.pending),
+            (&mut baseline.run, &reading.run),
+        ];
+        for (held, now) in places {
+            if let Some(now) = now.as_ref().filter(|now| early(now.stamp)) {
+                *held = Some(now.text.clone());
+            }
+        }
+        if let Some(uri) = reading.uri.as_ref().filter(|uri| early(uri.stamp)) {
+            baseline.uri_sha256 = Some(sha256(&uri.text));
+        }
+        (baseline != self.intent.baseline).then_some(baseline)
     }
 
     /// Does the device only say that it has not begun? One that falls back to

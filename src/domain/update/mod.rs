@@ -300,11 +300,13 @@ impl Update {
                 });
             }
             What::Rebased { baseline } => {
-                self.intent.baseline = baseline.clone();
-                // What was seen before the order is about to arrive is not ours.
-                self.steps.clear();
-                self.early_end = None;
-                self.doubt = None;
+                let before = std::mem::replace(&mut self.intent.baseline, baseline.clone());
+                if before.last_updated != baseline.last_updated || self.retry.is_some() {
+                    // What was seen before the order that counts is not ours.
+                    self.steps.clear();
+                    self.early_end = None;
+                    self.doubt = None;
+                }
             }
             What::Connection { state } => {
                 self.disconnected = (*state == Connection::Disconnected).then_some(event.time);

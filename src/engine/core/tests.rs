@@ -2,6 +2,7 @@
 
 mod budget;
 mod dialects;
+mod gap;
 mod life;
 mod packages;
 
@@ -38,6 +39,8 @@ struct Story {
     /// How often the registry was asked.
     identified: usize,
     ticket: u64,
+    /// How long the disk takes to commit an intent.
+    disk: Duration,
 }
 
 const ID: &str = "press-7";
@@ -72,6 +75,7 @@ impl Story {
             reads: Vec::new(),
             identified: 0,
             ticket: 0,
+            disk: Duration::ZERO,
         }
     }
 
@@ -92,6 +96,7 @@ impl Story {
                 Output::Intend(event) => {
                     let update = event.update_id.clone().unwrap();
                     let result = Ok(Receipt::for_test(&event));
+                    self.at += self.disk;
                     self.feed(Input::Intended { update, result });
                 }
                 Output::Invoke { update, permit } => {
