@@ -22,6 +22,9 @@ const KEPT: usize = 100;
 /// The shortest deadline that is learnt: a read, a retry and a slow hub take
 /// as long.
 const SHORTEST: SignedDuration = SignedDuration::from_mins(1);
+/// With few samples one of them is what 95 of 100 do not pass. So many times the
+/// median is the most that it counts for: the device may have been switched off.
+const OUTLIER: i32 = 10;
 /// The longest.
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 
@@ -91,12 +94,13 @@ impl Samples {
             .map(|((dialect, phase), samples)| {
                 let mut sorted: Vec<SignedDuration> = samples.iter().copied().collect();
                 sorted.sort_unstable();
+                let usual = rank(&sorted, 50);
                 Learnt {
                     dialect: dialect.clone(),
                     phase: *phase,
                     samples: sorted.len(),
-                    usual: rank(&sorted, 50),
-                    long: rank(&sorted, 95),
+                    usual,
+                    long: rank(&sorted, 95).min(usual.saturating_mul(OUTLIER)),
                 }
             })
             .collect()
@@ -380,6 +384,17 @@ mod tests {
         assert_eq!(durations.of("x", Applying).unwrap().usual, 20 * SECOND);
         assert_eq!(durations.of("y", Applying), None);
         assert_eq!(durations.of("x", Queued), None);
+    }
+
+    #[test]
+    fn one_device_that_was_switched_off_does_not_make_all_wait() {
+        let mut past: Vec<_> = (0..5).map(|_| completed(20, 20)).collect();
+        past.push(completed(36_000, 20));
+        let durations = learnt(&past);
+        let download = durations.of("x", Downloading).unwrap();
+        assert_eq!((download.usual, download.long), (20 * SECOND, 200 * SECOND));
+        let waits = Deadlines::default().of(&update(&told(&[(1, Downloading)], None)), &durations);
+        assert_eq!(waits, 600 * SECOND);
     }
 
     #[test]
