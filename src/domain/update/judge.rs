@@ -1,31 +1,26 @@
 //! What a read twin, an answer or the time says next of an update. Everything
 //! here is a pure question to an [`Update`]; nothing changes it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::domain::clean;
-use crate::domain::dialect::{Dialect, Reading, Stamped};
+use crate::domain::dialect::{Dialect, Reading};
 use crate::domain::event::What;
-use crate::domain::evidence::{Baseline, Evidence, OpenState, Outcome, sha256};
+use crate::domain::evidence::{Evidence, OpenState, Outcome};
 use crate::domain::method::MethodAnswer;
 use crate::domain::phase::Phase;
 use crate::domain::problem::Problem;
-use crate::domain::time::{spoken, ticks};
+use crate::domain::time::spoken;
 use crate::domain::twin::{Connection, Twin};
-use crate::domain::uri;
 
-use super::{Delivery, Sight, Step, Suspicion, Update};
+use super::{Delivery, Sight, Update};
 
 /// What is known of an order whose answer is not, what is not known, and what
 /// can be done.
 const NOBODY_KNOWS: &str = "Whether the device got the order is not known: it is not sent again \
     by itself, and the twin is watched for a sign that the device started. To start another \
     update, give this one up (x in the console)";
-
-/// How much younger than the first stamps of its twin an identity may look: the
-/// hub makes both at once, but stamps them one after the other.
-const SAME_BIRTH: SignedDuration = SignedDuration::from_secs(1);
 
 impl Update {
     /// What the answer to the method call means.
@@ -114,31 +109,6 @@ impl Update {
         }
         news.push(phase_event(&reading, evidence));
         news
-    }
-
-    /// The baseline with what else was written before the order may have gone
-    /// out; `None` when nothing was, or when a run had begun there.
-    fn overtaken(&self, reading: &Reading) -> Option<Baseline> {
-        let early = |stamp| self.is_believed(stamp) && !self.is_later_than_the_order(stamp);
-        if reading.phase.is_active() && early(reading.stamp) {
-            return None;
-        }
-        let mut baseline = self.intent.baseline.clone();
-        let places = [
-            (&mut baseline.end, &reading.end),
-            (&mut baseline.firmware, &reading.version),
-            (&mut baseline.pending, &reading.pending),
-            (&mut baseline.run, &reading.run),
-        ];
-        for (held, now) in places {
-            if let Some(now) = now.as_ref().filter(|now| early(now.stamp)) {
-                *held = Some(now.text.clone());
-            }
-        }
-        if let Some(uri) = reading.uri.as_ref().filter(|uri| early(uri.stamp)) {
-            baseline.uri_sha256 = Some(sha256(&uri.text));
-        }
-        (baseline != self.intent.baseline).then_some(baseline)
     }
 
     /// Does the device only say that it has not begun? One that falls back to
@@ -242,124 +212,6 @@ impl Update {
             "the device says {value:?}, {but}; \
              nothing shows that this is the run we started"
         ))
-    }
-
-    /// Is this the version that the operator expects? Blanks around it are no
-    /// part of it: some devices take it from the first line of a file.
-    fn is_expected(&self, version: &Stamped) -> bool {
-        let expect = self.intent.expect.as_deref().map(str::trim);
-        expect == Some(version.text.trim())
-    }
-
-    /// Had the device the expected version before the order?
-    fn was_expected(&self) -> bool {
-        let before = self.intent.baseline.firmware.as_deref().map(str::trim);
-        before.is_some() && before == self.intent.expect.as_deref().map(str::trim)
-    }
-
-    /// Is a device that says the same before an update and after it now after
-    /// one? Only another version than before tells, or the expected one in a run
-    /// that was seen. A device that tells its version for the first time may have
-    /// had it all along.
-    fn has_come_to_rest(&self, reading: &Reading) -> bool {
-        let version = match &reading.version {
-            Some(version) if reading.at_rest && reading.phase == Phase::Idle => version,
-            _ => return false,
-        };
-        match &self.intent.expect {
-            Some(_) => self.is_expected(version) && self.second_sign(reading, false),
-            None => self.is_another_version(version),
-        }
-    }
-
-    /// Is this another version than the one that the device had before?
-    fn is_another_version(&self, version: &Stamped) -> bool {
-        let before = self.intent.baseline.firmware.as_deref().map(str::trim);
-        before.is_some_and(|before| before != version.text.trim())
-    }
-
-    /// Is there a sign of this run besides the status: stamped after the
-    /// baseline, and not what the baseline held? Of a twin that took another's
-    /// place, and in a `foreign` dialect, nobody knows what was there before, so
-    /// that there nothing counts as changed.
-    fn second_sign(&self, reading: &Reading, foreign: bool) -> bool {
-        let base = &self.intent.baseline;
-        let known = !foreign && self.replaced.is_none() && self.early_end.is_none();
-        let later = |stamp| self.is_later_than_the_order(stamp);
-        let changed = |now: &Option<Stamped>, before: &Option<String>| {
-            let changed = |n: &Stamped| Some(&n.text) != before.as_ref();
-            now.as_ref()
-                .is_some_and(|n| known && later(n.stamp) && changed(n))
-        };
-        let version = reading.version.as_ref().is_some_and(|version| {
-            let ours = self.is_expected(version) && !self.was_expected() && !foreign;
-            later(version.stamp) && (ours || known && self.is_another_version(version))
-        });
-        let active = |step: &Step| {
-            let held =
-                self.replaced.is_none() && self.is_the_baselines(step.evidence.value.as_str());
-            step.phase.is_active() && self.is_of_our_run(step) && !held
-        };
-        let our_uri = reading.uri.as_ref().is_some_and(|uri| {
-            later(uri.stamp)
-                && Some(sha256(&uri.text)) != base.uri_sha256
-                && Some(uri::redacted_text(&uri.text)) == self.intent.uri
-        });
-        self.steps.iter().any(active)
-            || changed(&reading.end, &base.end)
-            || version
-            || changed(&reading.run, &base.run)
-            || changed(&reading.pending, &base.pending)
-            || our_uri
-    }
-
-    /// Is this the status that the baseline held? As in a dialect, case does
-    /// not count.
-    fn is_the_baselines(&self, value: Option<&str>) -> bool {
-        match (value, self.intent.baseline.value.as_deref()) {
-            (Some(now), Some(before)) => is_same_word(now, before),
-            (now, before) => now == before,
-        }
-    }
-
-    /// Is the status stamped after the baseline?
-    fn is_news(&self, reading: &Reading) -> bool {
-        reading.value.is_some() && self.is_believed(reading.stamp)
-    }
-
-    /// Is this stamped after all that was there before: before the order, and
-    /// before the twin that is there now?
-    fn is_believed(&self, stamp: Option<Timestamp>) -> bool {
-        let replaced = self.replaced.as_ref().and_then(|r| r.since);
-        self.intent.baseline.is_older_than(stamp) && replaced.is_none_or(|at| stamp > Some(at))
-    }
-
-    /// Is this surely stamped after the order went out?
-    fn is_later_than_the_order(&self, stamp: Option<Timestamp>) -> bool {
-        self.is_believed(stamp) && self.ordered.is_none_or(|order| stamp > Some(order))
-    }
-
-    /// Does this step belong to the run that we started? One that was stamped
-    /// while the order went out does when the device has taken the order, unless
-    /// a run had ended there.
-    fn is_of_our_run(&self, step: &Step) -> bool {
-        let stamp = step.evidence.hub_time;
-        let taken = self.answer.is_some() && self.early_end.is_none();
-        self.is_later_than_the_order(stamp) || taken && self.is_believed(stamp)
-    }
-
-    /// Was the device seen at work since the order surely had gone out?
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        let later = |step: &Step| self.is_later_than_the_order(step.evidence.hub_time);
-        self.steps.iter().any(later)
-    }
-
-    /// Was this status seen as the end of a run that may have ended before the
-    /// order?
-    fn is_the_early_end(&self, value: Option<&str>) -> bool {
-        let same = |end: &str| value.is_some_and(|v| is_same_word(v, end));
-        self.early_end.as_deref().is_some_and(same)
     }
 
     /// Does the reading say something that the last step did not?
@@ -481,110 +333,6 @@ impl Update {
             ),
             evidence: None,
         }
-    }
-
-    /// What comes of a suspicion, now that the registry was asked for the
-    /// device's `generationId`; the error says why it is not known. A device
-    /// that was created again never got the order, and its twin is a new one.
-    #[must_use]
-    pub fn followed_up(
-        &self,
-        suspicion: &Suspicion,
-        twin: &Twin,
-        generation: Result<&str, &str>,
-    ) -> Vec<What> {
-        let device = &self.device;
-        let born = generation.ok().and_then(ticks);
-        let born_later = born.filter(|born| self.is_born_later(*born));
-        let (since, why) = match (generation, born_later, suspicion) {
-            (Ok(_), Some(born), _) => (
-                Some(born),
-                format!("{device} was deleted and created again at {born}, by the hub's clock"),
-            ),
-            (Ok(_), None, Suspicion::EntryChanged) => return Vec::new(),
-            (Ok(_), None, Suspicion::CameBack) => {
-                return vec![self.same_again()];
-            }
-            (Ok(_), None, Suspicion::WentBack { from, to }) => (
-                twin.reported.last_updated(),
-                format!(
-                    "the twin of {device} was reset: its reported version went from {from} to \
-                     {to}, though it is the same device"
-                ),
-            ),
-            (Err(_), _, Suspicion::EntryChanged | Suspicion::CameBack)
-                if self.is_older_than_the_baseline(twin) =>
-            {
-                let again = matches!(suspicion, Suspicion::CameBack);
-                return again.then(|| self.same_again()).into_iter().collect();
-            }
-            (Err(cause), ..) => (
-                twin.reported.last_updated(),
-                format!(
-                    "{device} may have been deleted and created again: {}. Its generationId is \
-                     not known: {cause}",
-                    what_was_seen(suspicion)
-                ),
-            ),
-        };
-        let reason = format!(
-            "{why}. What was seen before says nothing any more: from now on an end counts only \
-             with another sign of an update. Give this update up (x in the console) to start \
-             another"
-        );
-        vec![
-            What::Replaced {
-                generation_id: born_later.and(generation.ok()).map(str::to_owned),
-                since,
-                version: twin.reported.version,
-            },
-            What::State {
-                state: OpenState::Unknown,
-                reason,
-                evidence: None,
-            },
-        ]
-    }
-
-    fn same_again(&self) -> What {
-        What::State {
-            state: OpenState::Back,
-            reason: format!("the hub knows {} again; it is the same device", self.device),
-            evidence: None,
-        }
-    }
-
-    /// Does the twin still hold something that it held before the order? Then it
-    /// is the same one: all that a new twin holds is stamped after its birth.
-    fn is_older_than_the_baseline(&self, twin: &Twin) -> bool {
-        let oldest = twin.reported.oldest();
-        self.replaced.is_none() && oldest.is_some() && oldest <= self.intent.baseline.last_updated
-    }
-
-    /// Is an identity of that birth another one than the order went to?
-    fn is_born_later(&self, born: Timestamp) -> bool {
-        let base = &self.intent.baseline;
-        match (&self.replaced, base.last_updated) {
-            (Some(replaced), _) if replaced.since.is_some() => Some(born) > replaced.since,
-            (_, Some(floor)) if base.version <= 1 => born.duration_since(floor) > SAME_BIRTH,
-            (_, Some(floor)) => born > floor,
-            // Nothing of the hub's clock is known: ours has to do.
-            (_, None) => born > self.intended,
-        }
-    }
-}
-
-fn is_same_word(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
-}
-
-fn what_was_seen(suspicion: &Suspicion) -> String {
-    match suspicion {
-        Suspicion::WentBack { from, to } => {
-            format!("its reported version went from {from} to {to}")
-        }
-        Suspicion::EntryChanged => "its entry in the registry has changed".to_owned(),
-        Suspicion::CameBack => "the hub did not know it for a while".to_owned(),
     }
 }
 

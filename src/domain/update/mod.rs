@@ -65,7 +65,9 @@
 //! expected one or falls back to the old: each is told as a contradiction, once.
 
 mod after;
+mod belief;
 mod judge;
+mod replacement;
 mod sight;
 
 #[cfg(test)]

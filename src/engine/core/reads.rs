@@ -11,8 +11,8 @@ use crate::domain::problem::Kind;
 use crate::domain::twin::Twin;
 use crate::hub::HubError;
 
+use super::baseline::BaselineRead;
 use super::budget::ended;
-use super::flights::BaselineRead;
 use super::{Core, Now, Output};
 
 impl Core {

@@ -15,7 +15,8 @@ use crate::domain::update::{Baseline, Update};
 use crate::hub::HubError;
 use crate::journal::{JournalError, Receipt};
 
-use super::flights::{BaselineRead, Flight};
+use super::baseline::BaselineRead;
+use super::flights::Flight;
 use super::{Core, Now, Output};
 
 /// How often the baseline is tried to be read in all.

@@ -125,7 +125,7 @@ fn an_order_that_was_late_does_not_go_out_into_anothers_run() {
 
 #[test]
 fn a_machine_that_slept_has_an_old_baseline_by_either_clock() {
-    use super::super::flights::BaselineRead;
+    use super::super::baseline::BaselineRead;
     let story = on_the_clock(json!({}));
     let (twin, now) = (story.twin.twin.clone(), story.now());
     let read = BaselineRead::of(&twin, now.at, now);
