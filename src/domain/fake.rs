@@ -37,6 +37,7 @@ impl FakeTwin {
             tags: Map::new(),
             desired: section(),
             reported: section(),
+            answered: None,
         };
         Self { twin, clock }
     }

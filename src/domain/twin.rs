@@ -159,6 +159,10 @@ pub struct Twin {
     pub desired: Section,
     /// What the device says of itself.
     pub reported: Section,
+    /// When the hub gave this answer, by the hub's own clock to the second; `None`
+    /// when it did not say so.
+    #[serde(skip)]
+    pub answered: Option<Timestamp>,
 }
 
 impl Twin {

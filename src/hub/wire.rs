@@ -99,6 +99,7 @@ pub fn twin(value: Value) -> Result<Twin, String> {
         tags: raw.tags.unwrap_or_default(),
         desired: section(raw.properties.desired),
         reported: section(raw.properties.reported),
+        answered: None,
     })
 }
 
