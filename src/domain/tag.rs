@@ -195,6 +195,7 @@ impl Found {
 pub struct Sighting {
     device: DeviceId,
     etag: String,
+    version: u64,
     found: Found,
     /// The hub's time, or ours when the hub has not told it.
     time: Timestamp,
@@ -209,6 +210,7 @@ impl Sighting {
         Self {
             device: twin.device_id.clone(),
             etag: twin.etag.clone(),
+            version: twin.version,
             found: Found::on(twin),
             time: twin.answered.unwrap_or(wall),
             skew: match twin.answered {
@@ -228,6 +230,24 @@ impl Sighting {
     #[must_use]
     pub fn is_of(&self, update: &UpdateId) -> bool {
         matches!(&self.found, Found::Tag(tag) if tag.update == *update)
+    }
+
+    /// Is this older than `other`, of the same twin? Answers may overtake each other.
+    #[must_use]
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        self.version < other.version
+    }
+
+    /// When the tag that was seen is to be renewed, if it is that update's: a
+    /// [`RENEWAL`] after it was last written.
+    #[must_use]
+    pub fn renewal_in(&self, update: &UpdateId) -> Option<Duration> {
+        let Found::Tag(tag) = &self.found else {
+            return None;
+        };
+        let left = tag.until.duration_since(self.time);
+        let due = left.saturating_sub(LEASE) + SignedDuration::try_from(RENEWAL).ok()?;
+        (tag.update == *update).then(|| Duration::try_from(due).unwrap_or(Duration::ZERO))
     }
 
     /// Why nobody else may start anything on the device, if so; `ours` tells

@@ -16,6 +16,7 @@ use crate::hub::{self, HubError};
 use crate::journal::Receipt;
 
 use super::life::{Suspect, is_quiet};
+use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// Ended updates that are kept for front ends that come late.
@@ -27,7 +28,9 @@ pub(super) struct Flight {
     pub(super) update: Update,
     /// Absent when the device is only watched, or when the order went out in
     /// another process.
-    order: Option<Order>,
+    pub(super) order: Option<Order>,
+    /// Its tag on the twin; absent where the journal alone keeps devices.
+    pub(super) hold: Option<Hold>,
     /// What was last seen of the twin.
     pub(super) sight: Sight,
     /// A suspicion that the registry was asked about; nothing is judged until
@@ -47,8 +50,8 @@ pub(super) struct Flight {
 }
 
 #[derive(Debug)]
-struct Order {
-    receipt: Receipt,
+pub(super) struct Order {
+    pub(super) receipt: Receipt,
     call: MethodCall,
     tries: u32,
     backoff: Backoff,
@@ -79,6 +82,7 @@ impl Flight {
             quiet: is_quiet(&update),
             update,
             order: None,
+            hold: None,
             changed: now.at,
             ends: now.at + unsigned(left),
             given_up: false,
@@ -88,7 +92,7 @@ impl Flight {
 
     pub(super) fn ordered(
         update: Update,
-        receipt: Receipt,
+        (receipt, hold): (Receipt, Option<Hold>),
         call: MethodCall,
         now: Now,
         overall: SignedDuration,
@@ -104,6 +108,7 @@ impl Flight {
         };
         Self {
             order: Some(order),
+            hold,
             journaled: true,
             ..Self::watched(update, now, overall)
         }
@@ -116,9 +121,16 @@ impl Flight {
         }
     }
 
-    /// Was its order surely not delivered so far, and is it to be tried again?
+    /// Was its order surely not delivered so far, and is it to be tried again, or
+    /// to go out when the tag is ours?
     pub(super) fn waits(&self) -> bool {
         self.order.as_ref().is_some_and(Order::waits)
+            || self.hold.as_ref().is_some_and(Hold::is_taking)
+    }
+
+    /// When its tag is renewed, or given back once more.
+    pub(super) fn tag_next(&self) -> Option<Duration> {
+        self.hold.as_ref().and_then(Hold::next)
     }
 
     fn is_calling(&self) -> bool {
@@ -133,8 +145,11 @@ impl Core {
     }
 
     /// Takes an open flight in.
-    pub(super) fn fly(&mut self, flight: Flight) {
+    pub(super) fn fly(&mut self, mut flight: Flight) {
         let id = flight.update.id.clone();
+        if flight.order.is_none() {
+            flight.hold = self.hold_of_an_earlier_process(&flight);
+        }
         self.aftermath.remove(&flight.update.device);
         self.open.insert(flight.update.device.clone(), id.clone());
         self.flights.insert(id, flight);
@@ -152,6 +167,12 @@ impl Core {
             let cause = "otadeck was ended before the order went out";
             return self.undelivered(id, Problem::new(Kind::Internal, title, cause), now);
         }
+        if !self.holds(id, now) {
+            return;
+        }
+        let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) else {
+            return;
+        };
         match self.gate.permit(&order.receipt, order.call.clone(), now.at) {
             Ok(permit) => {
                 order.tries += 1;
@@ -207,7 +228,7 @@ impl Core {
     }
 
     /// Nothing was delivered: tries again later, if there are tries left.
-    fn put_off(
+    pub(super) fn put_off(
         &mut self,
         id: &UpdateId,
         problem: &Problem,
@@ -248,11 +269,12 @@ impl Core {
     /// A twin was read: what it says, or, while an order that did not arrive
     /// waits, whether that may go out again.
     pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+        self.see_tag(id, twin, now);
         let Some(flight) = self.flights.get(id) else {
             return;
         };
-        if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
-            if order.rebase {
+        if flight.waits() {
+            if flight.order.as_ref().is_some_and(|order| order.rebase) {
                 self.rebase(id, twin, now);
             }
             return;
@@ -293,14 +315,15 @@ impl Core {
 
     /// The order is to go out again: what the device did meanwhile is not ours,
     /// so the twin as it is now is the baseline, unless somebody else's update is
-    /// under way.
-    fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+    /// under way or holds the device.
+    pub(super) fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
         let ordered_in = flight.update.intent.dialect.clone();
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        if let Some(problem) = self.under_way(&dialect, twin, now) {
+        let held = self.another_holds(id);
+        if let Some(problem) = held.or_else(|| self.under_way(&dialect, twin, now)) {
             return self.undelivered(id, problem, now);
         }
         if dialect.name != ordered_in {
@@ -375,6 +398,7 @@ impl Core {
         }
         self.open.remove(&device);
         self.ended(id, now);
+        self.let_go(id, now);
         self.reread(&device, now);
         self.forget_old_flights();
     }

@@ -16,6 +16,7 @@ use crate::hub::HubError;
 use crate::journal::{JournalError, Receipt};
 
 use super::flights::Flight;
+use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// How often the baseline is tried to be read in all.
@@ -34,6 +35,9 @@ pub(super) enum Starting {
     Intent {
         update: Box<Update>,
         call: MethodCall,
+        /// Its tag, which is taken next; absent where the journal alone keeps
+        /// devices.
+        hold: Option<Box<Hold>>,
     },
 }
 
@@ -162,7 +166,9 @@ impl Core {
             }
         };
         let forbidden = self.forbidden_for(&start.uri, twin);
-        if let Some(problem) = forbidden.or_else(|| self.under_way(&dialect, twin, now)) {
+        let tagged = || self.tagged(twin, now);
+        let busy = || tagged().or_else(|| self.under_way(&dialect, twin, now));
+        if let Some(problem) = forbidden.or_else(busy) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
         }
@@ -183,6 +189,7 @@ impl Core {
         let waiting = Starting::Intent {
             update: Box::new(update),
             call,
+            hold: self.hold(twin, now).map(Box::new),
         };
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
@@ -279,16 +286,16 @@ impl Core {
         else {
             return;
         };
-        let Some(Starting::Intent { update, call }) = self.starting.remove(&device) else {
+        let Some(Starting::Intent { update, call, hold }) = self.starting.remove(&device) else {
             return;
         };
         match result {
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
-                let flight =
-                    Flight::ordered(*update, receipt, call, now, self.settings.overall_deadline);
-                self.fly(flight);
+                let proof = (receipt, hold.map(|hold| *hold));
+                let overall = self.settings.overall_deadline;
+                self.fly(Flight::ordered(*update, proof, call, now, overall));
                 self.publish(event);
                 self.reread(&device, now);
                 self.invoke(id, now);
