@@ -4,6 +4,7 @@ mod budget;
 mod dialects;
 mod life;
 mod packages;
+mod tags;
 
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use super::*;
 use crate::domain::event::{InventoryState, Start};
 use crate::domain::fake::FakeTwin;
 use crate::domain::method::MethodCall;
+use crate::domain::tag::Write;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
-use crate::hub::Grant;
+use crate::hub::{Grant, TagGrant};
 use crate::hub::error::Refusal;
 use crate::journal::Receipt;
 
@@ -38,6 +40,10 @@ struct Story {
     /// How often the registry was asked.
     identified: usize,
     ticket: u64,
+    /// Tags that are to be written.
+    writes: Vec<(UpdateId, Write)>,
+    /// Updates for whose tag the twin is to be read.
+    looks: Vec<UpdateId>,
 }
 
 const ID: &str = "press-7";
@@ -72,6 +78,8 @@ impl Story {
             reads: Vec::new(),
             identified: 0,
             ticket: 0,
+            writes: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
@@ -111,6 +119,10 @@ impl Story {
                     let result = Ok(());
                     self.feed(Input::Adopted { update, result });
                 }
+                Output::WriteTag { update, permit } => {
+                    self.writes.push((update, permit.into_write()));
+                }
+                Output::LookAtTag { update, .. } => self.looks.push(update),
                 Output::Identify { .. } => self.identified += 1,
                 Output::Inspect(uri) => self.inspected.push(uri),
                 Output::Record(_) | Output::OpenUpdates | Output::PastUpdates => {}
