@@ -37,7 +37,7 @@
 //! # Who may take it over
 //!
 //! * An expired one, anybody: its holder has not renewed it for [`LEASE`], which is
-//!   three renewals. So the tag of a process that was killed ends by itself.
+//!   three renewals or more. So the tag of a process that was killed ends by itself.
 //! * The same update in a later process (`watch --resume`) renews it and gives it
 //!   back, also an expired one, as long as nobody else has taken it. It takes none
 //!   anew: its order is out already, or is never sent.
@@ -54,7 +54,7 @@
 //!
 //! # What it costs
 //!
-//! Two writes an update, and one each [`RENEWAL`] while it is open. The hub bills a
+//! Two writes an update, and one each five to ten minutes while it is open. The hub bills a
 //! write of a twin as it bills a read, and allows half as many a second (50 on S1).
 //!
 //! # What it does not do
@@ -79,7 +79,8 @@ use super::twin::Twin;
 pub const KEY: &str = "otadeck";
 /// How long a tag is good after it was written.
 pub const LEASE: SignedDuration = SignedDuration::from_mins(30);
-/// How often it is written again while its update is open.
+/// How often at least it is written again while its update is open; between half of
+/// this and this, so that those who began together do not write together.
 pub const RENEWAL: Duration = Duration::from_secs(10 * 60);
 /// How much longer another's tag counts when only our own clock tells.
 pub const SKEW: SignedDuration = SignedDuration::from_mins(5);

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use crate::domain::backoff::Backoff;
-use crate::domain::event::{Event, What};
+use crate::domain::event::What;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::tag::{Found, KEY, Lease, RENEWAL, Sighting};
@@ -246,12 +246,7 @@ impl Core {
 
     /// Says what is wrong with a tag; the update goes on.
     fn tell_of_tag(&mut self, id: &UpdateId, problem: Problem, now: Now) {
-        let Some(flight) = self.flights.get(id) else {
-            return;
-        };
-        let device = flight.update.device.clone();
-        let what = What::DeviceProblem { problem };
-        self.publish(Event::device(now.wall, device, what));
+        self.say(id, vec![What::Tag { problem }], now);
     }
 
     /// An update has ended: its tag goes back.

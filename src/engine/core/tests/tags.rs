@@ -98,7 +98,7 @@ impl Story {
     /// What was said of tags beside the update.
     fn remarks(&self) -> Vec<String> {
         let remark = |event: &Event| match &event.what {
-            What::DeviceProblem { problem } => Some(problem.to_string()),
+            What::Tag { problem } => Some(problem.to_string()),
             _ => None,
         };
         self.said.iter().filter_map(remark).collect()
