@@ -167,7 +167,12 @@ fn there_is_one_gate() {
         );
         // `Permit {` stands in `TagPermit {` too, so both kinds are counted.
         let count = |text: &str| code.matches(text).count();
-        let told = ["struct Permit {", "struct TagPermit {", "for Permit {", "for TagPermit {"];
+        let told = [
+            "struct Permit {",
+            "struct TagPermit {",
+            "for Permit {",
+            "for TagPermit {",
+        ];
         let made = count("Permit {") - told.map(count).iter().sum::<usize>();
         if made > 0 || code.contains("GateKeeper for") {
             makers.push(name.clone());

@@ -202,7 +202,11 @@ impl Core {
             return;
         };
         let seen = Sighting::of(twin, now.wall);
-        if hold.seen.as_ref().is_some_and(|(last, _)| seen.is_older_than(last)) {
+        if hold
+            .seen
+            .as_ref()
+            .is_some_and(|(last, _)| seen.is_older_than(last))
+        {
             return;
         }
         let before = hold.ours;
@@ -498,5 +502,8 @@ fn cannot_write(device: &DeviceId, aim: Aim, error: &HubError) -> Problem {
 /// The last part of a redacted URI: what a package is called.
 fn file_name(uri: &str) -> &str {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    path.trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
 }

@@ -19,8 +19,8 @@ use crate::domain::method::MethodCall;
 use crate::domain::tag::Write;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
-use crate::hub::{Grant, TagGrant};
 use crate::hub::error::Refusal;
+use crate::hub::{Grant, TagGrant};
 use crate::journal::Receipt;
 
 /// A core, a clock, and whatever it has said so far.

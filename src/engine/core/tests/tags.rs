@@ -352,7 +352,10 @@ fn a_tag_that_was_taken_from_us_is_told_and_left_alone() {
     story.bob_is_there().twin().twin();
     let remarks = story.remarks();
     assert_eq!(remarks.len(), 1, "{remarks:?}");
-    assert!(remarks[0].contains("bob on jump2 has taken it"), "{remarks:?}");
+    assert!(
+        remarks[0].contains("bob on jump2 has taken it"),
+        "{remarks:?}"
+    );
     story.pass(20 * 60 * SECOND);
     story.status("downloading").status("completed");
     assert_eq!(story.verdict().0, Outcome::Completed);
