@@ -426,3 +426,37 @@ async fn a_killed_updates_tag_is_given_back_by_whoever_carries_on() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(tags(&emulator).await, json!({}));
 }
+
+/// Somebody else writes to the twin just when the tag is given back: the program waits
+/// until it has read again and written again, though its update has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_does_not_end_before_its_tag_is_given_back() {
+    let emulator = Emulator::start(&["--identities", "1"]);
+    let device = emulator.run_device(0, &["--scenario", "quick"]);
+    device.complaint_with("reported");
+    let outruns = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&outruns);
+    let proxy = proxy(&emulator, move |request| {
+        let outruns = Arc::clone(&outruns);
+        async move {
+            let body = String::from_utf8(request.body).unwrap();
+            let back = request.method == "PATCH" && body.contains("\"otadeck\":null");
+            if !back || outruns.fetch_add(1, Ordering::SeqCst) > 0 {
+                return None;
+            }
+            // A hub takes its time: a program that does not wait is gone by then.
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            Some(Reaction::json(
+                412,
+                json!({"Message": "ErrorCode:PreconditionFailed;no"}),
+            ))
+        }
+    })
+    .await;
+    let connection = through(&proxy, &emulator);
+    let home = host("ana", &connection, proxy.ca.path().to_str().unwrap());
+    let ended = home.run(&UPDATE);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(seen.load(Ordering::SeqCst), 2, "refused once, then done");
+    assert_eq!(tags(&emulator).await, json!({}));
+}
