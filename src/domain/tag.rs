@@ -41,7 +41,8 @@
 //! * The same update in a later process (`watch --resume`) renews it and gives it
 //!   back, also an expired one, as long as nobody else has taken it. It takes none
 //!   anew: its order is out already, or is never sent.
-//! * One that is no tag of otadeck's (another shape), nobody: it is taken away by
+//! * Whoever forces the start, that of exactly the holder who was told then.
+//! * One that is no tag of otadeck's (another shape), nobody else: it is taken away by
 //!   hand.
 //!
 //! # Clocks
@@ -237,6 +238,15 @@ impl Sighting {
     #[must_use]
     pub fn is_older_than(&self, other: &Self) -> bool {
         self.version < other.version
+    }
+
+    /// Does the same update hold the device as in `other`, or the same stranger?
+    #[must_use]
+    pub fn same_holder(&self, other: &Self) -> bool {
+        match (&self.found, &other.found) {
+            (Found::Tag(one), Found::Tag(other)) => one.update == other.update,
+            (one, other) => one == other,
+        }
     }
 
     /// When the tag that was seen is to be renewed, if it is that update's: a

@@ -189,7 +189,7 @@ impl Core {
         let waiting = Starting::Intent {
             update: Box::new(update),
             call,
-            hold: self.hold(twin, now).map(Box::new),
+            hold: self.hold(twin, false, now).map(Box::new),
         };
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);

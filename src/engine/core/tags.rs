@@ -56,6 +56,8 @@ enum Ours {
 pub(super) struct Hold {
     /// The twin as it was last seen, and when, since the engine's start.
     seen: Option<(Sighting, Duration)>,
+    /// Who held the device when somebody forced the start: no hindrance.
+    past: Option<Sighting>,
     ours: Ours,
     /// The write or the read that is under way.
     under_way: Option<Aim>,
@@ -70,6 +72,7 @@ impl Hold {
     fn new(seen: Option<(Sighting, Duration)>, ours: Ours) -> Self {
         Self {
             seen,
+            past: None,
             ours,
             under_way: None,
             failures: 0,
@@ -94,7 +97,12 @@ impl Hold {
 
     /// Another's tag, as last seen; `ours` tells which updates are no hindrance.
     fn busy(&self, ours: impl FnOnce(&UpdateId) -> bool) -> Option<Problem> {
-        self.seen.as_ref().and_then(|(seen, _)| seen.busy(ours))
+        let (seen, _) = self.seen.as_ref()?;
+        let forced = self
+            .past
+            .as_ref()
+            .is_some_and(|past| seen.same_holder(past));
+        seen.busy(ours).filter(|_| !forced)
     }
 
     /// A write, or a read for a write, has failed. What stood before a renewal
@@ -116,10 +124,14 @@ impl Hold {
 
 impl Core {
     /// The hold that an update needs whose intent rests on `twin`; none where the
-    /// journal alone keeps devices.
-    pub(super) fn hold(&self, twin: &Twin, now: Now) -> Option<Hold> {
-        let seen = Some((Sighting::of(twin, now.wall), now.at));
-        (self.settings.lease == Lease::Tags).then(|| Hold::new(seen, Ours::No))
+    /// journal alone keeps devices. When the start was forced, whoever holds the
+    /// device on `twin` is no hindrance; whoever takes it after that is.
+    pub(super) fn hold(&self, twin: &Twin, forced: bool, now: Now) -> Option<Hold> {
+        let seen = Sighting::of(twin, now.wall);
+        (self.settings.lease == Lease::Tags).then(|| Hold {
+            past: forced.then(|| seen.clone()),
+            ..Hold::new(Some((seen, now.at)), Ours::No)
+        })
     }
 
     /// The hold of an update that an earlier process has begun: its tag may still

@@ -536,6 +536,52 @@ fn a_resumed_update_leaves_anothers_tag_alone_and_takes_none_anew() {
     assert_eq!((read_only.writes.len(), read_only.looks.len()), (0, 0));
 }
 
+/// A start that was forced: past the holder who was told, past nobody else.
+#[rstest::rstest]
+#[case::the_one_who_was_told("u-bob", true)]
+#[case::another_meanwhile("u-eve", false)]
+fn whoever_forces_goes_past_the_holder_who_was_told(#[case] there: &str, #[case] goes: bool) {
+    let mut story = story();
+    story.start();
+    let (ticket, device) = story.reads[0].clone();
+    let result = Ok(Box::new(story.twin.twin.clone()));
+    let now = story.now();
+    let read = Input::Twin {
+        ticket,
+        device: device.clone(),
+        result,
+    };
+    let outputs = story.core.handle(read, now);
+    let Some(Output::Intend(event)) = outputs.into_iter().next() else {
+        panic!("an intent");
+    };
+    story.bob_is_there();
+    let forced = story.core.hold(&story.twin.twin, true, now).map(Box::new);
+    match story.core.starting.get_mut(&device) {
+        Some(Starting::Intent { hold, .. }) => *hold = forced,
+        other => panic!("{other:?}"),
+    }
+    // Before our write, the holder renews, or somebody else takes it from him.
+    let mut tag = story.stands().unwrap();
+    tag.update = UpdateId::from_text(there);
+    story.tag(KEY, tag.value());
+    let update = event.update_id.clone().unwrap();
+    let result = Ok(Receipt::for_test(&event));
+    story.feed(Input::Intended { update, result });
+    story.written().looked();
+    match goes {
+        true => {
+            story.written();
+            assert_eq!(story.words(), ["intended", "invoked 1"]);
+            assert_eq!(story.stands().unwrap().by, "ana");
+        }
+        false => {
+            assert_eq!(story.words(), ["intended", "= notDelivered"]);
+            assert_eq!(story.writes.len(), 1);
+        }
+    }
+}
+
 /// Whatever is not known, and in whatever order it comes: of two consoles that share
 /// nothing but the hub, one invokes.
 #[derive(Clone, Debug)]
