@@ -552,9 +552,11 @@ fn whoever_forces_goes_past_the_holder_who_was_told(#[case] there: &str, #[case]
         result,
     };
     let outputs = story.core.handle(read, now);
-    let Some(Output::Intend(event)) = outputs.into_iter().next() else {
-        panic!("an intent");
+    let intend = |output| match output {
+        Output::Intend(event) => Some(event),
+        _ => None,
     };
+    let event = outputs.into_iter().find_map(intend).expect("an intent");
     story.bob_is_there();
     let forced = story.core.hold(&story.twin.twin, true, now).map(Box::new);
     match story.core.starting.get_mut(&device) {
