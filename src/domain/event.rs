@@ -254,6 +254,13 @@ pub enum What {
         #[serde(rename = "connectionState")]
         state: Connection,
     },
+    /// The tag by which the update holds its device could not be renewed or given
+    /// back, or is another's now. The update goes on.
+    #[serde(rename = "update.tag")]
+    Tag {
+        /// What is wrong with it, and what follows.
+        problem: Problem,
+    },
     /// The twin is not the one that the order went to: the device was deleted
     /// and created again, or its reported properties were reset. From here on
     /// only what is stamped later counts, and an end needs a second sign.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`id`] | device and update ids |
 //! | [`twin`] | a device twin as the hub tells it, with its stamps |
+//! | [`tag`] | the tag that keeps consoles on several hosts off each other's devices |
 //! | [`device`] | one row of the inventory |
 //! | [`phase`] | the common phases of an update |
 //! | [`dialect`] | the words in which devices report progress, and how they are started |
@@ -45,6 +46,7 @@ pub mod profile;
 pub mod quota;
 pub mod redact;
 pub mod span;
+pub mod tag;
 pub mod time;
 pub mod twin;
 pub mod update;

@@ -24,6 +24,8 @@ use super::handle::{Backend, Engine, Request, channel};
 const INBOX: usize = 1_024;
 /// How long the end waits for a method call that is under way.
 const LAST_CALLS: Duration = Duration::from_millis(500);
+/// How long the end waits for tags that are being given back.
+const LAST_TAGS: Duration = Duration::from_secs(2);
 /// How long the end waits for the journal.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -43,7 +45,8 @@ impl Running {
     }
 
     /// Ends the engine: reads are dropped, a method call under way gets half a
-    /// second to be answered, the journal is written to the end.
+    /// second to be answered, a tag two to be given back, the journal is written to
+    /// the end.
     pub async fn stop(self) {
         self.stop.cancel();
         // A panic of the engine was reported by the panic hook.
@@ -68,6 +71,7 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         answers: answers.clone(),
         scribe,
         calls: TaskTracker::new(),
+        tags: TaskTracker::new(),
         stop: stop.clone(),
     };
     let scribe = tokio::spawn(scribe_task(journal, hub, work, answers));
@@ -84,6 +88,7 @@ struct Shell<S> {
     answers: mpsc::Sender<Input>,
     scribe: mpsc::UnboundedSender<Output>,
     calls: TaskTracker,
+    tags: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -130,18 +135,9 @@ impl<S: Service> Shell<S> {
         scribe: JoinHandle<()>,
     ) {
         self.handle(Input::Stop, backend);
-        self.calls.close();
-        let calls = self.calls.clone();
-        let _ = timeout(LAST_CALLS, async {
-            loop {
-                tokio::select! {
-                    biased;
-                    Some(input) = inbox.recv() => self.handle(input, backend),
-                    () = calls.wait() => break,
-                }
-            }
-        })
-        .await;
+        let (calls, tags) = (self.calls.clone(), self.tags.clone());
+        self.last(&calls, LAST_CALLS, &mut inbox, backend).await;
+        self.last(&tags, LAST_TAGS, &mut inbox, backend).await;
         while let Ok(input) = inbox.try_recv() {
             self.handle(input, backend);
         }
@@ -150,6 +146,31 @@ impl<S: Service> Shell<S> {
         if timeout(LAST_WORDS, scribe).await.is_err() {
             tracing::error!("the journal did not finish in time");
         }
+    }
+
+    /// Waits until these tasks have ended, also those that their answers begin.
+    async fn last(
+        &mut self,
+        tasks: &TaskTracker,
+        patience: Duration,
+        inbox: &mut mpsc::Receiver<Input>,
+        backend: &mut Backend,
+    ) {
+        tasks.close();
+        let _ = timeout(patience, async {
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(input) = inbox.recv() => self.handle(input, backend),
+                    () = tasks.wait() => match inbox.try_recv() {
+                        // An answer that came in between may begin another task.
+                        Ok(input) => self.handle(input, backend),
+                        Err(_) => break,
+                    },
+                }
+            }
+        })
+        .await;
     }
 
     fn handle(&mut self, input: Input, backend: &mut Backend) {
@@ -178,6 +199,24 @@ impl<S: Service> Shell<S> {
                 if self.scribe.send(output).is_err() {
                     tracing::error!("the journal's task has ended");
                 }
+            }
+            // Also at the end: an update's last word may be what ends the program,
+            // and a tag that stays keeps others off the device.
+            Output::WriteTag { update, permit } => {
+                let answers = self.answers.clone();
+                self.tags.spawn(async move {
+                    let result = service.write_tag(permit).await.map(Box::new);
+                    // The engine has ended.
+                    let _ = answers.send(Input::TagWritten { update, result }).await;
+                });
+            }
+            Output::LookAtTag { update, device } => {
+                let answers = self.answers.clone();
+                self.tags.spawn(async move {
+                    let result = service.twin(&device).await.map(Box::new);
+                    // The engine has ended.
+                    let _ = answers.send(Input::TagSeen { update, result }).await;
+                });
             }
             // What is not yet begun at the end is not begun.
             _ if self.stop.is_cancelled() => {}

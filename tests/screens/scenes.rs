@@ -280,6 +280,7 @@ impl Stage {
             tags: Default::default(),
             desired: Section::default(),
             reported: section,
+            answered: None,
         };
         let dialects = Dialects::built_in();
         let choice = dialects.choose(&twin.reported, None);

@@ -19,5 +19,6 @@ mod rooms;
 mod shell;
 mod stories;
 mod support;
+mod tags;
 mod terminal;
 mod watching;

@@ -194,6 +194,10 @@ fn told(event: &Event) -> Option<LogLine> {
             format!("{state:?}").to_lowercase(),
             "as far as the hub knows".to_owned(),
         ),
+        What::Tag { problem } => (
+            "tag".to_owned(),
+            format!("{}. {}", problem.line(), problem.hint),
+        ),
         What::Replaced { version, .. } => (
             "replaced".to_owned(),
             format!("another twin is there, reported version {version}"),

@@ -240,8 +240,8 @@ impl Update {
         if self.verdict.is_some() {
             return self.contradict(event);
         }
-        // A connection that comes and goes is no progress.
-        if !matches!(event.what, What::Connection { .. }) {
+        // A connection that comes and goes is no progress, nor is a tag.
+        if !matches!(event.what, What::Connection { .. } | What::Tag { .. }) {
             self.changed = event.time;
         }
         match &event.what {

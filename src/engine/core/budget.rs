@@ -76,6 +76,15 @@ impl Ledger {
         }
     }
 
+    /// A tag was written, or its twin was read for that.
+    pub(super) fn spend_tag(&mut self, result: &Result<Box<Twin>, HubError>, now: Now) {
+        match result {
+            Ok(twin) => self.quota.spend(twin_bytes(twin), now.wall),
+            Err(error) if is_billed(error) => self.quota.spend(1, now.wall),
+            Err(_) => 0,
+        };
+    }
+
     /// The call and its answer; a call to a device that is offline is billed
     /// as well.
     pub(super) fn spend_call(&mut self, result: &Result<MethodAnswer, HubError>, now: Now) {
@@ -97,7 +106,7 @@ fn is_billed(error: &HubError) -> bool {
     match error {
         HubError::Answered(_) => !matches!(error.kind(), Kind::Throttled | Kind::Unauthorized),
         HubError::NoAnswer { .. } | HubError::Unreadable(_) => true,
-        HubError::Connect { .. } | HubError::Setup(_) => false,
+        HubError::Connect { .. } | HubError::Setup(_) | HubError::Unsendable(_) => false,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::journal::Receipt;
 
 use super::baseline::BaselineRead;
 use super::life::{Suspect, is_quiet};
+use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// Ended updates that are kept for front ends that come late.
@@ -28,7 +29,9 @@ pub(super) struct Flight {
     pub(super) update: Update,
     /// Absent when the device is only watched, or when the order went out in
     /// another process.
-    order: Option<Order>,
+    pub(super) order: Option<Order>,
+    /// Its tag on the twin; absent where the journal alone keeps devices.
+    pub(super) hold: Option<Hold>,
     /// What was last seen of the twin.
     pub(super) sight: Sight,
     /// A suspicion that the registry was asked about; nothing is judged until
@@ -48,8 +51,8 @@ pub(super) struct Flight {
 }
 
 #[derive(Debug)]
-struct Order {
-    receipt: Receipt,
+pub(super) struct Order {
+    pub(super) receipt: Receipt,
     call: MethodCall,
     /// When its baseline was read.
     read: BaselineRead,
@@ -82,6 +85,7 @@ impl Flight {
             quiet: is_quiet(&update),
             update,
             order: None,
+            hold: None,
             changed: now.at,
             ends: now.at + unsigned(left),
             given_up: false,
@@ -91,7 +95,7 @@ impl Flight {
 
     pub(super) fn ordered(
         update: Update,
-        receipt: Receipt,
+        (receipt, hold): (Receipt, Option<Hold>),
         call: MethodCall,
         read: BaselineRead,
         now: Now,
@@ -109,6 +113,7 @@ impl Flight {
         };
         Self {
             order: Some(order),
+            hold,
             journaled: true,
             ..Self::watched(update, now, overall)
         }
@@ -121,9 +126,16 @@ impl Flight {
         }
     }
 
-    /// Was its order surely not delivered so far, and is it to be tried again?
+    /// Was its order surely not delivered so far, and is it to be tried again, or
+    /// to go out when the tag is ours?
     pub(super) fn waits(&self) -> bool {
         self.order.as_ref().is_some_and(Order::waits)
+            || self.hold.as_ref().is_some_and(Hold::is_taking)
+    }
+
+    /// When its tag is renewed, or given back once more.
+    pub(super) fn tag_next(&self) -> Option<Duration> {
+        self.hold.as_ref().and_then(Hold::next)
     }
 
     fn is_calling(&self) -> bool {
@@ -138,8 +150,11 @@ impl Core {
     }
 
     /// Takes an open flight in.
-    pub(super) fn fly(&mut self, flight: Flight) {
+    pub(super) fn fly(&mut self, mut flight: Flight) {
         let id = flight.update.id.clone();
+        if flight.order.is_none() {
+            flight.hold = self.hold_of_an_earlier_process(&flight);
+        }
         self.aftermath.remove(&flight.update.device);
         self.open.insert(flight.update.device.clone(), id.clone());
         self.flights.insert(id, flight);
@@ -157,6 +172,16 @@ impl Core {
             let cause = "otadeck was ended before the order went out";
             return self.undelivered(id, Problem::new(Kind::Internal, title, cause), now);
         }
+        if !self.holds(id, now) {
+            return;
+        }
+        // Committing the intent, or taking the tag, may have taken long.
+        if self.rests_on_a_stale_baseline(id, now) {
+            return self.try_again(id);
+        }
+        let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) else {
+            return;
+        };
         match self.gate.permit(&order.receipt, order.call.clone(), now.at) {
             Ok(permit) => {
                 order.tries += 1;
@@ -213,7 +238,7 @@ impl Core {
     }
 
     /// Nothing was delivered: tries again later, if there are tries left.
-    fn put_off(
+    pub(super) fn put_off(
         &mut self,
         id: &UpdateId,
         problem: &Problem,
@@ -254,11 +279,12 @@ impl Core {
     /// A twin was read: what it says, or, while an order that did not arrive
     /// waits, whether that may go out again.
     pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
+        self.see_tag(id, twin, now);
         let Some(flight) = self.flights.get(id) else {
             return;
         };
-        if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
-            if order.rebase {
+        if flight.waits() {
+            if flight.order.as_ref().is_some_and(|order| order.rebase) {
                 self.rebase(id, twin, read, now);
             }
             return;
@@ -299,14 +325,15 @@ impl Core {
 
     /// The order is to go out again: what the device did meanwhile is not ours,
     /// so the twin as it is now is the baseline, unless somebody else's update is
-    /// under way.
-    fn rebase(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
+    /// under way or holds the device.
+    pub(super) fn rebase(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
         let ordered_in = flight.update.intent.dialect.clone();
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        if let Some(problem) = self.under_way(&dialect, twin, now) {
+        let held = self.another_holds(id);
+        if let Some(problem) = held.or_else(|| self.under_way(&dialect, twin, now)) {
             return self.undelivered(id, problem, now);
         }
         if dialect.name != ordered_in {
@@ -384,6 +411,7 @@ impl Core {
         }
         self.open.remove(&device);
         self.ended(id, now);
+        self.let_go(id, now);
         self.reread(&device, now);
         self.forget_old_flights();
     }
@@ -451,6 +479,11 @@ impl Core {
     }
 
     /// An order's time has come: it goes out when the twin has been read.
+    fn rests_on_a_stale_baseline(&self, id: &UpdateId, now: Now) -> bool {
+        let order = self.flights.get(id).and_then(|f| f.order.as_ref());
+        order.is_some_and(|order| order.read.is_stale(now))
+    }
+
     pub(super) fn try_again(&mut self, id: &UpdateId) {
         if let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) {
             order.again = None;

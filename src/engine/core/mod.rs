@@ -6,7 +6,7 @@
 //! in a test, in any order, without a socket and without waiting.
 //!
 //! ```text
-//!  Start ─► Read (baseline) ─► Intend ─► Intended ─► Invoke ─► Answered
+//!  Start ─► Read (baseline) ─► Intend ─► Intended ─► (WriteTag) ─► Invoke ─► Answered
 //!                                            └─► reads each 500 ms ─► events ─► verdict
 //! ```
 
@@ -20,6 +20,7 @@ mod reads;
 mod resume;
 mod rules;
 mod starts;
+mod tags;
 
 #[cfg(test)]
 mod tests;
@@ -40,9 +41,10 @@ use crate::domain::preflight::{self, PackageInfo};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::quota::DAY_SHARE;
+use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
-use crate::hub::{HubError, Identity, Page, Permit, Query};
+use crate::hub::{HubError, Identity, Page, Permit, Query, TagPermit};
 use crate::journal::{JournalError, Receipt};
 use crate::package::{self, PackageError};
 
@@ -88,6 +90,8 @@ pub struct Settings {
     pub tries: u32,
     /// The part of the hub's messages of a day that is ours, 0 to 1.
     pub day_share: f64,
+    /// How devices are kept for one update at a time.
+    pub lease: Lease,
     /// Who works here: `user@host`.
     pub by: String,
 }
@@ -110,6 +114,7 @@ impl Settings {
             connect_timeout: 0,
             tries: 5,
             day_share: DAY_SHARE,
+            lease: Lease::Journal,
             by: String::new(),
         }
     }
@@ -168,6 +173,20 @@ pub enum Input {
         update: UpdateId,
         /// The device's answer.
         result: Result<MethodAnswer, HubError>,
+    },
+    /// A tag was written, or was not.
+    TagWritten {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The twin as it is now.
+        result: Result<Box<Twin>, HubError>,
+    },
+    /// A twin was read for a tag that is to be written.
+    TagSeen {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The twin.
+        result: Result<Box<Twin>, HubError>,
     },
     /// A device's entry in the registry was read, or was not.
     Identified {
@@ -238,6 +257,22 @@ pub enum Output {
         update: UpdateId,
         /// The leave to do it.
         permit: Permit,
+    },
+    /// Write a tag, or take it away; [`Input::TagWritten`] answers. Also at the end:
+    /// a tag that is not given back keeps others off the device.
+    WriteTag {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The leave to do it.
+        permit: TagPermit,
+    },
+    /// Read a twin for a tag that is to be written; [`Input::TagSeen`] answers.
+    /// Rare, so it is no part of the read budget's turns.
+    LookAtTag {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The device.
+        device: DeviceId,
     },
     /// Read a device's entry in the registry; [`Input::Identified`] answers.
     Identify {
@@ -341,13 +376,18 @@ impl Core {
                 self.ledger.spend_call(&result, now);
                 self.answered(&update, result, now);
             }
+            Input::TagWritten { update, result } => self.tag_written(&update, result, now),
+            Input::TagSeen { update, result } => self.tag_seen(&update, result, now),
             Input::Identified { update, result } => self.identified(&update, result, now),
             Input::Past(result) => self.past(result, now),
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
-            Input::Stop => self.stopping = true,
+            Input::Stop => {
+                self.stopping = true;
+                self.last_tags(now);
+            }
             Input::Tick => {}
         }
         self.tick(now);
@@ -386,6 +426,7 @@ impl Core {
         self.rules_due(now);
         self.list_due(now);
         self.flights_due(now);
+        self.tags_due(now);
         self.reads_due(now);
         self.budget_due(now);
     }
@@ -398,6 +439,7 @@ impl Core {
             self.listing.wake_at(),
             self.rules.wake_at(),
             self.flights_wake_at(),
+            self.tags_wake_at(),
             self.ledger.wake_at(),
         ]
         .into_iter()

@@ -17,6 +17,7 @@ use crate::journal::{JournalError, Receipt};
 
 use super::baseline::BaselineRead;
 use super::flights::Flight;
+use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// How often the baseline is tried to be read in all.
@@ -36,6 +37,9 @@ pub(super) enum Starting {
         update: Box<Update>,
         call: MethodCall,
         read: BaselineRead,
+        /// Its tag, which is taken next; absent where the journal alone keeps
+        /// devices.
+        hold: Option<Box<Hold>>,
     },
 }
 
@@ -170,7 +174,9 @@ impl Core {
             }
         };
         let forbidden = self.forbidden_for(&start.uri, twin);
-        if let Some(problem) = forbidden.or_else(|| self.under_way(&dialect, twin, now)) {
+        let tagged = || self.tagged(twin, now);
+        let busy = || tagged().or_else(|| self.under_way(&dialect, twin, now));
+        if let Some(problem) = forbidden.or_else(busy) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
         }
@@ -192,6 +198,7 @@ impl Core {
             update: Box::new(update),
             call,
             read,
+            hold: self.hold(twin, false, now).map(Box::new),
         };
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
@@ -288,7 +295,13 @@ impl Core {
         else {
             return;
         };
-        let Some(Starting::Intent { update, call, read }) = self.starting.remove(&device) else {
+        let Some(Starting::Intent {
+            update,
+            call,
+            read,
+            hold,
+        }) = self.starting.remove(&device)
+        else {
             return;
         };
         let overall = self.settings.overall_deadline;
@@ -296,14 +309,11 @@ impl Core {
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
-                let flight = Flight::ordered(*update, receipt, call, read, now, overall);
-                self.fly(flight);
+                let proof = (receipt, hold.map(|hold| *hold));
+                self.fly(Flight::ordered(*update, proof, call, read, now, overall));
                 self.publish(event);
                 self.reread(&device, now);
-                match read.is_stale(now) {
-                    true => self.try_again(id),
-                    false => self.invoke(id, now),
-                }
+                self.invoke(id, now);
             }
             Err(error) => {
                 self.refuse(&device, error.problem(), now);

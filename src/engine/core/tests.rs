@@ -8,6 +8,7 @@ mod life;
 mod listing;
 mod packages;
 mod refused;
+mod tags;
 
 use std::time::Duration;
 
@@ -19,10 +20,11 @@ use super::*;
 use crate::domain::event::{InventoryState, Start};
 use crate::domain::fake::FakeTwin;
 use crate::domain::method::MethodCall;
+use crate::domain::tag::Write;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
-use crate::hub::Grant;
 use crate::hub::error::Refusal;
+use crate::hub::{Grant, TagGrant};
 use crate::journal::Receipt;
 
 /// A core, a clock, and whatever it has said so far.
@@ -44,6 +46,10 @@ struct Story {
     ticket: u64,
     /// How long the disk takes to commit an intent.
     disk: Duration,
+    /// Tags that are to be written.
+    writes: Vec<(UpdateId, Write)>,
+    /// Updates for whose tag the twin is to be read.
+    looks: Vec<UpdateId>,
 }
 
 const ID: &str = "press-7";
@@ -79,6 +85,8 @@ impl Story {
             identified: 0,
             ticket: 0,
             disk: Duration::ZERO,
+            writes: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
@@ -119,6 +127,10 @@ impl Story {
                     let result = Ok(());
                     self.feed(Input::Adopted { update, result });
                 }
+                Output::WriteTag { update, permit } => {
+                    self.writes.push((update, permit.into_write()));
+                }
+                Output::LookAtTag { update, .. } => self.looks.push(update),
                 Output::Identify { .. } => self.identified += 1,
                 Output::Inspect(uri) => self.inspected.push(uri),
                 Output::Record(_) | Output::OpenUpdates | Output::PastUpdates => {}
