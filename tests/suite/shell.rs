@@ -170,6 +170,7 @@ fn start(device: &str) -> Command {
         expect: None,
         reason: None,
         sha256: None,
+        force: None,
     })
 }
 

@@ -68,6 +68,7 @@ fn start(model: &mut Model, order: Order) -> Vec<Effect> {
         expect: None,
         reason: None,
         sha256: None,
+        force: None,
     })));
     effects
 }

@@ -2,7 +2,9 @@
 
 mod budget;
 mod dialects;
+mod leases;
 mod life;
+mod resume;
 mod packages;
 
 use std::time::Duration;
@@ -38,6 +40,17 @@ struct Story {
     /// How often the registry was asked.
     identified: usize,
     ticket: u64,
+    /// What was intended.
+    intents: Vec<Event>,
+    /// What an earlier process has written down.
+    written: Vec<Event>,
+    /// Does the journal take its time? Then decisions wait here.
+    holds: bool,
+    committing: Vec<(UpdateId, Vec<Event>)>,
+    /// What the journal says to every decision.
+    overruled: Option<JournalError>,
+    /// Who works on the device, as the journal knows.
+    held: Option<JournalError>,
 }
 
 const ID: &str = "press-7";
@@ -72,6 +85,12 @@ impl Story {
             reads: Vec::new(),
             identified: 0,
             ticket: 0,
+            intents: Vec::new(),
+            written: Vec::new(),
+            holds: false,
+            committing: Vec::new(),
+            overruled: None,
+            held: None,
         }
     }
 
@@ -89,10 +108,16 @@ impl Story {
         for output in self.core.handle(input, self.now()) {
             match output {
                 Output::Publish(events) => self.said.extend(events),
-                Output::Intend(event) => {
+                Output::Intend(event) | Output::TakeOver(event) => {
                     let update = event.update_id.clone().unwrap();
                     let result = Ok(Receipt::for_test(&event));
+                    self.intents.push(*event);
                     self.feed(Input::Intended { update, result });
+                }
+                Output::Commit { update, events } => self.commit(update, events),
+                Output::AskHolder(device) => {
+                    let result = self.held.clone().map_or(Ok(()), Err);
+                    self.feed(Input::Held { device, result });
                 }
                 Output::Invoke { update, permit } => {
                     self.invoked.push(update);
@@ -108,7 +133,10 @@ impl Story {
                     self.reads.push((ticket, device));
                 }
                 Output::Adopt(update) => {
-                    let result = Ok(());
+                    let of = |event: &&Event| event.update_id.as_ref() == Some(&update);
+                    let events = self.written.iter().filter(of).cloned().collect();
+                    let unreadable = 0;
+                    let result = Ok(Adopted { events, unreadable });
                     self.feed(Input::Adopted { update, result });
                 }
                 Output::Identify { .. } => self.identified += 1,
@@ -141,6 +169,40 @@ impl Story {
         reason.expect("there is a doubt")
     }
 
+    /// The journal has its say on a decision, at once unless the test holds it.
+    fn commit(&mut self, update: UpdateId, events: Vec<Event>) {
+        if self.holds {
+            return self.committing.push((update, events));
+        }
+        let invoked = events
+            .iter()
+            .any(|e| matches!(e.what, What::Invoked { .. }));
+        let result = match self.overruled.clone() {
+            Some(error) => Err(error),
+            None if invoked => {
+                let of = |event: &&Event| event.update_id.as_ref() == Some(&update);
+                let mut all = self.intents.iter().chain(&self.written);
+                Ok(Some(Receipt::for_test(all.find(of).expect("an intent"))))
+            }
+            None => Ok(None),
+        };
+        self.feed(Input::Committed { update, result });
+    }
+
+    /// An earlier process has left an update in the journal.
+    fn resume(&mut self, written: Vec<Event>) -> &mut Self {
+        let update = written[0].update_id.clone().unwrap();
+        self.written = written;
+        self.feed(Input::Opened(Ok(vec![update])))
+    }
+
+    /// What the journal holds of this story's update.
+    fn journal(&self) -> Vec<Event> {
+        let mut events = self.said.clone();
+        events.retain(|event| event.update_id.is_some());
+        events
+    }
+
     /// The registry says when the device was made.
     fn identity(&mut self, generation: Result<&str, HubError>) -> &mut Self {
         let update = self.invoked.last().cloned().expect("something was invoked");
@@ -163,6 +225,7 @@ impl Story {
             expect: None,
             reason: None,
             sha256: None,
+            force: None,
         };
         self.feed(Input::Command(Command::Start(start)))
     }
@@ -387,17 +450,13 @@ fn giving_up_waits_for_the_answer_of_a_call_under_way() {
 fn an_update_that_another_process_works_on_is_not_resumed() {
     let mut first = Story::new();
     first.start().twin();
-    let events: Vec<Event> = first
-        .said
-        .iter()
-        .filter(|e| e.update_id.is_some())
-        .cloned()
-        .collect();
+    let events = first.journal();
     let update = events[0].update_id.clone().unwrap();
     let mut core = Story::new();
     // The lease is asked for before anything is told.
     let now = core.now();
-    let asked = core.core.handle(Input::Opened(Ok(vec![events])), now);
+    let opened = Input::Opened(Ok(vec![update.clone()]));
+    let asked = core.core.handle(opened, now);
     assert!(
         matches!(&asked[..], [Output::Adopt(id)] if *id == update),
         "{asked:?}"
@@ -423,6 +482,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
         expect: Some("1.5.0".into()),
         reason: None,
         sha256: None,
+        force: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
@@ -510,6 +570,7 @@ fn the_expected_version_is_waited_for() {
         expect: Some("1.5.0".into()),
         reason: None,
         sha256: None,
+        force: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
@@ -758,12 +819,7 @@ fn an_intent_without_an_invocation_is_unknown_and_never_invoked() {
     let mut story = Story::new();
     let mut first = Story::new();
     first.start().twin();
-    let open: Vec<Event> = first
-        .said
-        .into_iter()
-        .filter(|e| e.update_id.is_some())
-        .collect();
-    story.feed(Input::Opened(Ok(vec![open[..1].to_vec()])));
+    story.resume(first.journal()[..1].to_vec());
     story.pass(600 * SECOND).twin();
     assert_eq!(story.words(), ["intended", "unknown"]);
     story.status("downloading").status("completed");
