@@ -202,7 +202,10 @@ pub(super) fn take_over(
     let What::Intended(intent) = &intended.what else {
         return Ok(());
     };
-    let package = intent.uri.as_deref().map_or("another order", uri::last_part);
+    let package = intent
+        .uri
+        .as_deref()
+        .map_or("another order", uri::last_part);
     let reason = format!(
         "given up: {} took {device} over at {:.0} with {package}; the device may go on by itself",
         intent.by, intended.time
@@ -272,10 +275,7 @@ fn unreadable(connection: &Connection, update: &UpdateId) -> JournalError {
 }
 
 /// Refuses when the update has a verdict: an outcome is final.
-pub(super) fn refuse_over(
-    connection: &Connection,
-    update: &UpdateId,
-) -> Result<(), JournalError> {
+pub(super) fn refuse_over(connection: &Connection, update: &UpdateId) -> Result<(), JournalError> {
     let verdict: Option<String> = connection
         .query_row(
             "SELECT body FROM event WHERE update_id = ?1 AND kind = 'update.verdict'",

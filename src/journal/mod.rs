@@ -208,17 +208,10 @@ enum Job {
     Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
     TakeOver(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Invoke(Vec<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
-    Refuse(
-        String,
-        DeviceId,
-        oneshot::Sender<Result<(), JournalError>>,
-    ),
+    Refuse(String, DeviceId, oneshot::Sender<Result<(), JournalError>>),
     Leave(oneshot::Sender<Result<(), JournalError>>),
     Adopt(UpdateId, oneshot::Sender<Result<Adopted, JournalError>>),
-    Open(
-        String,
-        oneshot::Sender<Result<Vec<UpdateId>, JournalError>>,
-    ),
+    Open(String, oneshot::Sender<Result<Vec<UpdateId>, JournalError>>),
     Past(
         String,
         oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,

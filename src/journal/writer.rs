@@ -78,7 +78,14 @@ fn intend(
     } else {
         lease::refuse(&transaction, &intent.hub, device)?;
     }
-    lease::take(&transaction, holder, &intent.hub, device, update, event.time)?;
+    lease::take(
+        &transaction,
+        holder,
+        &intent.hub,
+        device,
+        update,
+        event.time,
+    )?;
     append(&transaction, &intent.hub, event)?;
     transaction.commit().map_err(failed)?;
     Ok(Receipt {
@@ -173,7 +180,11 @@ fn follow(
     Ok(())
 }
 
-pub(super) fn append(transaction: &Transaction<'_>, hub: &str, event: &Event) -> Result<(), JournalError> {
+pub(super) fn append(
+    transaction: &Transaction<'_>,
+    hub: &str,
+    event: &Event,
+) -> Result<(), JournalError> {
     let body = serde_json::to_value(event).map_err(failed)?;
     transaction
         .execute(

@@ -235,7 +235,11 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         "intended",
         format!(
             "{}, by {}",
-            update.intent.uri.as_deref().map_or("watching only", last_part),
+            update
+                .intent
+                .uri
+                .as_deref()
+                .map_or("watching only", last_part),
             update.intent.by
         ),
     );

@@ -95,7 +95,10 @@ impl Core {
             // Whoever had it has settled it meanwhile.
             Err(JournalError::Over { .. }) => {}
             Err(JournalError::Busy { device, holding }) => {
-                let busy = JournalError::Busy { device: device.clone(), holding };
+                let busy = JournalError::Busy {
+                    device: device.clone(),
+                    holding,
+                };
                 self.refuse(&device, busy.problem(), now);
             }
             Err(error) => {
@@ -115,7 +118,10 @@ impl Core {
         events[1..].iter().for_each(|event| update.apply(event));
         events.into_iter().for_each(|event| self.publish(event));
         if unreadable > 0 {
-            let title = format!("{unreadable} events of the update of {} cannot be read", update.device);
+            let title = format!(
+                "{unreadable} events of the update of {} cannot be read",
+                update.device
+            );
             let cause = "the journal was written by another otadeck, or is damaged";
             let problem = Problem::new(Kind::Journal, title, cause)
                 .hint("It is watched on by what can be read, and by the twin.");

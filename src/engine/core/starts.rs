@@ -215,12 +215,7 @@ impl Core {
 
     /// The journal says who works on a device that is at work, or knows nobody:
     /// then the device alone says why it is refused.
-    pub(super) fn held(
-        &mut self,
-        device: &DeviceId,
-        result: Result<(), JournalError>,
-        now: Now,
-    ) {
+    pub(super) fn held(&mut self, device: &DeviceId, result: Result<(), JournalError>, now: Now) {
         if !matches!(self.starting.get(device), Some(Starting::Held(_))) {
             return;
         }

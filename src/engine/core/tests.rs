@@ -4,8 +4,8 @@ mod budget;
 mod dialects;
 mod leases;
 mod life;
-mod resume;
 mod packages;
+mod resume;
 
 use std::time::Duration;
 

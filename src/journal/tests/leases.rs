@@ -127,7 +127,10 @@ async fn taking_over_ends_what_is_open_and_the_old_process_sends_nothing_more() 
         ["update.intended", "update.invoked", "update.verdict"]
     );
     two.ben.invoke(vec![invoked(&second, 1)]).await.unwrap();
-    two.ben.record(vec![then(&second, verdict())]).await.unwrap();
+    two.ben
+        .record(vec![then(&second, verdict())])
+        .await
+        .unwrap();
     assert_eq!(two.leases(), 0);
 }
 
@@ -212,11 +215,7 @@ async fn whoever_leaves_gives_the_leases_back_and_the_updates_stay_open() {
 #[tokio::test]
 async fn a_damaged_event_keeps_nothing_else_from_being_taken_up() {
     let two = Two::new();
-    let (damaged, lost, whole) = (
-        intended("a", "h"),
-        intended("b", "h"),
-        intended("c", "h"),
-    );
+    let (damaged, lost, whole) = (intended("a", "h"), intended("b", "h"), intended("c", "h"));
     for event in [&damaged, &lost, &whole] {
         two.ana.intend(event.clone()).await.unwrap();
         two.ana.record(vec![downloading(event)]).await.unwrap();
@@ -235,10 +234,7 @@ async fn a_damaged_event_keeps_nothing_else_from_being_taken_up() {
     assert_eq!((adopted.events.len(), adopted.unreadable), (1, 1));
     let error = two.ana.adopt(id_of(&lost)).await.unwrap_err();
     assert!(error.to_string().contains("of b cannot be read"), "{error}");
-    assert_eq!(
-        two.ana.adopt(id_of(&whole)).await.unwrap().events.len(),
-        2
-    );
+    assert_eq!(two.ana.adopt(id_of(&whole)).await.unwrap().events.len(), 2);
     // It keeps its device until somebody types that it is taken over.
     two.set("started = 'long ago'");
     let refused = two.ben.intend(intended("b", "h")).await.unwrap_err();
@@ -268,7 +264,9 @@ fn the_pulse_beats_only_while_something_is_held() {
         first.time,
     )
     .unwrap();
-    transaction.execute("UPDATE lease SET beat = ''", []).unwrap();
+    transaction
+        .execute("UPDATE lease SET beat = ''", [])
+        .unwrap();
     transaction.commit().unwrap();
     pulse.look(&connection, &holder);
     // It is due, and is given while the next job is waited for.

@@ -204,7 +204,9 @@ fn the_end_of_a_run_that_was_taken_over_is_not_taken_for_ones_own() {
         story.reason()
     );
     // The device names the package: that is ours.
-    story.report(json!({"firmwareStatus": "completed", "fwPackageUri": "https://x.test/fw-1.6.0.bin"}));
+    story.report(
+        json!({"firmwareStatus": "completed", "fwPackageUri": "https://x.test/fw-1.6.0.bin"}),
+    );
     assert_eq!(story.words()[5..].last().unwrap(), "= completed");
 }
 
