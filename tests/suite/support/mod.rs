@@ -67,3 +67,14 @@ pub async fn permit(call: MethodCall) -> Permit {
     let gate = Gate::new(profile("test"));
     gate.permit(&receipt, call, Duration::ZERO).unwrap()
 }
+
+/// The same connection string with another port.
+pub fn with_port(text: &str, port: u16) -> String {
+    let parts = text
+        .split(';')
+        .map(|part| match part.strip_prefix("HostName=") {
+            Some(host) => format!("HostName={}:{port}", host.split(':').next().unwrap()),
+            None => part.to_owned(),
+        });
+    parts.collect::<Vec<_>>().join(";")
+}
