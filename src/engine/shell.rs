@@ -287,7 +287,7 @@ async fn scribe_task(
             Output::Commit { update, events } => {
                 let invokes = |event: &Event| matches!(event.what, What::Invoked { .. });
                 let result = match events.iter().any(invokes) {
-                    true => journal.invoke(events).await.map(Some),
+                    true => journal.dispatch(events).await.map(Some),
                     false => journal.record(events).await.map(|()| None),
                 };
                 Input::Committed { update, result }

@@ -15,7 +15,7 @@
 //! and an outcome is final. Taking over writes that verdict, `givenUp`, in the
 //! transaction of the new intent, so there is no moment with two or with none.
 //! The process that was taken over from learns it with the next thing that it
-//! writes, and must write before each order that it sends ([`may_invoke`]).
+//! writes, and must write before each order that it sends ([`may_dispatch`]).
 //!
 //! While any lease is held the journal's thread gives a sign of life ([`Pulse`]),
 //! for processes that cannot look this one up. The rest of the time it sleeps.
@@ -294,7 +294,7 @@ pub(super) fn refuse_over(connection: &Connection, update: &UpdateId) -> Result<
 
 /// Refuses when the update is not this process's any more: its order may only be
 /// sent by whoever holds the lease.
-pub(super) fn may_invoke(
+pub(super) fn may_dispatch(
     connection: &Connection,
     holder: &Holder,
     hub: &str,

@@ -145,7 +145,7 @@ impl JournalError {
 }
 
 /// The proof that an intent, or that its order goes out, is on the disk. Made by
-/// [`Journal::intend`], [`Journal::take_over`] and [`Journal::invoke`] alone.
+/// [`Journal::intend`], [`Journal::take_over`] and [`Journal::dispatch`] alone.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {
     device: DeviceId,
@@ -207,7 +207,7 @@ enum Job {
     Intend(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
     TakeOver(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
-    Invoke(Vec<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
+    Dispatch(Vec<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Refuse(String, DeviceId, oneshot::Sender<Result<(), JournalError>>),
     Leave(oneshot::Sender<Result<(), JournalError>>),
     Adopt(UpdateId, oneshot::Sender<Result<Adopted, JournalError>>),
@@ -283,8 +283,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Over`] when the update has ended, [`JournalError::Busy`] or
     /// [`JournalError::Open`] when its lease is not this process's any more.
-    pub async fn invoke(&self, events: Vec<Event>) -> Result<Receipt, JournalError> {
-        self.ask(|reply| Job::Invoke(events, reply)).await
+    pub async fn dispatch(&self, events: Vec<Event>) -> Result<Receipt, JournalError> {
+        self.ask(|reply| Job::Dispatch(events, reply)).await
     }
 
     /// Would an intent for the device be refused, and by whom?

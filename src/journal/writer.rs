@@ -22,8 +22,8 @@ pub(super) fn run(mut connection: Connection, holder: &Holder, mut jobs: mpsc::R
             Job::TakeOver(event, reply) => {
                 let _ = reply.send(intend(&mut connection, holder, &event, true));
             }
-            Job::Invoke(events, reply) => {
-                let _ = reply.send(invoke(&mut connection, holder, &events));
+            Job::Dispatch(events, reply) => {
+                let _ = reply.send(dispatch(&mut connection, holder, &events));
             }
             Job::Refuse(hub, device, reply) => {
                 let _ = reply.send(lease::refuse(&connection, &hub, &device));
@@ -118,7 +118,7 @@ fn record(connection: &mut Connection, events: &[Event]) -> Result<(), JournalEr
 
 /// Commits that an order goes out now, if its update is still open and this
 /// process's; only then there is a receipt.
-fn invoke(
+fn dispatch(
     connection: &mut Connection,
     holder: &Holder,
     events: &[Event],
@@ -132,7 +132,7 @@ fn invoke(
         let (hub, payload) = intent_of(&transaction, update)?;
         follow(&transaction, &hub, update, event)?;
         if matches!(event.what, What::Invoked { .. }) {
-            lease::may_invoke(&transaction, holder, &hub, event)?;
+            lease::may_dispatch(&transaction, holder, &hub, event)?;
             receipt = Ok(Receipt {
                 device: device.clone(),
                 update: update.clone(),

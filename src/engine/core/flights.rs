@@ -468,14 +468,21 @@ impl Core {
         if news.is_empty() || flight.is_pending() {
             return;
         }
-        let decides = news.iter().any(is_decision);
-        if !decides || !flight.journaled {
-            return self.say(id, news, now);
+        let journaled = flight.journaled;
+        let (decided, seen): (Vec<_>, Vec<_>) = news.into_iter().partition(is_decision);
+        if !seen.is_empty() {
+            self.say(id, seen, now);
         }
-        let events = events(&flight.update, news, now);
-        flight.pending = Some(events.clone());
-        let update = id.clone();
-        self.out.push(Output::Commit { update, events });
+        match self.flights.get_mut(id) {
+            _ if decided.is_empty() => {}
+            Some(flight) if journaled => {
+                let events = events(&flight.update, decided, now);
+                flight.pending = Some(events.clone());
+                let update = id.clone();
+                self.out.push(Output::Commit { update, events });
+            }
+            _ => self.say(id, decided, now),
+        }
     }
 
     /// Writes down what happened to an update, open or ended, and folds it in.
@@ -590,7 +597,10 @@ impl Core {
 
 /// Is nothing done or said of it before it is on the disk?
 fn is_decision(what: &What) -> bool {
-    matches!(what, What::Invoked { .. } | What::Verdict { .. })
+    matches!(
+        what,
+        What::Rebased { .. } | What::Invoked { .. } | What::Verdict { .. }
+    )
 }
 
 fn is_invoked(event: &Event) -> bool {

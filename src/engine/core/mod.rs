@@ -254,7 +254,7 @@ pub enum Output {
     Commit {
         /// Which update it is about.
         update: UpdateId,
-        /// The decision, and what was observed with it.
+        /// The decision.
         events: Vec<Event>,
     },
     /// Call a method; [`Input::Answered`] answers.

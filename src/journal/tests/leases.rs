@@ -72,7 +72,7 @@ async fn the_refusal_says_who_since_when_and_doing_what() {
     let mut first = intended("a", "h");
     first.time = "2026-01-01T12:04:01Z".parse().unwrap();
     two.ana.intend(first.clone()).await.unwrap();
-    two.ana.invoke(vec![invoked(&first, 1)]).await.unwrap();
+    two.ana.dispatch(vec![invoked(&first, 1)]).await.unwrap();
     two.ana.record(vec![downloading(&first)]).await.unwrap();
     let refused = two.ben.intend(intended("a", "h")).await.unwrap_err();
     let problem = refused.problem();
@@ -100,13 +100,13 @@ async fn taking_over_ends_what_is_open_and_the_old_process_sends_nothing_more() 
     let two = Two::new();
     let (first, second) = (intended("a", "h"), intended("a", "h"));
     two.ana.intend(first.clone()).await.unwrap();
-    two.ana.invoke(vec![invoked(&first, 1)]).await.unwrap();
+    two.ana.dispatch(vec![invoked(&first, 1)]).await.unwrap();
     two.ben.take_over(second.clone()).await.unwrap();
     assert_eq!(two.leases(), 1);
     for events in [vec![invoked(&first, 2)], vec![then(&first, verdict())]] {
         let sends = matches!(events[0].what, What::Invoked { .. });
         let refused = match sends {
-            true => two.ana.invoke(events).await.map(|_| ()),
+            true => two.ana.dispatch(events).await.map(|_| ()),
             false => two.ana.record(events).await,
         };
         let Err(JournalError::Over { verdict }) = refused else {
@@ -126,7 +126,7 @@ async fn taking_over_ends_what_is_open_and_the_old_process_sends_nothing_more() 
         kinds,
         ["update.intended", "update.invoked", "update.verdict"]
     );
-    two.ben.invoke(vec![invoked(&second, 1)]).await.unwrap();
+    two.ben.dispatch(vec![invoked(&second, 1)]).await.unwrap();
     two.ben
         .record(vec![then(&second, verdict())])
         .await
@@ -158,13 +158,21 @@ async fn an_order_is_only_sent_by_whoever_holds_the_lease() {
     let first = intended("a", "h");
     two.ana.intend(first.clone()).await.unwrap();
     two.set("pid = pid + 1, by = 'ben@two'");
-    let refused = two.ana.invoke(vec![invoked(&first, 1)]).await.unwrap_err();
+    let refused = two
+        .ana
+        .dispatch(vec![invoked(&first, 1)])
+        .await
+        .unwrap_err();
     let JournalError::Busy { holding, .. } = &refused else {
         panic!("{refused}");
     };
     assert_eq!(holding.by, "ben@two");
     two.raw.execute("DELETE FROM lease", []).unwrap();
-    let refused = two.ana.invoke(vec![invoked(&first, 1)]).await.unwrap_err();
+    let refused = two
+        .ana
+        .dispatch(vec![invoked(&first, 1)])
+        .await
+        .unwrap_err();
     assert!(matches!(refused, JournalError::Open { .. }), "{refused}");
     assert_eq!(two.kinds(&id_of(&first)), ["update.intended"]);
     // What it sees it may still write down: it is true whoever sees it.
