@@ -8,7 +8,7 @@
 //!
 //! ```sql
 //! event(id, time, hub, device_id, update_id, kind, body)    -- body: the event as JSON
-//! lease(hub, device_id, update_id, holder…, since)          -- one a device
+//! lease(hub, device_id, update_id, holder…, since, beat)    -- one a device
 //! ```
 //!
 //! The file is readable with any SQLite tool and only by its owner (0600).

@@ -160,7 +160,7 @@ pub(crate) struct Order {
     /// Was something else typed?
     pub(crate) wrong: bool,
     /// Whoever has the device, as the refusal of the order before has told.
-    pub(crate) held: Option<Holding>,
+    pub(crate) held: Option<Box<Holding>>,
     /// What can be said of the package; empty until the engine has said it.
     pub(crate) findings: Vec<Finding>,
     /// Is the package's server being asked?

@@ -89,9 +89,9 @@ fn submit(model: &mut Model) -> Vec<Effect> {
 }
 
 /// Whoever has the device, if the last order for it was refused because of that.
-fn holding(model: &Model, device: &DeviceId) -> Option<Holding> {
+fn holding(model: &Model, device: &DeviceId) -> Option<Box<Holding>> {
     match model.asked.get(device) {
-        Some(Asked::Refused(problem)) => problem.holding.as_deref().cloned(),
+        Some(Asked::Refused(problem)) => problem.holding.clone(),
         _ => None,
     }
 }
