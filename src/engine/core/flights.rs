@@ -15,6 +15,7 @@ use crate::domain::update::{Baseline, Delivery, Outcome, Sight, Update};
 use crate::hub::{self, HubError};
 use crate::journal::{JournalError, Receipt};
 
+use super::baseline::BaselineRead;
 use super::life::{Suspect, is_quiet};
 use super::{Core, Now, Output};
 
@@ -59,6 +60,8 @@ pub(super) struct Flight {
 #[derive(Debug)]
 struct Order {
     call: MethodCall,
+    /// When its baseline was read.
+    read: BaselineRead,
     tries: u32,
     backoff: Backoff,
     /// Is a call under way? Each has one answer.
@@ -100,11 +103,13 @@ impl Flight {
     pub(super) fn ordered(
         update: Update,
         call: MethodCall,
+        read: BaselineRead,
         now: Now,
         overall: SignedDuration,
     ) -> Self {
         let order = Order {
             call,
+            read,
             tries: 0,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             calling: false,
@@ -178,7 +183,8 @@ impl Core {
             return self.undelivered(id, problem, now);
         }
         let attempt = order.tries + 1;
-        news.push(What::Invoked { attempt });
+        let latest = order.read.hub_time(now);
+        news.push(What::Invoked { attempt, latest });
         self.tell(id, news, now);
     }
 
@@ -198,6 +204,10 @@ impl Core {
         if self.stopping {
             let problem = ended_before(&order.call.device);
             return self.undelivered(id, problem, now);
+        }
+        // The disk was slow, or the machine slept: the baseline is too old now.
+        if order.read.is_stale(now) {
+            return self.try_again(id);
         }
         match self.gate.permit(receipt, order.call.clone(), now.at) {
             Ok(permit) => {
@@ -309,7 +319,7 @@ impl Core {
         };
         let what = flight.update.answered(&delivery);
         // Whoever has seen the device at work knows that the order arrived.
-        let known = matches!(what, What::State { .. }) && flight.update.phase().is_some();
+        let known = matches!(what, What::State { .. }) && flight.update.has_begun();
         if !known {
             self.tell(id, vec![what], now);
         }
@@ -359,7 +369,7 @@ impl Core {
 
     /// A twin was read: what it says, or, while an order that did not arrive
     /// waits, whether that may go out again.
-    pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+    pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
@@ -368,7 +378,7 @@ impl Core {
         }
         if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
             if order.rebase {
-                self.rebase(id, twin, now);
+                self.rebase(id, twin, read, now);
             }
             return;
         }
@@ -410,7 +420,7 @@ impl Core {
     /// The order is to go out again: what the device did meanwhile is not ours,
     /// so the twin as it is now is the baseline, unless somebody else's update is
     /// under way.
-    fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+    fn rebase(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
@@ -423,6 +433,9 @@ impl Core {
             return self.undelivered(id, other_dialect(&dialect, &ordered_in, twin), now);
         }
         let baseline = Baseline::of(twin, &dialect);
+        if let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) {
+            order.read = read;
+        }
         self.invoke(id, vec![What::Rebased { baseline }], now);
     }
 
@@ -578,7 +591,7 @@ impl Core {
     }
 
     /// An order's time has come: it goes out when the twin has been read.
-    fn try_again(&mut self, id: &UpdateId) {
+    pub(super) fn try_again(&mut self, id: &UpdateId) {
         if let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) {
             order.again = None;
             order.rebase = true;

@@ -47,7 +47,8 @@ fn id_of(event: &Event) -> UpdateId {
 }
 
 fn invoked(event: &Event, attempt: u32) -> Event {
-    then(event, What::Invoked { attempt })
+    let latest = None;
+    then(event, What::Invoked { attempt, latest })
 }
 
 fn downloading(event: &Event) -> Event {
