@@ -432,9 +432,18 @@ pub struct Start {
     pub sha256: Option<String>,
     /// Why, or a ticket's number, in the operator's words.
     pub reason: Option<String>,
+    /// The device's id, typed once more by whoever takes the device over from
+    /// another process, an open update or its own work.
+    pub force: Option<String>,
 }
 
 impl Start {
+    /// Was the device's id typed, so that what is there is taken over?
+    #[must_use]
+    pub fn takes_over(&self) -> bool {
+        self.force.as_deref() == Some(self.device.as_str())
+    }
+
     /// What a dialect's payload can hold of this order.
     #[must_use]
     pub fn values(&self) -> Values<'_> {

@@ -17,6 +17,7 @@
 //! | [`uri`] | the package URI: checked, redacted |
 //! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
+//! | [`holding`] | who keeps a device from being updated |
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
 //! | [`backoff`] | waits between tries |
@@ -35,6 +36,7 @@ pub mod durations;
 pub mod event;
 pub mod evidence;
 pub mod gauge;
+pub mod holding;
 pub mod id;
 pub mod method;
 pub mod pace;

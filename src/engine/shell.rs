@@ -192,7 +192,10 @@ impl<S: Service> Shell<S> {
                 backend.publish(events);
             }
             Output::Record(_)
+            | Output::Commit { .. }
             | Output::Intend(_)
+            | Output::TakeOver(_)
+            | Output::AskHolder(_)
             | Output::PastUpdates
             | Output::OpenUpdates
             | Output::Adopt(_) => {
@@ -309,6 +312,25 @@ async fn scribe_task(
                 let result = journal.intend(*event).await;
                 Input::Intended { update, result }
             }
+            Output::TakeOver(event) => {
+                let Some(update) = event.update_id.clone() else {
+                    continue;
+                };
+                let result = journal.take_over(*event).await;
+                Input::Intended { update, result }
+            }
+            Output::AskHolder(device) => {
+                let result = journal.refuse(&hub, device.clone()).await;
+                Input::Held { device, result }
+            }
+            Output::Commit { update, events } => {
+                let invokes = |event: &Event| matches!(event.what, What::Invoked { .. });
+                let result = match events.iter().any(invokes) {
+                    true => journal.dispatch(events).await.map(Some),
+                    false => journal.record(events).await.map(|()| None),
+                };
+                Input::Committed { update, result }
+            }
             Output::Record(events) => match journal.record(events).await {
                 Ok(()) => continue,
                 failed => Input::Recorded(failed),
@@ -323,5 +345,9 @@ async fn scribe_task(
         };
         // At the end nobody listens any more, and the rest is still written.
         let _ = answers.send(answer).await;
+    }
+    // Open updates stay so; whoever takes them up need not wait for us.
+    if let Err(error) = journal.leave().await {
+        tracing::warn!("the leases could not be given back: {error}");
     }
 }

@@ -184,6 +184,7 @@ fn start(device: &str) -> Command {
         expect: None,
         reason: None,
         sha256: None,
+        force: None,
     })
 }
 

@@ -97,12 +97,16 @@ impl Update {
                 && Some(sha256(&uri.text)) != base.uri_sha256
                 && Some(uri::redacted_text(&uri.text)) == self.intent.uri
         });
-        self.steps.iter().any(active)
+        let named = changed(&reading.run, &base.run) || our_uri;
+        if base.contested {
+            // Phases, an end or a version may be the other order's.
+            return named;
+        }
+        named
+            || self.steps.iter().any(active)
             || changed(&reading.end, &base.end)
             || version
-            || changed(&reading.run, &base.run)
             || changed(&reading.pending, &base.pending)
-            || our_uri
     }
 
     /// Does this step belong to the run that we started? One that was stamped

@@ -6,8 +6,8 @@
 //! in a test, in any order, without a socket and without waiting.
 //!
 //! ```text
-//!  Start ─► Read (baseline) ─► Intend ─► Intended ─► (WriteTag) ─► Invoke ─► Answered
-//!                                            └─► reads each 500 ms ─► events ─► verdict
+//!  Start ─► Read (baseline) ─► Intend ─► (WriteTag) ─► Commit (invoked) ─► Invoke ─► Answered
+//!                                  └─► reads each 500 ms ─► events ─► Commit (verdict)
 //! ```
 
 mod baseline;
@@ -45,7 +45,7 @@ use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::hub::{HubError, Identity, Page, Permit, Query, TagPermit};
-use crate::journal::{JournalError, Receipt};
+use crate::journal::{Adopted, JournalError, Receipt};
 use crate::package::{self, PackageError};
 
 use super::gate::Gate;
@@ -205,13 +205,27 @@ pub enum Input {
         result: Result<PackageInfo, PackageError>,
     },
     /// The journal's open updates.
-    Opened(Result<Vec<Vec<Event>>, JournalError>),
-    /// The lease of an open update was taken over, or was not.
+    Opened(Result<Vec<UpdateId>, JournalError>),
+    /// An open update was taken over, or was not.
     Adopted {
         /// Which update.
         update: UpdateId,
-        /// Whether it was.
+        /// What is written down of it.
+        result: Result<Adopted, JournalError>,
+    },
+    /// Whether the journal knows who works on a device that is at work.
+    Held {
+        /// Which device.
+        device: DeviceId,
+        /// Who, as an error.
         result: Result<(), JournalError>,
+    },
+    /// A decision is on the disk, or is not.
+    Committed {
+        /// Which update it is about.
+        update: UpdateId,
+        /// The proof, when an order may go out now.
+        result: Result<Option<Receipt>, JournalError>,
     },
     /// Events were written down, or were not.
     Recorded(Result<(), JournalError>),
@@ -249,8 +263,20 @@ pub enum Output {
     },
     /// Commit an intent; [`Input::Intended`] answers.
     Intend(Box<Event>),
-    /// Write events down; [`Input::Recorded`] answers.
+    /// The same, ending what is open of the device; [`Input::Intended`] answers.
+    TakeOver(Box<Event>),
+    /// Find who works on a device; [`Input::Held`] answers.
+    AskHolder(DeviceId),
+    /// Write observations down; [`Input::Recorded`] answers when that fails.
     Record(Vec<Event>),
+    /// Commit a decision, that an order goes out or a verdict, before anything is
+    /// done or said of it; [`Input::Committed`] answers.
+    Commit {
+        /// Which update it is about.
+        update: UpdateId,
+        /// The decision.
+        events: Vec<Event>,
+    },
     /// Call a method; [`Input::Answered`] answers.
     Invoke {
         /// Which update it belongs to.
@@ -383,11 +409,10 @@ impl Core {
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
+            Input::Held { device, result } => self.held(&device, result, now),
+            Input::Committed { update, result } => self.committed(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
-            Input::Stop => {
-                self.stopping = true;
-                self.last_tags(now);
-            }
+            Input::Stop => self.stop(now),
             Input::Tick => {}
         }
         self.tick(now);
@@ -465,10 +490,17 @@ impl Core {
     }
 
     fn recorded(&mut self, result: Result<(), JournalError>, now: Now) {
-        if let Err(error) = result {
-            let problem = error.problem();
-            self.publish(Event::general(now.wall, What::JournalProblem { problem }));
+        match result {
+            Ok(()) => {}
+            Err(JournalError::Over { verdict }) => self.overruled(*verdict, now),
+            Err(error) => self.not_written(&error, now),
         }
+    }
+
+    /// Tells that something could not be written down.
+    fn not_written(&mut self, error: &JournalError, now: Now) {
+        let problem = error.problem();
+        self.publish(Event::general(now.wall, What::JournalProblem { problem }));
     }
 
     fn publish(&mut self, event: Event) {

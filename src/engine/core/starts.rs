@@ -32,6 +32,9 @@ pub(super) enum Starting {
     Baseline(Start),
     /// Watch the device: the twin is being read.
     Watch,
+    /// The device itself is at work: whether the journal knows for whom is being
+    /// asked, to refuse with that.
+    Held(Problem),
     /// The intent is being committed.
     Intent {
         update: Box<Update>,
@@ -50,6 +53,13 @@ impl Core {
             return self.refuse(&device, problem, now);
         }
         if let Some(problem) = self.forbidden(&start.uri, now) {
+            return self.refuse(&device, problem, now);
+        }
+        if let (Some(typed), false) = (&start.force, start.takes_over()) {
+            let title = format!("{device} is not taken over");
+            let cause = format!("{:?} was typed", clean::line(typed, 100));
+            let problem = Problem::new(Kind::Unconfirmed, title, cause)
+                .hint("Nothing was sent. The device's own id must be typed.");
             return self.refuse(&device, problem, now);
         }
         if self.is_busy(&device, now) {
@@ -155,7 +165,7 @@ impl Core {
         match self.starting.remove(device) {
             Some(Starting::Baseline(start)) => self.intend(start, twin, read, now),
             Some(Starting::Watch) => self.watch_from(device, twin, read, now),
-            Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_))) => {
+            Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_) | Starting::Held(_))) => {
                 self.starting.insert(device.clone(), waiting);
             }
             None => {}
@@ -173,12 +183,19 @@ impl Core {
                 return self.reread(&start.device, now);
             }
         };
+        let forced = start.takes_over();
+        let tagged = || self.tagged(twin, now).filter(|_| !forced);
         let forbidden = self.forbidden_for(&start.uri, twin);
-        let tagged = || self.tagged(twin, now);
-        let busy = || tagged().or_else(|| self.under_way(&dialect, twin, now));
-        if let Some(problem) = forbidden.or_else(busy) {
+        if let Some(problem) = forbidden.or_else(tagged) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
+        }
+        let at_work = self.under_way(&dialect, twin, now);
+        if let (Some(problem), false) = (&at_work, forced) {
+            self.out.push(Output::AskHolder(start.device.clone()));
+            let held = Starting::Held(problem.clone());
+            self.starting.insert(start.device, held);
+            return;
         }
         let intent = Intent {
             uri: Some(start.uri.redacted().to_owned()),
@@ -187,7 +204,10 @@ impl Core {
             method: Some(call.method.clone()),
             expect: start.expect,
             reason: start.reason,
-            baseline: Baseline::of(twin, &dialect),
+            baseline: Baseline {
+                contested: at_work.is_some(),
+                ..Baseline::of(twin, &dialect)
+            },
             ..self.intent_of(&dialect)
         };
         let what = What::Intended(Box::new(intent));
@@ -198,12 +218,32 @@ impl Core {
             update: Box::new(update),
             call,
             read,
-            hold: self.hold(twin, false, now).map(Box::new),
+            hold: self.hold(twin, forced, now).map(Box::new),
         };
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
         }
-        self.out.push(Output::Intend(Box::new(event)));
+        self.out.push(match forced {
+            true => Output::TakeOver(Box::new(event)),
+            false => Output::Intend(Box::new(event)),
+        });
+    }
+
+    /// The journal says who works on a device that is at work, or knows nobody:
+    /// then the device alone says why it is refused.
+    pub(super) fn held(&mut self, device: &DeviceId, result: Result<(), JournalError>, now: Now) {
+        if !matches!(self.starting.get(device), Some(Starting::Held(_))) {
+            return;
+        }
+        let Some(Starting::Held(at_work)) = self.starting.remove(device) else {
+            return;
+        };
+        let problem = match result {
+            Err(error @ (JournalError::Busy { .. } | JournalError::Open { .. })) => error.problem(),
+            Ok(()) | Err(_) => at_work,
+        };
+        self.refuse(device, problem, now);
+        self.reread(device, now);
     }
 
     /// The call that starts the update, as the dialect has it.
@@ -306,6 +346,7 @@ impl Core {
         };
         let overall = self.settings.overall_deadline;
         match result {
+            // This receipt proves the intent; the order asks for one of its own.
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);

@@ -189,7 +189,7 @@ impl Core {
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
-        let (Some(hold), Some(receipt)) = (&mut flight.hold, flight.order.as_ref()) else {
+        let (Some(hold), Some(order)) = (&mut flight.hold, flight.order.as_ref()) else {
             return;
         };
         let Some((seen, at)) = &hold.seen else {
@@ -198,7 +198,7 @@ impl Core {
         let intent = &flight.update.intent;
         let package = intent.uri.as_deref().map_or("", file_name);
         let write = seen.take(&intent.by, id, package, now.at.saturating_sub(*at));
-        match self.gate.take_tag(&receipt.receipt, write, now.at) {
+        match self.gate.take_tag(&order.intended, write, now.at) {
             Ok(permit) => {
                 hold.under_way = Some(Aim::Take);
                 let update = id.clone();

@@ -83,3 +83,14 @@ pub async fn tag_permit(write: Write) -> TagPermit {
     let receipt = receipt(intent, write.device(), write.update().clone()).await;
     gate.take_tag(&receipt, write, Duration::ZERO).unwrap()
 }
+
+/// The same connection string with another port.
+pub fn with_port(text: &str, port: u16) -> String {
+    let parts = text
+        .split(';')
+        .map(|part| match part.strip_prefix("HostName=") {
+            Some(host) => format!("HostName={}:{port}", host.split(':').next().unwrap()),
+            None => part.to_owned(),
+        });
+    parts.collect::<Vec<_>>().join(";")
+}

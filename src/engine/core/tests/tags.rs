@@ -475,7 +475,9 @@ fn resumed(first: &Story, change: impl FnOnce(&mut Settings)) -> Story {
     let mut story = of(change);
     story.at = first.at;
     story.twin = first.twin.clone();
-    story.feed(Input::Opened(Ok(vec![open])));
+    let update = open[0].update_id.clone().unwrap();
+    story.written = open;
+    story.feed(Input::Opened(Ok(vec![update])));
     story
 }
 
@@ -544,34 +546,11 @@ fn a_resumed_update_leaves_anothers_tag_alone_and_takes_none_anew() {
 #[case::another_meanwhile("u-eve", false)]
 fn whoever_forces_goes_past_the_holder_who_was_told(#[case] there: &str, #[case] goes: bool) {
     let mut story = story();
-    story.start();
-    let (ticket, device) = story.reads[0].clone();
-    let result = Ok(Box::new(story.twin.twin.clone()));
-    let now = story.now();
-    let read = Input::Twin {
-        ticket,
-        device: device.clone(),
-        result,
-    };
-    let outputs = story.core.handle(read, now);
-    let intend = |output| match output {
-        Output::Intend(event) => Some(event),
-        _ => None,
-    };
-    let event = outputs.into_iter().find_map(intend).expect("an intent");
-    story.bob_is_there();
-    let forced = story.core.hold(&story.twin.twin, true, now).map(Box::new);
-    match story.core.starting.get_mut(&device) {
-        Some(Starting::Intent { hold, .. }) => *hold = forced,
-        other => panic!("{other:?}"),
-    }
+    story.bob_is_there().start_over().twin();
     // Before our write, the holder renews, or somebody else takes it from him.
     let mut tag = story.stands().unwrap();
     tag.update = UpdateId::from_text(there);
     story.tag(KEY, tag.value());
-    let update = event.update_id.clone().unwrap();
-    let result = Ok(Receipt::for_test(&event));
-    story.feed(Input::Intended { update, result });
     story.written().looked();
     match goes {
         true => {
