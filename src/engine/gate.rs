@@ -1,8 +1,9 @@
 //! The one gate for writes.
 //!
 //! Every write to a hub takes a [`Permit`] by value, and only [`Gate::permit`]
-//! makes one. It asks in this order: is the hub read-only, is it production and
-//! not armed, was the intent committed to the journal?
+//! makes one. It asks in this order: is the hub read-only, can the journal be
+//! written, is the hub production and not armed, was the intent committed to the
+//! journal?
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ impl GateKeeper for House {
 pub struct Gate {
     profile: Profile,
     armed_until: Option<Duration>,
+    unwritten: Option<Problem>,
 }
 
 impl Gate {
@@ -45,7 +47,22 @@ impl Gate {
         Self {
             profile,
             armed_until: None,
+            unwritten: None,
         }
+    }
+
+    /// The same gate, closed while there is a reason why nothing can be written
+    /// down.
+    #[must_use]
+    pub fn unwritten(mut self, because: Option<Problem>) -> Self {
+        self.unwritten = because;
+        self
+    }
+
+    /// Why nothing can be written down, if that is so.
+    #[must_use]
+    pub fn unwritten_because(&self) -> Option<&Problem> {
+        self.unwritten.as_ref()
     }
 
     /// Arms a production hub for [`ARMED`] when `name` is its name.
@@ -60,7 +77,8 @@ impl Gate {
     /// May anything be written now?
     ///
     /// # Errors
-    /// A problem of kind `ReadOnly` or `Unconfirmed` that says what to do.
+    /// A problem of kind `ReadOnly`, `Journal` or `Unconfirmed` that says what to
+    /// do.
     pub fn check(&self, now: Duration) -> Result<(), Problem> {
         let name = &self.profile.name;
         if self.profile.read_only {
@@ -68,6 +86,9 @@ impl Gate {
             return Err(problem.hint(
                 "Nothing was sent. Take read_only out of the hub's profile, or leave out --read-only.",
             ));
+        }
+        if let Some(problem) = &self.unwritten {
+            return Err(problem.clone());
         }
         if self.profile.is_production() && self.armed_until.is_none_or(|until| until <= now) {
             let problem = Problem::new(

@@ -89,6 +89,9 @@ pub struct Settings {
     pub day_share: f64,
     /// Who works here: `user@host`.
     pub by: String,
+    /// Why there is no journal, although one is wanted: then nothing is started,
+    /// only watched.
+    pub no_journal: Option<Problem>,
 }
 
 impl Settings {
@@ -110,6 +113,7 @@ impl Settings {
             tries: 5,
             day_share: DAY_SHARE,
             by: String::new(),
+            no_journal: None,
         }
     }
 }
@@ -193,7 +197,7 @@ pub enum Input {
         /// Whether it was.
         result: Result<(), JournalError>,
     },
-    /// Events were written down, or were not.
+    /// Events cannot be written down; or, after that, all of them are again.
     Recorded(Result<(), JournalError>),
     /// The engine ends: nothing more is sent.
     Stop,
@@ -227,9 +231,10 @@ pub enum Output {
         /// The page's token; absent for the first.
         continuation: Option<String>,
     },
-    /// Commit an intent; [`Input::Intended`] answers.
-    Intend(Box<Event>),
-    /// Write events down; [`Input::Recorded`] answers.
+    /// Commit an intent, and keep what is secret of its package;
+    /// [`Input::Intended`] answers.
+    Intend(Box<Event>, PackageUri),
+    /// Write events down; [`Input::Recorded`] tells when that goes wrong.
     Record(Vec<Event>),
     /// Call a method; [`Input::Answered`] answers.
     Invoke {
@@ -299,7 +304,7 @@ impl Core {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            gate: Gate::new(settings.profile.clone()),
+            gate: Gate::new(settings.profile.clone()).unwritten(settings.no_journal.clone()),
             pace: Pace::new(settings.profile.reads_per_second()),
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
             ledger: Ledger::new(&settings),
@@ -341,9 +346,15 @@ impl Core {
                 self.answered(&update, result, now);
             }
             Input::Identified { update, result } => self.identified(&update, result, now),
-            Input::Past(result) => self.past(result, now),
+            Input::Past(result) => {
+                self.close_when_unreadable(result.as_ref().err());
+                self.past(result, now);
+            }
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
-            Input::Opened(result) => self.opened(result, now),
+            Input::Opened(result) => {
+                self.close_when_unreadable(result.as_ref().err());
+                self.opened(result, now);
+            }
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
             Input::Stop => self.stopping = true,
@@ -415,17 +426,48 @@ impl Core {
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
             budget: self.ledger.told(),
+            journal: self.gate.unwritten_because().cloned(),
             resuming: self.resume.is_under_way(),
             durations: self.durations.clone(),
             sequence: 0,
         }
     }
 
+    /// What is not written down is not done: nothing is started until all is.
     fn recorded(&mut self, result: Result<(), JournalError>, now: Now) {
-        if let Err(error) = result {
-            let problem = error.problem();
-            self.publish(Event::general(now.wall, What::JournalProblem { problem }));
+        let what = match result {
+            Ok(()) => {
+                self.close_gate(self.settings.no_journal.clone());
+                What::JournalRecovered {}
+            }
+            Err(error) if error.is_damage() => {
+                self.close_when_unreadable(Some(&error));
+                let problem = error.problem();
+                What::JournalProblem { problem }
+            }
+            Err(error) => {
+                let problem = error.problem().hint(
+                    "What is seen is kept in memory and tried again; until it is written down \
+                     nothing new is started. Make room, or mend the disk.",
+                );
+                self.close_gate(Some(problem.clone()));
+                What::JournalProblem { problem }
+            }
+        };
+        self.publish(Event::general(now.wall, what));
+    }
+
+    /// With a journal that cannot be read nobody can tell what is under way:
+    /// nothing is started any more.
+    fn close_when_unreadable(&mut self, error: Option<&JournalError>) {
+        if let Some(error) = error {
+            self.settings.no_journal = Some(error.problem());
+            self.close_gate(self.settings.no_journal.clone());
         }
+    }
+
+    fn close_gate(&mut self, because: Option<Problem>) {
+        self.gate = self.gate.clone().unwritten(because);
     }
 
     fn publish(&mut self, event: Event) {

@@ -187,7 +187,7 @@ impl Core {
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
         }
-        self.out.push(Output::Intend(Box::new(event)));
+        self.out.push(Output::Intend(Box::new(event), start.uri));
     }
 
     /// The call that starts the update, as the dialect has it.

@@ -89,7 +89,7 @@ impl Story {
         for output in self.core.handle(input, self.now()) {
             match output {
                 Output::Publish(events) => self.said.extend(events),
-                Output::Intend(event) => {
+                Output::Intend(event, _) => {
                     let update = event.update_id.clone().unwrap();
                     let result = Ok(Receipt::for_test(&event));
                     self.feed(Input::Intended { update, result });

@@ -1,0 +1,189 @@
+//! Writes to the journal in the order in which it was decided, and keeps what
+//! cannot be written until it can.
+//!
+//! ```text
+//!  writing ─ a write fails ─► behind ─ all is written ─► writing
+//!     ▲                         │ tries again: 0.5 s, 1 s, … 30 s
+//!     └─────────────────────────┘ refuses intents meanwhile
+//! ```
+//!
+//! The core is told once of each change. What is left at the end is given back, to
+//! be said: nothing is dropped silently.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::backoff::Backoff;
+use crate::domain::event::Event;
+use crate::journal::{Journal, JournalError};
+
+use super::core::{Input, Output};
+
+/// The first and the longest pause between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// The pause between two tries at the end.
+const LAST_PAUSE: Duration = Duration::from_millis(50);
+/// Events that are written in one transaction when much has gathered.
+const AT_ONCE: usize = 500;
+
+/// The journal's task.
+pub(super) struct Scribe {
+    journal: Journal,
+    hub: String,
+    answers: mpsc::Sender<Input>,
+    /// What waits to be written, oldest first.
+    backlog: VecDeque<Event>,
+    /// Why it waits, while that is so.
+    behind: Option<JournalError>,
+    backoff: Backoff,
+    again: Instant,
+    tidied: bool,
+    /// When this is over, whatever is left stays unwritten.
+    too_late: CancellationToken,
+}
+
+impl Scribe {
+    pub(super) fn new(
+        journal: Journal,
+        hub: String,
+        answers: mpsc::Sender<Input>,
+        too_late: CancellationToken,
+    ) -> Self {
+        Self {
+            journal,
+            hub,
+            answers,
+            backlog: VecDeque::new(),
+            behind: None,
+            backoff: Backoff::new(PAUSES.0, PAUSES.1),
+            again: Instant::now(),
+            tidied: false,
+            too_late,
+        }
+    }
+
+    /// Works until the core has ended; what could not be written then. The work
+    /// is unbounded: the core must not wait for a disk, and an event is small and
+    /// rare.
+    pub(super) async fn run(mut self, mut work: mpsc::UnboundedReceiver<Output>) -> Vec<Event> {
+        loop {
+            tokio::select! {
+                // What waits longer comes first.
+                biased;
+                () = sleep_until(self.again), if self.behind.is_some() => self.write().await,
+                output = work.recv() => match output {
+                    Some(output) => self.work(output).await,
+                    None => break,
+                },
+            }
+        }
+        while self.behind.is_some() && !self.too_late.is_cancelled() {
+            self.write().await;
+            if self.behind.is_some() {
+                let too_late = self.too_late.clone();
+                too_late.run_until_cancelled(sleep(LAST_PAUSE)).await;
+            }
+        }
+        self.backlog.into()
+    }
+
+    async fn work(&mut self, output: Output) {
+        let answer = match output {
+            Output::Intend(event, uri) => {
+                let Some(update) = event.update_id.clone() else {
+                    return;
+                };
+                let result = match &self.behind {
+                    Some(error) => Err(error.clone()),
+                    None => self.in_time(self.journal.intend_package(*event, uri)).await,
+                };
+                Input::Intended { update, result }
+            }
+            Output::Record(events) => {
+                self.backlog.extend(events);
+                if self.behind.is_none() {
+                    self.write().await;
+                }
+                return;
+            }
+            Output::PastUpdates => {
+                let past = self.in_time(self.journal.past_updates(&self.hub)).await;
+                self.tidy();
+                Input::Past(past)
+            }
+            Output::OpenUpdates => {
+                Input::Opened(self.in_time(self.journal.open_updates(&self.hub)).await)
+            }
+            Output::Adopt(update) => {
+                let result = self.in_time(self.journal.adopt(update.clone())).await;
+                Input::Adopted { update, result }
+            }
+            _ => return,
+        };
+        self.tell(answer).await;
+    }
+
+    /// At the end nobody listens any more, and the rest is still written.
+    async fn tell(&self, answer: Input) {
+        let _ = self.answers.send(answer).await;
+    }
+
+    /// Writes what waits, until that fails.
+    async fn write(&mut self) {
+        while !self.backlog.is_empty() {
+            let some: Vec<Event> = self.backlog.iter().take(AT_ONCE).cloned().collect();
+            let count = some.len();
+            match self.in_time(self.journal.record(some)).await {
+                Ok(()) => drop(self.backlog.drain(..count)),
+                Err(error) => return self.fall_behind(error).await,
+            }
+        }
+        if self.behind.take().is_some() {
+            self.backoff.reset();
+            tracing::info!("the journal is written again, with all that was kept");
+            self.tell(Input::Recorded(Ok(()))).await;
+        }
+    }
+
+    async fn fall_behind(&mut self, error: JournalError) {
+        self.again = Instant::now() + self.backoff.next_wait(rand::random());
+        if self.behind.is_none() {
+            tracing::error!("{error}; what is seen is kept and tried again");
+            self.behind = Some(error.clone());
+            self.tell(Input::Recorded(Err(error))).await;
+        }
+    }
+
+    /// What the journal says, unless it takes too long at the end: a disk that
+    /// hangs must not keep the process.
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, JournalError>>,
+    ) -> Result<T, JournalError> {
+        let answer = self.too_late.run_until_cancelled(asked).await;
+        answer.unwrap_or_else(|| Err(JournalError::Failed("it does not answer".to_owned())))
+    }
+
+    /// Checks and tidies the journal in the background, once.
+    fn tidy(&mut self) {
+        if std::mem::replace(&mut self.tidied, true) {
+            return;
+        }
+        let (journal, answers) = (self.journal.clone(), self.answers.clone());
+        let too_late = self.too_late.clone();
+        tokio::spawn(async move {
+            match too_late.run_until_cancelled(journal.tidy()).await {
+                Some(Err(error)) if error.is_damage() => {
+                    // The engine has ended.
+                    let _ = answers.send(Input::Recorded(Err(error))).await;
+                }
+                Some(Err(error)) => tracing::warn!("what is old was not removed: {error}"),
+                Some(Ok(())) | None => {}
+            }
+        });
+    }
+}
