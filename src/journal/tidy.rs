@@ -66,9 +66,16 @@ pub(super) fn tidy(store: &mut Store, now: Timestamp) -> Result<bool, JournalErr
         .map_err(failed)?;
     transaction.commit().map_err(failed)?;
     tracing::info!("{gone} updates that ended before {old} were removed from the journal");
-    let shrink = format!("PRAGMA incremental_vacuum({PAGES})");
-    store.connection.execute_batch(&shrink).map_err(failed)?;
+    shrink(&store.connection).map_err(failed)?;
     Ok(gone == PORTION as usize)
+}
+
+/// Gives free pages back to the disk. Each step of the statement frees one.
+fn shrink(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut pages = statement.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
 }
 
 /// Removes secrets whose process died before their intent was written down, or
