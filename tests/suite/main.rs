@@ -16,6 +16,7 @@ mod once;
 mod processes;
 mod recordings;
 mod rooms;
+mod secrets;
 mod shell;
 mod stories;
 mod support;
