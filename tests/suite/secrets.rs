@@ -153,7 +153,7 @@ fn a_signature_is_in_its_file_while_the_update_is_open_and_nowhere_afterwards() 
     let bench = Bench::talkative();
     for (n, way) in ["flag", "stdin", "environment"].into_iter().enumerate() {
         let uri = uri(n);
-        let mut home = Home::on(&bench.emulator).env("OTADECK_LOG", "otadeck=trace");
+        let mut home = Home::on(&bench.emulator).env("OTADECK_LOG", "trace");
         let mut args = vec!["update", "idle-0001", "--json"];
         let mut stdin = None;
         match way {
