@@ -187,3 +187,155 @@ impl Scribe {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Intent, What};
+    use crate::domain::id::{DeviceId, UpdateId};
+    use crate::domain::uri::PackageUri;
+    use jiff::Timestamp;
+
+    /// A scribe on a real file, and a way to make that refuse.
+    struct Desk {
+        work: mpsc::UnboundedSender<Output>,
+        answers: mpsc::Receiver<Input>,
+        too_late: CancellationToken,
+        task: tokio::task::JoinHandle<Vec<Event>>,
+        tool: rusqlite::Connection,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal.db");
+            let journal = Journal::open(&path, "ana").unwrap();
+            let (answers, inbox) = mpsc::channel(100);
+            let (work, todo) = mpsc::unbounded_channel();
+            let too_late = CancellationToken::new();
+            let scribe = Scribe::new(journal, "h".into(), answers, too_late.clone());
+            Self {
+                work,
+                answers: inbox,
+                too_late,
+                task: tokio::spawn(scribe.run(todo)),
+                tool: rusqlite::Connection::open(path).unwrap(),
+                _folder: folder,
+            }
+        }
+
+        /// As a disk that is full for all but intents.
+        fn full(&self) {
+            let trigger = "CREATE TRIGGER full BEFORE INSERT ON event
+                           WHEN NEW.kind <> 'update.intended'
+                           BEGIN SELECT RAISE(ABORT, 'no room'); END";
+            self.tool.execute_batch(trigger).unwrap();
+        }
+
+        fn room(&self) {
+            self.tool.execute_batch("DROP TRIGGER full").unwrap();
+        }
+
+        fn work(&self, output: Output) {
+            self.work.send(output).unwrap();
+        }
+
+        async fn intend(&mut self, device: &str) -> (Event, Result<(), JournalError>) {
+            let intent = Intent {
+                hub: "h".into(),
+                ..Intent::default()
+            };
+            let event = Event::update(
+                Timestamp::now(),
+                DeviceId::parse(device).unwrap(),
+                UpdateId::fresh(),
+                What::Intended(Box::new(intent)),
+            );
+            let uri = PackageUri::parse("https://x.test/fw").unwrap();
+            self.work(Output::Intend(Box::new(event.clone()), uri));
+            match self.answers.recv().await {
+                Some(Input::Intended { result, .. }) => (event, result.map(drop)),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// Is it written again, or not any more?
+        async fn recorded(&mut self) -> Result<(), JournalError> {
+            match self.answers.recv().await {
+                Some(Input::Recorded(result)) => result,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn attempts(&self) -> Vec<u32> {
+            let all = "SELECT value FROM timeline WHERE kind = 'update.invoked'";
+            let mut statement = self.tool.prepare(all).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+    }
+
+    fn invoked(intended: &Event, attempt: u32) -> Event {
+        Event {
+            what: What::Invoked { attempt },
+            ..intended.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_kept_in_order_and_told_once() {
+        let mut desk = Desk::new();
+        let (event, intended) = desk.intend("a").await;
+        intended.unwrap();
+        desk.full();
+        for attempt in 1..=3 {
+            desk.work(Output::Record(vec![invoked(&event, attempt)]));
+        }
+        let error = desk.recorded().await.unwrap_err();
+        assert!(error.to_string().contains("no room"), "{error}");
+        // An intent could be written; what was seen before comes first.
+        let (_, refused) = desk.intend("b").await;
+        assert_eq!(refused, Err(error));
+        assert_eq!(desk.attempts(), [0; 0]);
+        desk.work(Output::Record(vec![invoked(&event, 4)]));
+        desk.room();
+        desk.recorded().await.unwrap();
+        assert_eq!(desk.attempts(), [1, 2, 3, 4]);
+        desk.intend("b").await.1.unwrap();
+        drop(desk.work);
+        assert_eq!(desk.task.await.unwrap(), []);
+        assert!(
+            desk.answers.recv().await.is_none(),
+            "nothing was told twice"
+        );
+    }
+
+    #[tokio::test]
+    async fn at_the_end_it_is_tried_until_it_is_too_late() {
+        let mut desk = Desk::new();
+        let (event, intended) = desk.intend("a").await;
+        intended.unwrap();
+        desk.full();
+        let events: Vec<Event> = (1..=3).map(|n| invoked(&event, n)).collect();
+        desk.work(Output::Record(events.clone()));
+        desk.recorded().await.unwrap_err();
+        drop(desk.work);
+        desk.too_late.cancel();
+        assert_eq!(desk.task.await.unwrap(), events);
+    }
+
+    #[tokio::test]
+    async fn at_the_end_it_is_still_written_when_there_is_room() {
+        let mut desk = Desk::new();
+        let (event, intended) = desk.intend("a").await;
+        intended.unwrap();
+        desk.full();
+        desk.work(Output::Record(vec![invoked(&event, 1)]));
+        desk.recorded().await.unwrap_err();
+        desk.room();
+        let Desk { work, task, .. } = desk;
+        drop(work);
+        assert_eq!(task.await.unwrap(), []);
+    }
+}

@@ -11,6 +11,8 @@
 mod budget;
 mod dialects;
 mod durability;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod hostile;
 mod journal;
 mod once;

@@ -2,6 +2,7 @@
 
 mod budget;
 mod dialects;
+mod journal;
 mod life;
 mod packages;
 
