@@ -61,9 +61,8 @@ pub(super) struct Inspection {
     pub(super) server: Option<PackageInfo>,
 }
 
-/// An engine at work, and its journal.
-pub(super) struct Started {
-    pub(super) running: Running,
+/// The journal that an engine is to work on.
+pub(super) struct Opened {
     pub(super) journal: Journal,
     /// Why there is no journal to write to, so that nothing is started.
     pub(super) only_watches: Option<Problem>,
@@ -193,16 +192,19 @@ impl Session {
         if let Some(remark) = journal.remark() {
             out::note(remark);
         }
-        Ok(self.start_on(journal, None, query))
+        let only_watches = None;
+        let opened = Opened {
+            journal,
+            only_watches,
+        };
+        Ok(self.start_on(opened, query))
     }
 
-    /// Starts the engine also without a usable journal: then it only watches, and
-    /// here is why.
-    pub(super) fn start_watching(&self) -> Result<Started, Failure> {
+    /// The journal; without a usable one a stand-in, on which nothing is started.
+    pub(super) fn journal_or_watch(&self) -> Result<Opened, Failure> {
         let problem = match self.journal() {
             Ok(journal) => {
-                return Ok(Started {
-                    running: self.start_on(journal.clone(), None, None),
+                return Ok(Opened {
                     journal,
                     only_watches: None,
                 });
@@ -214,19 +216,14 @@ impl Session {
             ),
         };
         let journal = Journal::in_memory(&who()).map_err(|e| Failure::from(e.problem()))?;
-        Ok(Started {
-            running: self.start_on(journal.clone(), Some(problem.clone()), None),
+        Ok(Opened {
             journal,
             only_watches: Some(problem),
         })
     }
 
-    fn start_on(
-        &self,
-        journal: Journal,
-        no_journal: Option<Problem>,
-        query: Option<Query>,
-    ) -> Running {
+    /// Starts the engine on that journal.
+    pub(super) fn start_on(&self, opened: Opened, query: Option<Query>) -> Running {
         let mut settings = Settings::new(self.profile.clone(), self.dialects.clone());
         if let Some(query) = query {
             settings.query = query;
@@ -243,8 +240,8 @@ impl Session {
         settings.packages = self.packages.clone();
         settings.day_share = self.day_share;
         settings.by = who();
-        settings.no_journal = no_journal;
-        spawn(Arc::clone(&self.client), journal, settings)
+        settings.no_journal = opened.only_watches;
+        spawn(Arc::clone(&self.client), opened.journal, settings)
     }
 
     /// What can be said of a package before it is sent.

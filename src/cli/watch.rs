@@ -5,7 +5,7 @@ use crate::domain::event::Command;
 use super::args::{Global, Watch};
 use super::exit::{Code, Failure, worst};
 use super::follow::{Options, Whose, follow};
-use super::session::{Session, Started, end};
+use super::session::{Session, end};
 use super::signals::Signals;
 use super::{log, out};
 
@@ -29,17 +29,14 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
         (Whose::Devices(verb.devices), commands)
     };
-    let Started {
-        running,
-        journal,
-        only_watches,
-    } = session.start_watching()?;
-    match only_watches {
+    let opened = session.journal_or_watch()?;
+    match &opened.only_watches {
         // There is nothing to carry on with.
-        Some(problem) if verb.resume => return Err(problem.into()),
-        Some(problem) => out::note(&problem.to_string().replace('\n', "")),
-        None => journal.remark().into_iter().for_each(out::note),
+        Some(problem) if verb.resume => return Err(problem.clone().into()),
+        Some(problem) => out::complain(&problem.to_string()),
+        None => opened.journal.remark().into_iter().for_each(out::note),
     }
+    let running = session.start_on(opened, None);
     let engine = running.engine();
     let events = engine.subscribe();
     let sender = engine.clone();

@@ -16,7 +16,7 @@ const PORTION: u32 = 200;
 /// Pages that are given back to the disk at once.
 const PAGES: u32 = 2_000;
 /// A journal of more bytes is not checked as a whole: it takes too long.
-const CHECKED: i64 = 64 << 20;
+const CHECKED: i64 = 32 << 20;
 
 /// Looks whether the file is sound.
 pub(super) fn check(connection: &Connection) -> Result<(), JournalError> {

@@ -78,7 +78,7 @@ fn its_file(home: &Home, uri: &str) -> PathBuf {
 /// The signature is in its file and nowhere else.
 fn assert_only_in_its_file(home: &Home, uri: &str) {
     let file = its_file(home, uri);
-    assert_eq!(holders(home.folder.path()), [file.clone()]);
+    assert_eq!(holders(home.folder.path()), std::slice::from_ref(&file));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&file), 0o600);
     assert_eq!(mode(file.parent().unwrap()), 0o700);
