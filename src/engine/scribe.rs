@@ -278,7 +278,10 @@ mod tests {
 
     fn invoked(intended: &Event, attempt: u32) -> Event {
         Event {
-            what: What::Invoked { attempt },
+            what: What::Invoked {
+                attempt,
+                latest: None,
+            },
             ..intended.clone()
         }
     }

@@ -71,7 +71,13 @@ async fn open_updates_come_back_as_they_were_written() {
         for event in [&open, &ended, &elsewhere] {
             journal.intend(event.clone()).await.unwrap();
         }
-        let invoked = then(&open, What::Invoked { attempt: 1 });
+        let invoked = then(
+            &open,
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
+        );
         journal.record(vec![invoked, state.clone()]).await.unwrap();
         journal.record(vec![then(&ended, verdict())]).await.unwrap();
     }
@@ -274,7 +280,13 @@ async fn several_may_write_at_once(#[values(None, Some("NFS"))] network: Option<
             for m in 0..EACH {
                 let event = intended(&format!("d{n}-{m}"), "h");
                 journal.intend(event.clone()).await.unwrap();
-                let invoked = then(&event, What::Invoked { attempt: 1 });
+                let invoked = then(
+                    &event,
+                    What::Invoked {
+                        attempt: 1,
+                        latest: None,
+                    },
+                );
                 journal.record(vec![invoked]).await.unwrap();
                 journal.open_updates("h").await.unwrap();
                 if m % 2 == 0 {
@@ -299,7 +311,13 @@ async fn a_journal_of_the_first_schema_is_brought_up() {
     let old = schema::tests::make_schema_1(&path);
     let events = [
         &open,
-        &then(&open, What::Invoked { attempt: 1 }),
+        &then(
+            &open,
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
+        ),
         &ended,
         &then(&ended, verdict()),
     ];
