@@ -17,6 +17,7 @@ mod session;
 mod signals;
 mod update;
 mod watch;
+mod who;
 
 use std::process::ExitCode;
 

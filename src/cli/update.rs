@@ -16,10 +16,11 @@ use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 
 use super::args::{Global, Update};
-use super::exit::{Code, Failure};
+use super::exit::{Code, Failure, worst};
 use super::follow::{Options, Whose, follow};
-use super::session::{Inspection, Session, who};
+use super::session::{Inspection, Session, end};
 use super::signals::Signals;
+use super::who::who;
 use super::{log, out};
 
 const PACKAGE_URI: &str = "OTADECK_PACKAGE_URI";
@@ -104,8 +105,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
         &mut signals,
     )
     .await;
-    running.stop().await;
-    code
+    worst(end(running).await, code)
 }
 
 /// The URI from the flag, stdin or the environment.
