@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use crate::console::{self, Context, Exit};
+use crate::console::{self, Context, Ended, Exit};
 use crate::domain::event::Command;
 
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
 use super::session::Session;
-use super::{demo, log, out};
+use super::signals::Signals;
+use super::{demo, ending, log, out};
 
 pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
     if global.plain {
@@ -28,19 +29,48 @@ pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
 
 /// Runs the console on a session to its end.
 pub(super) async fn show(session: &Session, context: Context) -> Result<Code, Failure> {
-    let _log = log::start(&session.paths.log());
+    // Ends in time even where the console itself cannot.
+    Signals::insist()?;
+    let (_log, trouble) = log::open(&session.paths.log());
     let running = session.start(None)?;
     let engine = running.engine();
     let sender = engine.clone();
     // What an earlier process left open is watched on.
     tokio::spawn(async move { sender.send(Command::Resume).await });
-    let ended = console::run(engine, context).await;
-    running.stop().await;
-    match ended {
+    let demo = context.demo;
+    ending::tend(running, async move {
+        let ended = console::run(engine, context, trouble).await;
+        let code = code(&ended);
+        ending::last_resort(code.as_ref().map_or(Code::Failure, |code| *code));
+        tell(&ended, demo);
+        code
+    })
+    .await
+}
+
+fn code(ended: &Ended) -> Result<Code, Failure> {
+    match &ended.why {
         Ok(Exit::Quit) => Ok(Code::Completed),
-        Ok(Exit::Signal(number)) => Ok(Code::Signal(u8::try_from(number).unwrap_or_default())),
+        Ok(Exit::Signal(number)) => Ok(Code::Signal(u8::try_from(*number).unwrap_or_default())),
+        // It was told when it happened.
+        Err(_) if ending::is_defect() => Ok(Code::Failure),
         Err(error) => Err(Failure::new(Code::Failure, error)),
     }
+}
+
+/// Says on the restored terminal what is still open, and how to go on.
+fn tell(ended: &Ended, demo: bool) {
+    if ended.open.is_empty() {
+        return;
+    }
+    let open = ended.open.join(", ");
+    if demo {
+        return out::note(&format!("Still open, and ended with the demo: {open}."));
+    }
+    out::note(&format!(
+        "Still open: {open}. Updates go on on the devices. \
+         To carry on watching: otadeck watch --resume, or the console."
+    ));
 }
 
 /// The console draws on a terminal and reads keys from it.

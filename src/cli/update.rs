@@ -20,7 +20,7 @@ use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
 use super::session::{Inspection, Session, who};
 use super::signals::Signals;
-use super::{log, out};
+use super::{ending, log, out};
 
 const PACKAGE_URI: &str = "OTADECK_PACKAGE_URI";
 /// The longest URI that is read from stdin, in bytes.
@@ -90,16 +90,9 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
             }
         }
     });
-    let code = follow(
-        engine,
-        events,
-        Whose::Devices(devices),
-        options,
-        &mut signals,
-    )
-    .await;
-    running.stop().await;
-    code
+    let whose = Whose::Devices(devices);
+    let following = follow(engine, events, whose, options, &mut signals);
+    ending::tend(running, following).await
 }
 
 /// The URI from the flag, stdin or the environment.

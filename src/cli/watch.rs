@@ -5,9 +5,9 @@ use crate::domain::event::Command;
 use super::args::{Global, Watch};
 use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::log;
 use super::session::Session;
 use super::signals::Signals;
+use super::{ending, log};
 
 pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     if verb.resume && global.no_journal {
@@ -45,7 +45,6 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         no_wait: false,
         timeout: verb.timeout,
     };
-    let code = follow(engine, events, whose, options, &mut signals).await;
-    running.stop().await;
-    code
+    let following = follow(engine, events, whose, options, &mut signals);
+    ending::tend(running, following).await
 }

@@ -28,8 +28,11 @@ pub enum Message {
     Events(Arc<[Event]>),
     /// The engine tells how all stands: at the start, and after a lag.
     Snapshot(Box<Snapshot>),
-    /// The engine has ended; nothing new will come.
-    EngineEnded,
+    /// Something is to be known that no event tells, about the log for example.
+    Notice(String),
+    /// The process was stopped, or is about to be: whoever goes on may be
+    /// somebody else.
+    Suspended,
 }
 
 /// Something that is to be done outside the model.

@@ -297,6 +297,10 @@ pub enum What {
         /// Is the server's answer awaited still?
         waiting: bool,
     },
+    /// Whoever reads these lines reads too slowly: some before this one are
+    /// missing. Verdicts are not.
+    #[serde(rename = "lagged")]
+    Lagged {},
     /// How the read budget stands; told when it looks different, at most once a
     /// second.
     #[serde(rename = "budget")]
@@ -405,6 +409,8 @@ pub enum Command {
     GiveUp(UpdateId),
     /// Confirm writes to a production hub by its name, for some minutes.
     Arm(String),
+    /// Take that back: whoever confirmed may have gone.
+    Disarm,
 }
 
 /// The order to put a package on a device.

@@ -57,6 +57,11 @@ impl Gate {
         right
     }
 
+    /// Closes a production hub again.
+    pub fn disarm(&mut self) {
+        self.armed_until = None;
+    }
+
     /// May anything be written now?
     ///
     /// # Errors
@@ -98,5 +103,30 @@ impl Gate {
             return Err(Problem::new(Kind::Internal, title, cause));
         }
         Ok(Permit { call })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_production_hub_is_armed_by_its_name_and_for_a_while() {
+        let mut gate = Gate::new(Profile {
+            name: "plant".into(),
+            host: "plant.test".into(),
+            environment: Some("production".into()),
+            read_only: false,
+            tier: None,
+            units: 1,
+        });
+        let now = Duration::from_secs(7);
+        assert!(gate.check(now).is_err());
+        assert!(!gate.arm("plan", now) && gate.check(now).is_err());
+        assert!(gate.arm("plant", now) && gate.check(now).is_ok());
+        assert!(gate.check(now + ARMED).is_err(), "it ends by itself");
+        gate.disarm();
+        let refused = gate.check(now).unwrap_err();
+        assert_eq!(refused.kind, Kind::Unconfirmed);
     }
 }

@@ -18,4 +18,4 @@ pub mod shell;
 
 pub use core::Settings;
 pub use handle::{Backend, Batch, Engine, Request, Snapshot, Stopped, Subscription, channel};
-pub use shell::{Running, spawn};
+pub use shell::{Running, Unwritten, spawn};

@@ -16,6 +16,7 @@ use crate::domain::event::{Event, What};
 use crate::hub::{Query, Service};
 use crate::journal::Journal;
 use crate::package::Inspector;
+use crate::rehearsal;
 
 use super::core::{Core, Input, Now, Output, Settings};
 use super::handle::{Backend, Engine, Request, channel};
@@ -25,7 +26,7 @@ const INBOX: usize = 1_024;
 /// How long the end waits for a method call that is under way.
 const LAST_CALLS: Duration = Duration::from_millis(500);
 /// How long the end waits for the journal.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_millis(800);
 
 /// An engine at work.
 #[derive(Debug)]
@@ -33,7 +34,13 @@ pub struct Running {
     engine: Engine,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    scribe: JoinHandle<()>,
 }
+
+/// Not all was written to the journal before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal did not finish in time")]
+pub struct Unwritten;
 
 impl Running {
     /// What front ends hold.
@@ -43,11 +50,21 @@ impl Running {
     }
 
     /// Ends the engine: reads are dropped, a method call under way gets half a
-    /// second to be answered, the journal is written to the end.
-    pub async fn stop(self) {
+    /// second to be answered, the journal is written to the end if it lets itself
+    /// be written in time. After a panic too: what was decided before it is
+    /// written.
+    ///
+    /// # Errors
+    /// [`Unwritten`] when it does not.
+    pub async fn stop(self) -> Result<(), Unwritten> {
         self.stop.cancel();
         // A panic of the engine was reported by the panic hook.
         let _ = self.task.await;
+        if let Ok(Ok(())) = timeout(LAST_WORDS, self.scribe).await {
+            return Ok(());
+        }
+        tracing::error!("the journal did not finish in time");
+        Err(Unwritten)
     }
 }
 
@@ -71,8 +88,13 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         stop: stop.clone(),
     };
     let scribe = tokio::spawn(scribe_task(journal, hub, work, answers));
-    let task = tokio::spawn(shell.run(backend, inbox, scribe));
-    Running { engine, stop, task }
+    let task = tokio::spawn(shell.run(backend, inbox));
+    Running {
+        engine,
+        stop,
+        task,
+        scribe,
+    }
 }
 
 struct Shell<S> {
@@ -88,12 +110,7 @@ struct Shell<S> {
 }
 
 impl<S: Service> Shell<S> {
-    async fn run(
-        mut self,
-        mut backend: Backend,
-        mut inbox: mpsc::Receiver<Input>,
-        scribe: JoinHandle<()>,
-    ) {
+    async fn run(mut self, mut backend: Backend, mut inbox: mpsc::Receiver<Input>) {
         self.perform(Output::PastUpdates, &mut backend);
         loop {
             let wake = self.core.wake_at().map(|at| self.start + at);
@@ -118,17 +135,12 @@ impl<S: Service> Shell<S> {
             }
         }
         self.stop.cancel();
-        self.end(&mut backend, inbox, scribe).await;
+        self.end(&mut backend, inbox).await;
     }
 
-    /// Takes in the answers of calls that are under way, then lets the journal
-    /// finish.
-    async fn end(
-        mut self,
-        backend: &mut Backend,
-        mut inbox: mpsc::Receiver<Input>,
-        scribe: JoinHandle<()>,
-    ) {
+    /// Takes in the answers of calls that are under way. The journal's task ends
+    /// when it has done what it was told up to then.
+    async fn end(mut self, backend: &mut Backend, mut inbox: mpsc::Receiver<Input>) {
         self.handle(Input::Stop, backend);
         self.calls.close();
         let calls = self.calls.clone();
@@ -145,14 +157,12 @@ impl<S: Service> Shell<S> {
         while let Ok(input) = inbox.try_recv() {
             self.handle(input, backend);
         }
-        drop(self);
-        drop(inbox);
-        if timeout(LAST_WORDS, scribe).await.is_err() {
-            tracing::error!("the journal did not finish in time");
-        }
     }
 
     fn handle(&mut self, input: Input, backend: &mut Backend) {
+        if matches!(input, Input::Answered { .. }) {
+            rehearsal::panic_at("engine");
+        }
         let now = Now {
             at: self.start.elapsed(),
             wall: Timestamp::now(),
@@ -222,6 +232,7 @@ impl<S: Service> Shell<S> {
                 let answers = self.answers.clone();
                 self.calls.spawn(async move {
                     let result = service.invoke(permit).await;
+                    rehearsal::panic_at("call");
                     // The engine has ended.
                     let _ = answers.send(Input::Answered { update, result }).await;
                 });
@@ -271,7 +282,10 @@ async fn scribe_task(
                 Input::Intended { update, result }
             }
             Output::Record(events) => match journal.record(events).await {
-                Ok(()) => continue,
+                Ok(()) => {
+                    rehearsal::panic_at("scribe");
+                    continue;
+                }
                 failed => Input::Recorded(failed),
             },
             Output::PastUpdates => Input::Past(journal.past_updates(&hub).await),

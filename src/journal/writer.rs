@@ -20,6 +20,7 @@ pub(super) fn run(mut connection: Connection, holder: &Holder, mut jobs: mpsc::R
             }
             Job::Record(events, reply) => {
                 let _ = reply.send(record(&mut connection, &events));
+                crate::rehearsal::panic_at("journal");
             }
             Job::Adopt(update, reply) => {
                 let _ = reply.send(lease::adopt(&mut connection, holder, &update));

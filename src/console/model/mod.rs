@@ -185,7 +185,6 @@ pub struct Model {
     pub(crate) inventory: Inventory,
     pub(crate) link: (Link, Option<Problem>),
     pub(crate) budget: Budget,
-    pub(crate) ended: bool,
     pub(crate) updates: Updates,
     pub(crate) durations: Durations,
     pub(crate) facts: HashMap<DeviceId, Facts>,
@@ -218,7 +217,6 @@ impl Model {
             inventory: Inventory::default(),
             link: (Link::Connecting, None),
             budget: Budget::at_rest(&context.profile),
-            ended: false,
             updates: Updates::default(),
             durations: Durations::default(),
             facts: HashMap::new(),
@@ -278,7 +276,6 @@ impl Model {
     /// May an update of this device be asked for now?
     pub(crate) fn may_ask(&self, device: &DeviceId) -> bool {
         !self.context.profile.read_only
-            && !self.ended
             && self.updates.open_of(device).is_none()
             && !matches!(self.asked.get(device), Some(Asked::Waiting(_)))
     }
@@ -290,6 +287,17 @@ impl Model {
             .values()
             .filter(|asked| matches!(asked, Asked::Waiting(_)));
         self.updates.open().count() + waiting.count()
+    }
+
+    /// What has no verdict yet when the console ends, a line each.
+    pub(crate) fn left_open(&self) -> Vec<String> {
+        let open = self.updates.open();
+        let open = open.map(|update| format!("{} ({})", update.device, update.word()));
+        let waiting = self.asked.iter().filter(|(device, asked)| {
+            matches!(asked, Asked::Waiting(_)) && self.updates.open_of(device).is_none()
+        });
+        let waiting = waiting.map(|(device, _)| format!("{device} (nothing was sent yet)"));
+        open.chain(waiting).collect()
     }
 
     /// The URIs offered below the field: those used last come first, samples

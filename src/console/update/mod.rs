@@ -48,8 +48,12 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             engine::snapshot(model, *snapshot);
             Vec::new()
         }
-        Message::EngineEnded => {
-            model.ended = true;
+        Message::Notice(text) => {
+            model.notice = Some(text);
+            Vec::new()
+        }
+        Message::Suspended => {
+            confirm::forget_name(model);
             Vec::new()
         }
     };

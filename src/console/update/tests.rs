@@ -453,8 +453,6 @@ fn a_console_on_which_nothing_ages_sleeps() {
     );
     tell(&mut model, vec![completed("a-1", 0)]);
     assert_eq!(next_wake(&model), Some(at(60_000)));
-    update(&mut model, Message::EngineEnded);
-    assert_eq!(next_wake(&model), None);
 }
 
 #[test]

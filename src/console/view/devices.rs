@@ -93,7 +93,7 @@ fn heading(model: &Model, frame: &mut Frame, area: Rect) {
         spans.push(Span::styled(shown, style(Role::Muted)));
     }
     let listing = matches!(model.inventory.state, None | Some(InventoryState::Listing));
-    if listing && !model.ended && model.devices.len() > 0 {
+    if listing && model.devices.len() > 0 {
         spans.push(Span::styled("  listing…", style(Role::Busy)));
     }
     beyond(model, area, &mut spans);
@@ -138,7 +138,6 @@ fn empty(model: &Model, columns: u16) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
     super::panel::gap(&mut doc, model);
     match (model.inventory.state, &model.inventory.problem) {
-        _ if model.ended => doc.text(Role::Muted, "Nothing was listed."),
         (None | Some(InventoryState::Listing), _) => {
             doc.text(Role::Busy, "Listing the hub's devices…");
         }

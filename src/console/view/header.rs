@@ -109,7 +109,6 @@ fn budget(model: &Model, room: usize, gap: usize) -> Vec<Span<'static>> {
 /// The way to the hub. In a narrow terminal a way that is well is only a sign.
 fn link(model: &Model, roomy: bool) -> Span<'static> {
     let (role, text) = match model.link.0 {
-        _ if model.ended => (Role::Bad, "✗ ended"),
         Link::Connecting => (Role::Muted, "○ connecting"),
         Link::Online if !roomy => (Role::Good, "●"),
         Link::Online => (Role::Good, "● online"),

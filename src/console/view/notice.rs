@@ -21,11 +21,6 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 
 fn document(model: &Model, width: u16) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(width.saturating_sub(2)));
-    if model.ended {
-        let text = "✗ otadeck's engine has ended: nothing new will come. Updates go on on the \
-                    devices; quit, and `otadeck watch --resume` carries on watching.";
-        doc.text(Role::Bad, text);
-    }
     if let Some(problem) = &model.link.1 {
         match model.link.0 {
             Link::Online => {}

@@ -139,7 +139,7 @@ fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
     let heading = match known.and_then(|facts| facts.seen) {
         Some(_) if lines.is_empty() => "reports nothing yet",
         Some(_) => "reported properties",
-        None if known.is_some() || model.ended => return,
+        None if known.is_some() => return,
         None if model.looks_at(device) => "reading the device…",
         None => return,
     };

@@ -11,9 +11,6 @@ use super::state::State;
 
 /// When to wake up and draw again, if nothing happens before.
 pub(crate) fn next_wake(model: &Model) -> Option<Timestamp> {
-    if model.ended {
-        return None;
-    }
     let soonest = [
         model.attention_wakes(),
         table(model),

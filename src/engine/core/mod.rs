@@ -346,7 +346,10 @@ impl Core {
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
-            Input::Stop => self.stopping = true,
+            Input::Stop => {
+                self.stopping = true;
+                self.gate.disarm();
+            }
             Input::Tick => {}
         }
         self.tick(now);
@@ -368,6 +371,7 @@ impl Core {
                 self.pace.focus(device, now.at);
             }
             Command::GiveUp(update) => self.give_up_asked(&update, now),
+            Command::Disarm => self.gate.disarm(),
             Command::Arm(name) => {
                 if !self.gate.arm(&name, now.at) {
                     let right = &self.settings.profile.name;
