@@ -11,6 +11,7 @@
 mod budget;
 mod dialects;
 mod durability;
+mod ending;
 mod hostile;
 mod once;
 mod processes;
