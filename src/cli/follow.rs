@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::domain::clean;
 use crate::domain::durations::{self, Durations};
-use crate::domain::event::{Event, Link, What};
+use crate::domain::event::{Event, Link, Way, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::Problem;
 use crate::domain::time::{on_a_clock, spoken};
@@ -45,6 +45,8 @@ struct Follow {
     resuming: bool,
     updates: BTreeMap<UpdateId, Update>,
     durations: Durations,
+    /// The way to the hub, as it was told last.
+    way: Option<Way>,
     codes: Vec<Code>,
 }
 
@@ -71,6 +73,7 @@ pub(super) async fn follow(
         resuming,
         updates: BTreeMap::new(),
         durations: Durations::default(),
+        way: None,
         codes: Vec::new(),
     };
     while !follow.is_settled() {
@@ -203,11 +206,11 @@ impl Follow {
                 self.codes.push(Code::Failure);
                 self.resuming = false;
             }
-            What::Link { state, problem } => match (state, problem) {
-                (Link::Online, _) => {}
-                (_, Some(problem)) => out::note(&format!("{}; trying again", problem.line())),
-                (_, None) => {}
-            },
+            What::Link(way) => self.link(way),
+            What::Clock {
+                problem: Some(problem),
+                ..
+            } => out::note(&problem.to_string()),
             _ => {}
         }
         let known = match event
@@ -225,6 +228,25 @@ impl Follow {
             None => None,
         };
         self.print(event, known.as_ref())
+    }
+
+    /// One line for what is new; the single tries of an outage are in the NDJSON.
+    fn link(&mut self, way: &Way) {
+        let before = self.way.replace(way.clone());
+        if before.as_ref().is_some_and(|before| before.says_as(way)) {
+            return;
+        }
+        match (way.state, &way.problem, before.map(|before| before.state)) {
+            (Link::Online, _, Some(Link::Retrying | Link::Unauthorized)) => {
+                out::note("the hub answers again");
+            }
+            (Link::Online, ..) => {}
+            (_, Some(problem), _) => {
+                out::note(&format!("{}; trying again", problem.line()));
+                out::note(&problem.hint);
+            }
+            (_, None, _) => {}
+        }
     }
 
     fn print(&self, event: &Event, update: Option<&Update>) -> Result<(), Failure> {

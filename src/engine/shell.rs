@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
+use crate::domain::skew::Skew;
 use crate::hub::{Query, Service};
 use crate::journal::Journal;
 use crate::package::Inspector;
@@ -64,6 +65,7 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         query: Arc::new(settings.query.clone()),
         core: Core::new(settings),
         service: Arc::new(service),
+        skew: None,
         start: Instant::now(),
         answers: answers.clone(),
         scribe,
@@ -80,6 +82,8 @@ struct Shell<S> {
     inspector: Arc<Inspector>,
     query: Arc<Query>,
     service: Arc<S>,
+    /// The hub's clock, as the core was told last.
+    skew: Option<Skew>,
     start: Instant,
     answers: mpsc::Sender<Input>,
     scribe: mpsc::UnboundedSender<Output>,
@@ -153,6 +157,17 @@ impl<S: Service> Shell<S> {
     }
 
     fn handle(&mut self, input: Input, backend: &mut Backend) {
+        let skew = self.service.skew();
+        if skew != self.skew {
+            self.skew = skew;
+            if let Some(skew) = skew {
+                self.feed(Input::Clock(skew), backend);
+            }
+        }
+        self.feed(input, backend);
+    }
+
+    fn feed(&mut self, input: Input, backend: &mut Backend) {
         let now = Now {
             at: self.start.elapsed(),
             wall: Timestamp::now(),

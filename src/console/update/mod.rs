@@ -50,6 +50,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::EngineEnded => {
             model.ended = true;
+            model.link.heard.get_or_insert(model.now);
             Vec::new()
         }
     };

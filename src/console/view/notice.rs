@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::model::Model;
-use super::super::text::safe;
+use super::super::text::{as_of, safe};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::layout::is_roomy;
@@ -26,12 +26,18 @@ fn document(model: &Model, width: u16) -> Doc<'_> {
                     devices; quit, and `otadeck watch --resume` carries on watching.";
         doc.text(Role::Bad, text);
     }
-    if let Some(problem) = &model.link.1 {
-        match model.link.0 {
+    if let Some(problem) = &model.link.problem {
+        match model.link.state {
             Link::Online => {}
             Link::Unauthorized => doc.problem(Role::Bad, "✗", problem),
             _ => doc.problem(Role::Doubt, "!", problem),
         }
+    }
+    if model.is_aging()
+        && let Some(heard) = model.link.heard
+    {
+        let text = format!("Everything here is {}; r tries now.", as_of(model.now, heard));
+        doc.indented(Role::Doubt, 2, &text);
     }
     if let Some(notice) = &model.notice {
         doc.text(Role::Hint, &safe(notice));
