@@ -12,6 +12,7 @@ mod budget;
 mod dialects;
 mod durability;
 mod hostile;
+mod network;
 mod once;
 mod processes;
 mod recordings;

@@ -234,6 +234,12 @@ impl Core {
         self.listing_is(InventoryState::Failed, Some(problem), now);
     }
 
+    /// Which listing it is.
+    #[cfg(test)]
+    pub(super) fn listing_ticket(&self) -> u64 {
+        self.listing.ticket
+    }
+
     /// Has it broken off because the hub was away, and does somebody wait for it?
     pub(super) fn list_is_missed(&self) -> bool {
         self.listing.lost && self.listing.attended && self.listing.next.is_none()

@@ -3,6 +3,7 @@
 mod budget;
 mod dialects;
 mod life;
+mod link;
 mod packages;
 
 use std::time::Duration;
