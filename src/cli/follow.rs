@@ -210,7 +210,7 @@ impl Follow {
             What::Clock {
                 problem: Some(problem),
                 ..
-            } => out::note(&problem.to_string()),
+            } => out::note(&format!("{}. {}", problem.line(), problem.hint)),
             _ => {}
         }
         let known = match event

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::device::DeviceRow;
@@ -74,8 +73,6 @@ pub struct Snapshot {
     pub inventory: Option<(InventoryState, Option<Problem>)>,
     /// The way to the hub.
     pub link: Way,
-    /// The hub's clock less ours.
-    pub skew: SignedDuration,
     /// Every update of this process, open or ended, oldest first.
     pub updates: Vec<Update>,
     /// Devices whose order is not written down yet.

@@ -157,12 +157,16 @@ impl<S: Service> Shell<S> {
     }
 
     fn handle(&mut self, input: Input, backend: &mut Backend) {
-        let skew = self.service.skew();
-        if skew != self.skew {
-            self.skew = skew;
-            if let Some(skew) = skew {
-                self.feed(Input::Clock(skew), backend);
-            }
+        // Whoever asks for something listens by now, and a hub that has answered
+        // may have told the time.
+        let tells = matches!(
+            input,
+            Input::Command(_) | Input::Twin { .. } | Input::Page { .. } | Input::Asked { .. }
+        );
+        let skew = self.service.skew().filter(|_| tells);
+        if let Some(skew) = skew.filter(|_| skew != self.skew) {
+            self.skew = Some(skew);
+            self.feed(Input::Clock(skew), backend);
         }
         self.feed(input, backend);
     }

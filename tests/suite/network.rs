@@ -26,7 +26,7 @@ applying = "6s"
 
 /// An emulator with devices, and the proxy before it.
 struct Bench {
-    emulator: Emulator,
+    _emulator: Emulator,
     proxy: Faulty,
     home: Home,
 }
@@ -54,7 +54,7 @@ impl Bench {
             &with_host(&emulator.service(), &format!("localhost:{}", proxy.port())),
         );
         Self {
-            emulator,
+            _emulator: emulator,
             proxy,
             home,
         }
@@ -71,19 +71,6 @@ impl Bench {
         watching
     }
 
-    /// How often the hub has given the device an order. What it answers to the
-    /// program is one thing, what reached the device another.
-    fn orders(&self, watching: &Watching) -> usize {
-        // The device counts by itself: it begins one run for each order.
-        let invoked = watching.named("update.invoked");
-        let phases = watching.named("update.phase");
-        let began: Vec<&Value> = phases
-            .into_iter()
-            .filter(|e| e["phase"] == "downloading")
-            .collect();
-        assert!(!began.is_empty());
-        invoked.len()
-    }
 }
 
 /// The same connection string with another host.
@@ -126,12 +113,19 @@ impl Watching {
         named.collect()
     }
 
-    /// It ends well, and the order went out once.
-    fn completes(&mut self, bench: &Bench) {
+    /// It ends well; the order went out once, and the device ran once: it would
+    /// begin another run for another order.
+    fn completes(&mut self) {
         let verdict = self.until("verdict", |e| e["event"] == "update.verdict");
         assert_eq!(verdict["outcome"], "completed", "{:#?}", self.events);
         assert_eq!(self.program.wait(), 0);
-        assert_eq!(bench.orders(self), 1);
+        assert_eq!(self.named("update.invoked").len(), 1);
+        let phases = self.named("update.phase").into_iter();
+        let mut phases: Vec<&str> = phases.filter_map(|e| e["phase"].as_str()).collect();
+        phases.dedup();
+        let order = ["idle", "downloading", "applying", "done"];
+        let place = |phase: &&str| order.iter().position(|p| p == phase);
+        assert!(phases.is_sorted_by_key(place), "one run: {phases:?}");
     }
 }
 
@@ -161,41 +155,41 @@ fn outage(fault: Fault) -> (Bench, Watching) {
 
 #[test]
 fn a_hub_that_refuses_connections_for_a_while() {
-    let (bench, mut watching) = outage(Fault::Refuse);
+    let (_bench, mut watching) = outage(Fault::Refuse);
     let retrying = watching.named("link");
     let said = retrying.iter().any(|e| e.to_string().contains("efused"));
     assert!(said, "{retrying:#?}");
-    watching.completes(&bench);
+    watching.completes();
 }
 
 #[test]
 fn a_hub_that_accepts_and_never_answers_for_a_while() {
-    let (bench, mut watching) = outage(Fault::Swallow);
+    let (_bench, mut watching) = outage(Fault::Swallow);
     let retrying = watching.named("link");
     let said = retrying
         .iter()
         .any(|e| e.to_string().contains("nothing came back for 4 s"));
     assert!(said, "{retrying:#?}");
-    watching.completes(&bench);
+    watching.completes();
 }
 
 #[test]
 fn a_hub_whose_connections_are_reset_for_a_while() {
-    let (bench, mut watching) = outage(Fault::Reset);
-    watching.completes(&bench);
+    let (_bench, mut watching) = outage(Fault::Reset);
+    watching.completes();
 }
 
 /// Cut in the middle of the handshake, and of answers: the hub's certificate
 /// comes in the first two kilobytes.
 #[test]
 fn tls_that_is_cut_in_the_middle() {
-    let (bench, mut watching) = outage(Fault::CutAfter(200));
+    let (_bench, mut watching) = outage(Fault::CutAfter(200));
     let links = watching.named("link");
     let before_connection = links
         .iter()
         .any(|e| e["problem"]["cause"].to_string().contains("no connection"));
     assert!(before_connection, "{links:#?}");
-    watching.completes(&bench);
+    watching.completes();
 }
 
 #[test]
@@ -207,7 +201,7 @@ fn answers_that_are_cut_in_the_middle() {
     watching.link("retrying");
     bench.proxy.is(Fault::Pass);
     watching.link("online");
-    watching.completes(&bench);
+    watching.completes();
 }
 
 /// The peers of all open connections vanish without a word; new ones are well.
@@ -221,7 +215,7 @@ fn half_open_connections_are_left_behind() {
     bench.proxy.is(Fault::Pass);
     watching.link("online");
     assert!(bench.proxy.connections() > before, "on a new connection");
-    watching.completes(&bench);
+    watching.completes();
 }
 
 /// A slow answer of a method is no outage, and is waited for.
@@ -230,7 +224,7 @@ fn a_slow_answer_is_waited_for() {
     let bench = Bench::new(1);
     bench.proxy.is(Fault::Delay(Duration::from_millis(700)));
     let mut watching = bench.update("sim-0001");
-    watching.completes(&bench);
+    watching.completes();
     assert!(
         watching.named("link").iter().all(|e| e["state"] == "online"),
         "{:#?}",
@@ -280,6 +274,36 @@ fn a_name_that_nobody_knows() {
     }
 }
 
+/// A hub of another name than this machine's, so that the environment's proxy is
+/// gone through; with a device, which comes to it by itself.
+struct Behind {
+    _emulator: Emulator,
+    proxy: Faulty,
+    home: Home,
+    _device: Running,
+}
+
+impl Behind {
+    fn new() -> Self {
+        let emulator = Emulator::start(&["--identities", "1", "--host-name", "hub.test"]);
+        let port = emulator.ready["httpsPort"].as_u64().unwrap();
+        let proxy = Faulty::as_http_proxy(u16::try_from(port).unwrap());
+        let home = behind(&proxy, &emulator);
+        let text = emulator.device(0).replace("hub.test", "localhost");
+        let device = Home::new()
+            .env("OTADECK_DEVICE_CONNECTION_STRING", &text)
+            .env("OTADECK_CA_FILE", &emulator.ca_file())
+            .spawn(&["device", "--scenario", "tutorial"]);
+        device.complaint_with("reported");
+        Self {
+            _emulator: emulator,
+            proxy,
+            home,
+            _device: device,
+        }
+    }
+}
+
 /// A home whose hub is reached through that proxy alone.
 fn behind(proxy: &Faulty, emulator: &Emulator) -> Home {
     Home::on(emulator)
@@ -292,10 +316,7 @@ fn behind(proxy: &Faulty, emulator: &Emulator) -> Home {
 
 #[test]
 fn a_proxy_that_refuses_says_so_by_name() {
-    let emulator = Emulator::start(&["--devices", "1", "--host-name", "hub.test"]);
-    let port = emulator.ready["httpsPort"].as_u64().unwrap();
-    let proxy = Faulty::as_http_proxy(u16::try_from(port).unwrap());
-    let home = behind(&proxy, &emulator);
+    let Behind { proxy, home, .. } = &Behind::new();
     let ended = home.run(&["devices"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let cases = [
@@ -313,42 +334,39 @@ fn a_proxy_that_refuses_says_so_by_name() {
         }
         assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
     }
-    proxy.is(Fault::Pass);
-    let ended = home.run(&["update", "sim-0001", "--uri", URI, "--json"]);
-    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
-/// A proxy that goes away and comes back in the middle of an update.
+/// A proxy that is restarted in the middle of an update, and then wants a sign-in
+/// for a while.
 #[test]
 fn a_proxy_that_wants_a_sign_in_for_a_while() {
-    let bench = Bench::new(1);
-    let port = bench.emulator.ready["httpsPort"].as_u64().unwrap();
-    let proxy = Faulty::as_http_proxy(u16::try_from(port).unwrap());
-    let emulator = Emulator::start(&["--devices", "1", "--host-name", "hub.test", "--scenario", "slow"]);
-    let port = emulator.ready["httpsPort"].as_u64().unwrap();
-    drop(proxy);
-    let proxy = Faulty::as_http_proxy(u16::try_from(port).unwrap());
-    let home = behind(&proxy, &emulator);
+    let Behind { proxy, home, .. } = &Behind::new();
     let mut watching = Watching {
-        program: home.spawn(&["update", "sim-0001", "--uri", URI, "--json"]),
+        program: home.spawn(&["update", "idle-0001", "--uri", URI, "--json"]),
         events: Vec::new(),
     };
     watching.until("a phase", |e| e["event"] == "update.phase");
     proxy.is(Fault::Reset);
     watching.link("retrying");
-    proxy.is(Fault::Status(407));
-    let said = watching.until("407", |e| e.to_string().contains("407"));
-    assert_eq!(said["problem"]["kind"], "proxy", "{said}");
+    for (fault, said) in [
+        (Fault::Status(407), "407"),
+        (Fault::Status(503), "does not let us through"),
+        (Fault::Close, "closed the connection"),
+    ] {
+        proxy.is(fault);
+        let told = watching.until(said, |e| e.to_string().contains(said));
+        assert_eq!(told["problem"]["kind"], "proxy", "{told}");
+    }
     proxy.is(Fault::Pass);
     watching.link("online");
-    assert_eq!(watching.named("update.invoked").len(), 1);
+    watching.completes();
 }
 
 /// Somebody else answers in the hub's place.
 #[test]
 fn an_intercepted_connection_says_so() {
     let emulator = Emulator::start(&["--devices", "1"]);
-    let other = Emulator::start(&["--devices", "1", "--host-name", "portal.test"]);
+    let other = Emulator::start(&["--host-name", "portal.test"]);
     let port = other.ready["httpsPort"].as_u64().unwrap();
     let proxy = Faulty::as_http_proxy(u16::try_from(port).unwrap());
     // Signed by whom nobody trusts.
@@ -369,39 +387,120 @@ fn an_intercepted_connection_says_so() {
     );
 }
 
-/// A machine whose clock is hours behind the hub's: the first token is refused,
-/// the next one is signed by the hub's clock.
+/// A machine whose clock is behind the hub's or ahead of it: said once, with the
+/// skew as measured, and all goes on.
 #[test]
-fn a_clock_that_is_hours_off_is_said_and_gone_by() {
+fn a_clock_that_is_off_is_said_and_gone_by() {
     let story = |clock| format!("{STORY}\n[hub]\nclock = \"{clock}\"\n");
     for (clock, seconds, said) in [
-        ("+5h", 18_000, "5 h behind"),
-        ("-12m", -720, "12 min ahead of"),
+        ("+30m", 1_800, "min behind"),
+        ("-12m", -720, "min ahead of"),
     ] {
         let bench = Bench::with(&story(clock), 1);
         let mut watching = bench.update("sim-0001");
+        // Whether it is under way is asked of the hub's stamps by the hub's clock:
+        // half an hour ahead, the phase would look younger than nothing, and half
+        // an hour behind, too old to be anybody's.
+        let ended = bench.home.run(&["watch", "sim-0001", "--timeout", "1s"]);
+        assert_eq!(ended.code, 6, "{ended:?}");
         let clocks = watching.named("clock");
         assert_eq!(clocks.len(), 1, "said once");
         let measured = clocks[0]["skewSeconds"].as_i64().unwrap();
         assert!((measured - seconds).abs() <= 30, "{measured}");
         let title = clocks[0]["problem"]["title"].as_str().unwrap();
         assert!(title.contains(said), "{title}");
-        // Its update is under way by the hub's stamps, whatever our clock says.
-        let second = bench.home.run(&["devices"]);
-        assert_eq!(second.code, 0, "{second:?}");
-        watching.completes(&bench);
+        watching.completes();
     }
+}
+
+/// Five hours: the first token is over when it is signed. It is refused, and the
+/// next one is signed by the hub's clock.
+#[test]
+fn a_clock_that_spoils_tokens_spoils_one() {
+    let bench = Bench::with(&format!("{STORY}\n[hub]\nclock = \"+5h\"\n"), 1);
+    let ended = bench.home.run(&["devices"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("sim-0001"), "{}", ended.stdout);
 }
 
 /// Days off: nothing is signed by that, and the refusal says why.
 #[test]
 fn a_clock_that_is_days_off_is_named_when_a_token_is_refused() {
-    let bench = Bench::with(&format!("{STORY}\n[hub]\nclock = \"+3d\"\n"), 1);
+    let bench = Bench::with(&format!("{STORY}\n[hub]\nclock = \"+80h\"\n"), 1);
     let ended = bench.home.run(&["devices"]);
     assert_eq!(ended.code, 4, "{ended:?}");
     for words in ["clock is 3 days behind the hub's", "timedatectl"] {
         assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
     }
+}
+
+/// Tokens of four seconds, watched for three of their lives: each is replaced
+/// before it ends, by the hub's clock, so no read is refused. What the emulator
+/// refuses it says with 401.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_renewed_before_they_end() {
+    use otadeck::hub::{Client, ConnectionString, Service as _, Settings};
+    super::support::tls();
+    for clock in ["0s", "+5h"] {
+        let bench = tokio::task::spawn_blocking(move || {
+            Bench::with(&format!("{STORY}\n[hub]\nclock = \"{clock}\"\n"), 1)
+        });
+        let bench = bench.await.unwrap();
+        let text = with_host(
+            &bench._emulator.service(),
+            &format!("localhost:{}", bench.proxy.port()),
+        );
+        let connection = ConnectionString::parse(&text).unwrap();
+        let ca = Some(bench._emulator.ca_file().into());
+        let client = Client::new(Settings {
+            token_life: Duration::from_secs(4),
+            ..Settings::new(connection, ca)
+        });
+        let began = Instant::now();
+        let mut reads = 0;
+        while began.elapsed() < Duration::from_secs(12) {
+            let read = client.twin(&super::support::id("sim-0001")).await;
+            assert!(read.is_ok(), "{clock}: after {reads} reads: {read:?}");
+            reads += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::task::spawn_blocking(move || drop(bench)).await.unwrap();
+    }
+}
+
+/// The hub ends tokens early, in the middle of a watch: another one is taken, and
+/// nobody learns of it.
+#[test]
+fn a_token_that_ends_in_the_middle_of_a_watch() {
+    let story = format!("{STORY}\n[hub]\ntoken_life = {{ service = \"2s\" }}\n");
+    let bench = Bench::with(&story, 1);
+    let mut watching = bench.update("sim-0001");
+    watching.completes();
+    let links = watching.named("link");
+    assert!(links.iter().all(|e| e["state"] == "online"), "{links:#?}");
+}
+
+/// The rights are taken away and given back: the hub is asked slowly meanwhile,
+/// and the update is seen to its end.
+#[test]
+fn rights_that_are_taken_away_for_a_while() {
+    let story = format!(
+        "{STORY}\n[[fault]]\nroute = [\"twin-read\", \"query\"]\nfrom = \"6s\"\nfor = \"8s\"\n\
+         answer = \"IotHubUnauthorizedAccess\"\n"
+    );
+    let bench = Bench::with(&story, 1);
+    let mut terminal = Terminal::start(&bench.home, &[], 24, 80);
+    terminal.shows("sim-0001");
+    let mut watching = bench.update("sim-0001");
+    let told = watching.link("unauthorized");
+    assert_eq!(told["problem"]["kind"], "unauthorized", "{told}");
+    assert!(told["at"].is_string(), "{told}");
+    watching.link("online");
+    watching.completes();
+    let asked = watching.named("link").len();
+    assert!(asked < 12, "slowly: {asked}");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
 }
 
 /// What is on the screen says how old it is; `r` tries at once.

@@ -469,7 +469,6 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
         rows: vec![row("a-1"), row("c-1")],
         inventory: Some((InventoryState::Complete, None)),
         link: Way::new(Link::Online),
-        skew: Default::default(),
         starting: Vec::new(),
         refusals: Vec::new(),
         resuming: false,

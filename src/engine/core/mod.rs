@@ -429,7 +429,6 @@ impl Core {
             rows: self.rows.values().cloned().collect(),
             inventory: self.listing.state(),
             link: self.road.told(),
-            skew: self.skew,
             updates: self.flights.values().map(|f| f.update.clone()).collect(),
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),

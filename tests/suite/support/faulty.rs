@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -39,7 +39,6 @@ struct Inner {
     hub: SocketAddr,
     fault: watch::Sender<Fault>,
     connections: AtomicUsize,
-    bytes: AtomicU64,
     /// Is it an HTTP proxy that wants CONNECT?
     tunnels: bool,
 }
@@ -74,7 +73,6 @@ impl Faulty {
             hub: SocketAddr::from(([127, 0, 0, 1], port)),
             fault: watch::Sender::new(Fault::Pass),
             connections: AtomicUsize::new(0),
-            bytes: AtomicU64::new(0),
             tunnels,
         });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -116,11 +114,6 @@ impl Faulty {
     /// Connections that were accepted so far.
     pub fn connections(&self) -> usize {
         self.inner.connections.load(Ordering::SeqCst)
-    }
-
-    /// Bytes that clients have sent so far.
-    pub fn bytes(&self) -> u64 {
-        self.inner.bytes.load(Ordering::SeqCst)
     }
 
     fn accept(&self, listener: TcpListener) {
@@ -202,9 +195,6 @@ async fn pass(
     let mut passed = 0;
     loop {
         let n = from.read(&mut buffer).await.unwrap_or(0);
-        if there {
-            inner.bytes.fetch_add(n as u64, Ordering::SeqCst);
-        }
         let fault = *inner.fault.borrow();
         let mut rest = &buffer[..n];
         match fault {
