@@ -655,8 +655,8 @@ pub const SCENES: [Scene; 32] = [
             "measured from the hub's answers: 724 s",
         )
         .hint(
-            "Set it, or let it be set (timedatectl set-ntp true). Tokens and ages go by the \
-             hub's clock meanwhile; times of events are this machine's.",
+            "Set it, or let it be set (timedatectl set-ntp true). Tokens go by the hub's \
+             clock meanwhile, the times of events by this machine's.",
         );
         stage.general(What::Clock {
             skew_seconds: 724,

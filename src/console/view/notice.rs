@@ -26,18 +26,16 @@ fn document(model: &Model, width: u16) -> Doc<'_> {
                     devices; quit, and `otadeck watch --resume` carries on watching.";
         doc.text(Role::Bad, text);
     }
+    if let Some(heard) = model.link.heard.filter(|_| model.is_aging()) {
+        let text = format!("! {} · r tries", as_of(model.now, heard));
+        doc.text(Role::Doubt, &text);
+    }
     if let Some(problem) = &model.link.problem {
         match model.link.state {
             Link::Online => {}
             Link::Unauthorized => doc.problem(Role::Bad, "✗", problem),
             _ => doc.problem(Role::Doubt, "!", problem),
         }
-    }
-    if model.is_aging()
-        && let Some(heard) = model.link.heard
-    {
-        let text = format!("Everything here is {}; r tries now.", as_of(model.now, heard));
-        doc.indented(Role::Doubt, 2, &text);
     }
     if let Some(notice) = &model.notice {
         doc.text(Role::Hint, &safe(notice));

@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::backoff::Backoff;
-use crate::domain::event::{Event, Link, What, Way};
+use crate::domain::event::{Event, Link, Way, What};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::skew::{self, Skew};
 use crate::hub::HubError;
@@ -370,7 +370,7 @@ impl Core {
 fn far_apart(offset: SignedDuration) -> Problem {
     let cause = format!("measured from the hub's answers: {} s", offset.as_secs());
     let believed = match offset.abs() <= skew::BELIEVED {
-        true => "Tokens and ages go by the hub's clock meanwhile; times of events are this machine's.",
+        true => "Tokens go by the hub's clock meanwhile, the times of events by this machine's.",
         false => "That is too far to go by: the hub will take no token of this machine.",
     };
     Problem::new(Kind::Internal, skew::words(offset), cause).hint(format!(

@@ -95,12 +95,10 @@ impl Faulty {
     pub fn is(&self, fault: Fault) {
         let runtime = self.runtime.as_ref().unwrap();
         let mut listening = self.listening.lock().unwrap();
-        if fault == Fault::Refuse {
-            if let Some(task) = listening.take() {
-                task.abort();
-                // It is over when the listener is closed.
-                let _ = runtime.block_on(task);
-            }
+        if let Some(task) = listening.take_if(|_| fault == Fault::Refuse) {
+            task.abort();
+            // It is over when the listener is closed.
+            let _ = runtime.block_on(task);
         }
         self.inner.fault.send_replace(fault);
         let closed = listening.is_none();

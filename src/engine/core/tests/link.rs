@@ -101,7 +101,10 @@ fn one_read_at_a_time_while_the_hub_is_away_and_all_go_on_at_the_rate() {
         story.pass(Duration::from_millis(10));
     }
     let burst = story.reads.len() - from;
-    assert!((20..=61).contains(&burst), "{burst} reads in a second of 60");
+    assert!(
+        (20..=61).contains(&burst),
+        "{burst} reads in a second of 60"
+    );
 }
 
 #[test]
@@ -143,7 +146,12 @@ fn silence_is_said_after_seconds_and_the_device_is_read_again() {
     story.pass(Duration::from_millis(600));
     let told = ways(&story).pop().unwrap();
     assert_eq!((told.state, told.attempt), (Link::Retrying, Some(1)));
-    assert!(told.problem.unwrap().cause.contains("nothing came back for 4 s"));
+    assert!(
+        told.problem
+            .unwrap()
+            .cause
+            .contains("nothing came back for 4 s")
+    );
     let before = story.reads.len();
     story.pass(SECOND);
     assert_eq!(story.reads.len(), before + 1, "on another connection");
@@ -267,7 +275,11 @@ fn many_orders_are_refused_together_when_the_hub_is_away() {
         story.feed(Input::Command(Command::Watch(device)));
     }
     fails_for(&mut story, 30 * SECOND, &refused_connection(), 0);
-    let refused = story.words().iter().filter(|w| w.starts_with("refused")).count();
+    let refused = story
+        .words()
+        .iter()
+        .filter(|w| w.starts_with("refused"))
+        .count();
     assert_eq!(refused, 50);
     assert!(story.core.starting.is_empty());
 }
