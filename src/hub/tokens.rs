@@ -13,6 +13,9 @@ use super::sas;
 
 /// A token is replaced when less than this part of its life is left.
 const RENEWAL: u32 = 6;
+/// And this much before that: a token's end and the hub's `Date` are cut to whole
+/// seconds, so the hub's clock is known to a second or so.
+const MARGIN: Duration = Duration::from_secs(2);
 
 /// Signs tokens for one hub.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Tokens {
         let now = Timestamp::now();
         let now = now.checked_add(offset).unwrap_or(now);
         if let Some(token) = &held.token
-            && token.expiry.duration_since(now) > signed(self.life / RENEWAL)
+            && token.expiry.duration_since(now) > signed(self.life / RENEWAL + MARGIN)
         {
             return token.clone();
         }

@@ -482,7 +482,7 @@ async fn tokens_are_renewed_before_they_end() {
         assert!(refused.load(Ordering::SeqCst) <= most, "{hours} h");
         let mut tokens: Vec<i64> = server.requests().iter().map(ends).collect();
         tokens.dedup();
-        assert!((3..=8).contains(&tokens.len()), "{tokens:?}");
+        assert!((3..=15).contains(&tokens.len()), "{tokens:?}");
     }
 }
 
