@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::domain::clean;
 use crate::domain::durations::{self, Durations};
-use crate::domain::event::{Event, Link, What};
+use crate::domain::event::{Event, Link, Way, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::Problem;
 use crate::domain::time::{on_a_clock, spoken};
@@ -49,6 +49,8 @@ struct Follow {
     resuming: bool,
     updates: BTreeMap<UpdateId, Update>,
     durations: Durations,
+    /// The way to the hub, as it was told last.
+    way: Option<Way>,
     codes: Vec<Code>,
     /// What is to be printed, and waits for room.
     said: VecDeque<String>,
@@ -77,6 +79,7 @@ pub(super) async fn follow(
         resuming,
         updates: BTreeMap::new(),
         durations: Durations::default(),
+        way: None,
         codes: Vec::new(),
         said: VecDeque::new(),
     };
@@ -243,11 +246,11 @@ impl Follow {
                 self.codes.push(Code::Failure);
                 self.resuming = false;
             }
-            What::Link { state, problem } => match (state, problem) {
-                (Link::Online, _) => {}
-                (_, Some(problem)) => out::note(&format!("{}; trying again", problem.line())),
-                (_, None) => {}
-            },
+            What::Link(way) => self.link(way),
+            What::Clock {
+                problem: Some(problem),
+                ..
+            } => out::note(&format!("{}. {}", problem.line(), problem.hint)),
             _ => {}
         }
         let known = match event
@@ -265,6 +268,25 @@ impl Follow {
             None => None,
         };
         self.print(event, known.as_ref())
+    }
+
+    /// One line for what is new; the single tries of an outage are in the NDJSON.
+    fn link(&mut self, way: &Way) {
+        let before = self.way.replace(way.clone());
+        if before.as_ref().is_some_and(|before| before.says_as(way)) {
+            return;
+        }
+        match (way.state, &way.problem, before.map(|before| before.state)) {
+            (Link::Online, _, Some(Link::Retrying | Link::Unauthorized)) => {
+                out::note("the hub answers again");
+            }
+            (Link::Online, ..) => {}
+            (_, Some(problem), _) => {
+                out::note(&format!("{}; trying again", problem.line()));
+                out::note(&problem.hint);
+            }
+            (_, None, _) => {}
+        }
     }
 
     fn print(&mut self, event: &Event, update: Option<&Update>) -> Result<(), Failure> {
@@ -410,6 +432,7 @@ mod tests {
             resuming: true,
             updates: BTreeMap::new(),
             durations: Durations::default(),
+            way: None,
             codes: Vec::new(),
             said: VecDeque::new(),
         }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::MissedTickBehavior;
 
@@ -173,7 +172,7 @@ impl Session {
     pub(super) async fn inspect(&self, uri: &PackageUri) -> Inspection {
         let mut server = None;
         let findings = |server: Option<&Result<PackageInfo, String>>| {
-            let now = Timestamp::now();
+            let now = self.client.hub_now();
             let deadlines = self
                 .config
                 .deadlines

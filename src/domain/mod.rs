@@ -24,6 +24,7 @@
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
 //! | [`time`] | the hub's time formats |
+//! | [`skew`] | how far our clock is from the hub's |
 //! | [`pattern`], [`span`] | patterns with `*`, times and fractions as scenarios write them |
 
 pub mod backoff;
@@ -44,6 +45,7 @@ pub mod problem;
 pub mod profile;
 pub mod quota;
 pub mod redact;
+pub mod skew;
 pub mod span;
 pub mod time;
 pub mod twin;

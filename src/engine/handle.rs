@@ -6,7 +6,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::device::DeviceRow;
 use crate::domain::durations::Durations;
-use crate::domain::event::{Command, Event, InventoryState, Link};
+use crate::domain::event::{Command, Event, InventoryState, Way};
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
 use crate::domain::quota::Budget;
@@ -72,7 +72,7 @@ pub struct Snapshot {
     /// How far the listing is, and why it broke off.
     pub inventory: Option<(InventoryState, Option<Problem>)>,
     /// The way to the hub.
-    pub link: (Link, Option<Problem>),
+    pub link: Way,
     /// Every update of this process, open or ended, oldest first.
     pub updates: Vec<Update>,
     /// Devices whose order is not written down yet.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
+use crate::domain::skew::Skew;
 use crate::hub::{Query, Service};
 use crate::journal::Journal;
 use crate::package::Inspector;
@@ -81,6 +82,7 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         query: Arc::new(settings.query.clone()),
         core: Core::new(settings),
         service: Arc::new(service),
+        skew: None,
         start: Instant::now(),
         answers: answers.clone(),
         scribe,
@@ -102,6 +104,8 @@ struct Shell<S> {
     inspector: Arc<Inspector>,
     query: Arc<Query>,
     service: Arc<S>,
+    /// The hub's clock, as the core was told last.
+    skew: Option<Skew>,
     start: Instant,
     answers: mpsc::Sender<Input>,
     scribe: mpsc::UnboundedSender<Output>,
@@ -163,6 +167,21 @@ impl<S: Service> Shell<S> {
         if matches!(input, Input::Answered { .. }) {
             rehearsal::panic_at("engine");
         }
+        // Whoever asks for something listens by now, and a hub that has answered
+        // may have told the time.
+        let tells = matches!(
+            input,
+            Input::Command(_) | Input::Twin { .. } | Input::Page { .. } | Input::Asked { .. }
+        );
+        let skew = self.service.skew().filter(|_| tells);
+        if let Some(skew) = skew.filter(|_| skew != self.skew) {
+            self.skew = Some(skew);
+            self.feed(Input::Clock(skew), backend);
+        }
+        self.feed(input, backend);
+    }
+
+    fn feed(&mut self, input: Input, backend: &mut Backend) {
         let now = Now {
             at: self.start.elapsed(),
             wall: Timestamp::now(),

@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::domain::device::DeviceRow;
 use crate::domain::id::DeviceId;
 use crate::domain::method::{MethodAnswer, MethodCall};
+use crate::domain::skew::Skew;
 use crate::domain::twin::Twin;
 
 use super::error::HubError;
@@ -48,6 +49,12 @@ pub trait Service: Send + Sync + 'static {
     /// device. This is not idempotent and is never repeated by itself.
     fn invoke(&self, permit: Permit)
     -> impl Future<Output = Result<MethodAnswer, HubError>> + Send;
+
+    /// How far our clock is from the hub's, as measured from its answers so far;
+    /// `None` when nothing was measured.
+    fn skew(&self) -> Option<Skew> {
+        None
+    }
 }
 
 /// One page of the inventory.
@@ -106,5 +113,9 @@ impl<S: Service> Service for std::sync::Arc<S> {
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {
         (**self).invoke(permit).await
+    }
+
+    fn skew(&self) -> Option<Skew> {
+        (**self).skew()
     }
 }

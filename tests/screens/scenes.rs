@@ -8,7 +8,7 @@ use otadeck::console::{Context, Message, Model, press, update};
 use otadeck::domain::device::{Connection, DeviceRow, Enablement};
 use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
-use otadeck::domain::event::{Event, Intent, InventoryState, Link, What};
+use otadeck::domain::event::{Event, Intent, InventoryState, Link, Way, What};
 use otadeck::domain::evidence::sha256;
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::phase::Phase;
@@ -79,10 +79,26 @@ impl Stage {
     }
 
     pub fn online(&mut self) -> &mut Self {
-        self.general(What::Link {
-            state: Link::Online,
-            problem: None,
-        })
+        self.general(What::Link(Way::new(Link::Online)))
+    }
+
+    /// The hub is away and is tried again at that second; it was heard 44 s before.
+    pub fn away(&mut self, at: f64, attempt: u32) -> &mut Self {
+        let problem = Problem::new(
+            Kind::Unreachable,
+            "the hub does not answer",
+            "no connection to contoso-plant.azure-devices.net: the name is not known",
+        )
+        .hint("It is asked again. Updates go on on their devices, unseen meanwhile.");
+        #[expect(clippy::cast_possible_truncation, reason = "seconds of a scene")]
+        let again = noon() + SignedDuration::from_millis((at * 1_000.0) as i64);
+        self.general(What::Link(Way {
+            problem: Some(problem),
+            attempt: Some(attempt),
+            at: Some(again),
+            heard: Some(again - SignedDuration::from_secs(44)),
+            ..Way::new(Link::Retrying)
+        }))
     }
 
     pub fn budget(&mut self, reads: u32, limit: u32, spent: u64, slowed: Option<Slowed>) {
@@ -403,7 +419,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 30] = [
+pub const SCENES: [Scene; 32] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -605,10 +621,10 @@ pub const SCENES: [Scene; 30] = [
             "the hub answered 401: the key of policy \"service\" is not the hub's",
         )
         .hint("Copy the connection string of the policy again, then press r.");
-        stage.general(What::Link {
-            state: Link::Unauthorized,
+        stage.general(What::Link(Way {
             problem: Some(problem.clone()),
-        });
+            ..Way::new(Link::Unauthorized)
+        }));
         stage.general(What::Inventory {
             state: InventoryState::Failed,
             count: 0,
@@ -619,14 +635,35 @@ pub const SCENES: [Scene; 30] = [
     }),
     ("retrying", |size, colour| {
         let mut stage = Stage::plant(size, colour);
+        stage.busy().away(4.0, 3).later(0.3);
+        stage
+    }),
+    ("retrying-update", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .learnt([15, 31])
+            .twin("press-0040")
+            .started("press-0040", 0)
+            .accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", None);
+        stage.phase("press-0040", 31, "applying", None);
+        stage.keys("jj<enter>").later(34.0);
+        stage.away(78.0, 12).later(74.4);
+        stage
+    }),
+    ("clock-skew", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
         let problem = Problem::new(
-            Kind::Unreachable,
-            "cannot reach contoso-plant.azure-devices.net",
-            "the name is not known to the resolver",
+            Kind::Internal,
+            "this machine's clock is 12 min behind the hub's",
+            "measured from the hub's answers: 724 s",
         )
-        .hint("It is tried again in 8 s. What stands here is as old as it says.");
-        stage.general(What::Link {
-            state: Link::Retrying,
+        .hint(
+            "Set it, or let it be set (timedatectl set-ntp true). Tokens go by the hub's \
+             clock meanwhile, the times of events by this machine's.",
+        );
+        stage.general(What::Clock {
+            skew_seconds: 724,
             problem: Some(problem),
         });
         stage

@@ -13,6 +13,7 @@ mod dialects;
 mod durability;
 mod ending;
 mod hostile;
+mod network;
 mod once;
 mod processes;
 mod recordings;

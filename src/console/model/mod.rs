@@ -21,12 +21,13 @@ use super::theme::Theme;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
-use crate::domain::event::{InventoryState, Link};
+use crate::domain::event::{InventoryState, Link, Way};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
 use crate::domain::quota::Budget;
+use crate::domain::update::Update;
 use crate::domain::uri::PackageUri;
 
 /// From this width on devices and details stand side by side.
@@ -183,7 +184,7 @@ pub struct Model {
     pub(crate) size: (u16, u16),
     pub(crate) devices: Devices,
     pub(crate) inventory: Inventory,
-    pub(crate) link: (Link, Option<Problem>),
+    pub(crate) link: Way,
     pub(crate) budget: Budget,
     pub(crate) updates: Updates,
     pub(crate) durations: Durations,
@@ -215,7 +216,7 @@ impl Model {
             size,
             devices: Devices::default(),
             inventory: Inventory::default(),
-            link: (Link::Connecting, None),
+            link: Way::new(Link::Connecting),
             budget: Budget::at_rest(&context.profile),
             updates: Updates::default(),
             durations: Durations::default(),
@@ -323,6 +324,20 @@ impl Model {
         let known = self.updates.of(device);
         let name = known.map_or("", |tracked| &tracked.update.intent.dialect);
         (dialects.named(name), known.is_some())
+    }
+
+    /// Is nothing new coming, so that all on the screen is as old as it is?
+    pub(crate) fn is_aging(&self) -> bool {
+        matches!(self.link.state, Link::Retrying | Link::Unauthorized)
+    }
+
+    /// The time up to which an update was followed: now, or when the hub was last
+    /// heard. Nothing moves beyond it.
+    pub(crate) fn known_until(&self, update: &Update) -> Timestamp {
+        match self.is_aging() {
+            true => self.link.heard.unwrap_or(update.changed).min(self.now),
+            false => self.now,
+        }
     }
 
     /// The row of a device, if it is listed.

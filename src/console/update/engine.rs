@@ -48,7 +48,11 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
                 return Some(Effect::Snapshot);
             }
         }
-        What::Link { state, problem } => model.link = (*state, problem.clone()),
+        What::Link(way) => model.link = way.clone(),
+        What::Clock {
+            problem: Some(problem),
+            ..
+        } => model.notice = Some(notice(problem)),
         What::Twin { twin, dialect } => {
             let facts = model.facts.entry(twin.device_id.clone()).or_default();
             facts.read(twin, dialect.as_ref(), event.time);

@@ -45,9 +45,10 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Lists the hub's devices again, unless that is under way.
+/// Lists the hub's devices again, unless that is under way. While the hub is away
+/// this tries it now.
 pub(super) fn list(model: &mut Model) -> Vec<Effect> {
-    if model.inventory.state == Some(InventoryState::Listing) {
+    if model.inventory.state == Some(InventoryState::Listing) && !model.is_aging() {
         return Vec::new();
     }
     model.inventory.again = true;

@@ -13,7 +13,7 @@ use super::super::view::next_wake;
 use super::super::{press, update};
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Chosen;
-use crate::domain::event::{Command, Event, Intent, InventoryState, Link, What};
+use crate::domain::event::{Command, Event, Intent, InventoryState, Link, Way, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::problem::{Kind, Problem};
@@ -466,7 +466,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
     let snapshot = Snapshot {
         rows: vec![row("a-1"), row("c-1")],
         inventory: Some((InventoryState::Complete, None)),
-        link: (Link::Online, None),
+        link: Way::new(Link::Online),
         starting: Vec::new(),
         refusals: Vec::new(),
         resuming: false,
@@ -485,7 +485,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
     assert_eq!(steps, [Phase::Downloading, Phase::Applying]);
     let log: Vec<&str> = tracked.log.iter().map(|line| line.word.as_str()).collect();
     assert_eq!(log, ["intended", "downloading", "applying", "completed"]);
-    assert_eq!((model.devices.len(), model.link.0), (2, Link::Online));
+    assert_eq!((model.devices.len(), model.link.state), (2, Link::Online));
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn empty(model: &Model, columns: u16) -> Doc<'_> {
         (Some(InventoryState::Failed), problem) => {
             match problem {
                 // It stands right above already.
-                Some(problem) if model.link.1.as_ref() == Some(problem) => {}
+                Some(problem) if model.link.problem.as_ref() == Some(problem) => {}
                 Some(problem) => doc.problem(Role::Bad, "✗", problem),
                 None => doc.text(Role::Bad, "✗ The devices could not be listed."),
             }
@@ -261,7 +261,8 @@ impl Columns {
             Span::styled(fit(&safe(row.device_id.as_str()), self.id + GAP), strong),
         ];
         let (sign, role) = connection_sign(row);
-        let sign_style = role.map_or(quiet, style);
+        let live = !model.is_aging();
+        let sign_style = role.filter(|_| live).map_or(quiet, style);
         spans.push(Span::styled(format!("{sign}  "), sign_style));
         if self.firmware > 0 {
             let text = row.firmware.as_deref().map_or("–".to_owned(), safe);
@@ -285,7 +286,11 @@ impl Columns {
         let fill = self.all.saturating_sub(used + width(&age) + 1);
         debug_assert!(width(&age) <= self.age);
         spans.push(Span::raw(" ".repeat(fill)));
-        spans.push(Span::styled(age, quiet));
+        let old = match live {
+            true => quiet,
+            false => style(Role::Doubt),
+        };
+        spans.push(Span::styled(age, old));
         Line::from(spans)
     }
 }

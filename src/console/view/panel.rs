@@ -5,7 +5,7 @@
 use ratatui::text::Span;
 
 use super::super::model::{Asked, Focus, Model};
-use super::super::text::{Grain, age, cut, safe, width};
+use super::super::text::{Grain, age, as_of, cut, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::layout::is_roomy;
@@ -50,18 +50,20 @@ fn headline(doc: &mut Doc, model: &Model, device: &DeviceId) {
         return;
     };
     let (sign, role) = state::connection_sign(row);
+    // What was so may not be so any more.
+    let role = role.filter(|_| !model.is_aging()).unwrap_or(Role::Muted);
     let words = format!("{sign} {}", connection_word(row));
     let id = device.as_str();
     if width(id) + 2 + width(&words) <= doc.width {
         let spans = vec![
             doc.span(Role::Title, id),
             Span::raw("  "),
-            doc.span(role.unwrap_or(Role::Muted), words),
+            doc.span(role, words),
         ];
         doc.line(spans);
     } else {
         doc.text(Role::Title, id);
-        doc.text(role.unwrap_or(Role::Muted), &words);
+        doc.text(role, &words);
     }
     facts(doc, model, row);
 }
@@ -143,7 +145,13 @@ fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
         None if model.looks_at(device) => "reading the device…",
         None => return,
     };
-    doc.text(Role::Label, heading);
+    match known.and_then(|facts| facts.seen) {
+        Some(seen) if model.is_aging() => {
+            let text = format!("{heading}, {}", as_of(model.now, seen));
+            doc.text(Role::Doubt, &text);
+        }
+        _ => doc.text(Role::Label, heading),
+    }
     dialect(doc, model, device);
     for line in lines {
         // A long value goes on in the column in which it began.

@@ -6,7 +6,7 @@ use ratatui::text::Span;
 
 use super::super::model::Model;
 use super::super::model::updates::{Tracked, short};
-use super::super::text::{Grain, age, clock, cut, day_and_clock, fit, safe, width};
+use super::super::text::{Grain, age, as_of, clock, cut, day_and_clock, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::gauge;
@@ -67,9 +67,16 @@ fn title(doc: &mut Doc, update: &Update) {
 /// The gauge, and one line that says the same in words.
 fn progress(doc: &mut Doc, model: &Model, update: &Update) {
     let dialect = model.context.dialects.named(&update.intent.dialect);
-    let gauge = Gauge::at(update, &dialect.phases(), &model.durations, model.now);
+    // Nothing moves beyond what is known.
+    let known = model.known_until(update);
+    let aging = model.is_aging() && update.is_open();
+    let role = match aging {
+        true => Role::Doubt,
+        false => gauge::role(update),
+    };
+    let gauge = Gauge::at(update, &dialect.phases(), &model.durations, known);
     let columns = doc.width.min(72);
-    let bar = gauge::bar(&gauge, gauge::role(update), columns, doc.theme);
+    let bar = gauge::bar(&gauge, role, columns, doc.theme);
     doc.line(bar);
     if let Some(verdict) = &update.verdict {
         let text = format!("took {}", lasted(update.intended, verdict.time));
@@ -90,12 +97,16 @@ fn progress(doc: &mut Doc, model: &Model, update: &Update) {
                 step.phase,
                 phases.len(),
                 if doc.width < 50 { "" } else { "for " },
-                lasted(step.since, model.now)
+                lasted(step.since, known)
             )
         }
         None => before_any_phase(model, update),
     };
-    doc.text(gauge::role(update), &now);
+    doc.text(role, &now);
+    if aging {
+        let text = format!("{}: it may be further by now", as_of(model.now, known));
+        return doc.text(Role::Doubt, &text);
+    }
     if let Some(text) = estimate(model, update) {
         doc.text(Role::Muted, &text);
     }
@@ -144,7 +155,8 @@ fn doubt(doc: &mut Doc, update: &Update) {
 
 /// What is known while the device has reported nothing of this run.
 fn before_any_phase(model: &Model, update: &Update) -> String {
-    let since = |time| lasted(time, model.now);
+    let known = model.known_until(update);
+    let since = |time| lasted(time, known);
     match (&update.answer, &update.retry, &update.invoked) {
         (Some((time, _)), ..) => {
             format!("accepted, waiting for its first phase · {}", since(*time))
@@ -258,7 +270,8 @@ fn step_text(model: &Model, update: &Update, step: &Step, next: Option<&Step>) -
         (Some(from), Some(Some(to))) => parts.push(lasted(from, to)),
         // By our clock, as long as it lasts.
         (_, None) if step.phase.is_active() && update.is_open() => {
-            parts.push(format!("{} so far", lasted(step.since, model.now)));
+            let known = model.known_until(update);
+            parts.push(format!("{} so far", lasted(step.since, known)));
         }
         _ => {}
     }

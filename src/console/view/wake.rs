@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::super::model::{Dialog, Model};
-use super::super::text::{Grain, next_age, next_second};
+use super::super::text::{Grain, next_age, next_count, next_second};
 use super::layout::Areas;
 use super::state::State;
 
@@ -16,8 +16,19 @@ pub(crate) fn next_wake(model: &Model) -> Option<Timestamp> {
         table(model),
         panel(model),
         listed(model),
+        outage(model),
     ];
     soonest.into_iter().flatten().min()
+}
+
+/// While the hub is away: the seconds until the next try, and since it was heard.
+fn outage(model: &Model) -> Option<Timestamp> {
+    if !model.is_aging() {
+        return None;
+    }
+    let count = model.link.at.and_then(|at| next_count(model.now, at));
+    let heard = model.link.heard.map(|heard| next_second(model.now, heard));
+    count.into_iter().chain(heard).min()
 }
 
 fn table(model: &Model) -> Option<Timestamp> {

@@ -14,6 +14,7 @@ mod baseline;
 mod budget;
 mod flights;
 mod life;
+mod link;
 mod listing;
 mod packages;
 mod reads;
@@ -32,7 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Dialects;
 use crate::domain::durations::{Deadlines, Durations, Samples};
-use crate::domain::event::{Command, Event, Link, What};
+use crate::domain::event::{Command, Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Bucket, Pace};
@@ -40,6 +41,7 @@ use crate::domain::preflight::{self, PackageInfo};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::quota::DAY_SHARE;
+use crate::domain::skew::Skew;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::hub::{HubError, Identity, Page, Permit, Query};
@@ -51,6 +53,7 @@ use super::handle::Snapshot;
 
 use budget::Ledger;
 use flights::Flight;
+use link::Road;
 use listing::Listing;
 use resume::Resume;
 use rules::Rules;
@@ -194,6 +197,8 @@ pub enum Input {
         /// Whether it was.
         result: Result<(), JournalError>,
     },
+    /// The hub's clock was measured.
+    Clock(Skew),
     /// Events were written down, or were not.
     Recorded(Result<(), JournalError>),
     /// The engine ends: nothing more is sent.
@@ -269,7 +274,11 @@ pub struct Core {
     rows: BTreeMap<DeviceId, DeviceRow>,
     listing: Listing,
     rules: Rules,
-    link: (Link, Option<Problem>),
+    road: Road,
+    /// The hub's clock less ours, as far as it is believed.
+    skew: SignedDuration,
+    /// Was it said that the clocks are far from each other?
+    skewed: bool,
     looking: Option<DeviceId>,
     starting: HashMap<DeviceId, Starting>,
     flights: BTreeMap<UpdateId, Flight>,
@@ -307,7 +316,9 @@ impl Core {
             rows: BTreeMap::new(),
             listing: Listing::default(),
             rules: Rules::default(),
-            link: (Link::Connecting, None),
+            road: Road::default(),
+            skew: SignedDuration::ZERO,
+            skewed: false,
             looking: None,
             starting: HashMap::new(),
             flights: BTreeMap::new(),
@@ -338,7 +349,8 @@ impl Core {
             Input::Asked { ticket, result } => self.rules_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
             Input::Answered { update, result } => {
-                self.ledger.spend_call(&result, now);
+                let by_the_hub = self.by_the_hub(now);
+                self.ledger.spend_call(&result, by_the_hub);
                 self.answered(&update, result, now);
             }
             Input::Identified { update, result } => self.identified(&update, result, now),
@@ -346,6 +358,7 @@ impl Core {
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
+            Input::Clock(skew) => self.clock(skew, now),
             Input::Recorded(result) => self.recorded(result, now),
             Input::Stop => {
                 self.stopping = true;
@@ -359,7 +372,10 @@ impl Core {
 
     fn command(&mut self, command: Command, now: Now) {
         match command {
-            Command::List => self.list(now),
+            Command::List => {
+                self.try_now(now);
+                self.list(now);
+            }
             Command::Attend(somebody) => self.listing.attended = somebody,
             Command::Look(device) => self.look(device, now),
             Command::Start(start) => self.start(start, now),
@@ -387,6 +403,7 @@ impl Core {
 
     /// What is due by time alone.
     fn tick(&mut self, now: Now) {
+        self.link_due(now);
         self.rules_due(now);
         self.list_due(now);
         self.flights_due(now);
@@ -399,6 +416,7 @@ impl Core {
     pub fn wake_at(&self) -> Option<Duration> {
         [
             self.pace.next(),
+            self.link_wakes_at(),
             self.listing.wake_at(),
             self.rules.wake_at(),
             self.flights_wake_at(),
@@ -415,7 +433,7 @@ impl Core {
         Snapshot {
             rows: self.rows.values().cloned().collect(),
             inventory: self.listing.state(),
-            link: self.link.clone(),
+            link: self.road.told(),
             updates: self.flights.values().map(|f| f.update.clone()).collect(),
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
@@ -448,30 +466,5 @@ impl Core {
         }
         let what = What::Refused { problem };
         self.publish(Event::device(now.wall, device.clone(), what));
-    }
-
-    /// Takes note of how the way to the hub is; tells when that changes.
-    fn link(&mut self, result: Result<(), &HubError>, now: Now) {
-        let next = match result {
-            Ok(()) => (Link::Online, None),
-            Err(error) => match error.kind() {
-                Kind::Unauthorized => {
-                    let problem = error.problem("the hub refuses");
-                    (Link::Unauthorized, Some(problem))
-                }
-                Kind::NoSuchDevice | Kind::DeviceOffline | Kind::BadRequest => (Link::Online, None),
-                _ => {
-                    let problem = error.problem("the hub does not answer").hint(
-                        "It is asked again. Updates go on on their devices, unseen meanwhile.",
-                    );
-                    (Link::Retrying, Some(problem))
-                }
-            },
-        };
-        if next != self.link {
-            self.link = next.clone();
-            let (state, problem) = next;
-            self.publish(Event::general(now.wall, What::Link { state, problem }));
-        }
     }
 }

@@ -5,6 +5,7 @@ mod budget;
 mod dialects;
 mod gap;
 mod life;
+mod link;
 mod listing;
 mod packages;
 mod refused;
@@ -22,7 +23,7 @@ use crate::domain::method::MethodCall;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
 use crate::hub::Grant;
-use crate::hub::error::Refusal;
+use crate::hub::error::{Obstacle, Refusal};
 use crate::journal::Receipt;
 
 /// A core, a clock, and whatever it has said so far.
@@ -260,7 +261,7 @@ fn refused_connection() -> HubError {
     HubError::Connect {
         host: "plant.test".into(),
         cause: "connection refused".into(),
-        kind: Kind::Unreachable,
+        obstacle: Obstacle::Network,
     }
 }
 
