@@ -13,6 +13,8 @@
 //! | [`durations`] | how long phases took, and what follows: deadlines, estimates |
 //! | [`gauge`] | how far an update is, and how sure that is |
 //! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
+//! | [`history`] | past updates: how they are asked for, and what comes back |
+//! | [`replay`] | a recorded update, played again in virtual time |
 //! | [`uri`] | the package URI: checked, redacted |
 //! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
@@ -34,6 +36,7 @@ pub mod durations;
 pub mod event;
 pub mod evidence;
 pub mod gauge;
+pub mod history;
 pub mod id;
 pub mod method;
 pub mod pace;
@@ -44,6 +47,7 @@ pub mod problem;
 pub mod profile;
 pub mod quota;
 pub mod redact;
+pub mod replay;
 pub mod span;
 pub mod time;
 pub mod twin;

@@ -10,6 +10,7 @@ use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::update::{Evidence, Update};
+pub(crate) use crate::domain::uri::short_name as short;
 
 /// Lines of one update's log that are kept.
 const LOG: usize = 200;
@@ -205,14 +206,6 @@ fn told(event: &Event) -> Option<LogLine> {
         word: safe(&word),
         text: clean::line(&text, WORDS),
     })
-}
-
-/// The last part of a redacted URI's path: enough to know it by.
-pub(crate) fn short(uri: &str) -> &str {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit('/')
-        .find(|part| !part.is_empty())
-        .unwrap_or(uri)
 }
 
 fn phase_text(phase: Phase, percent: Option<f64>, evidence: &Evidence) -> String {
