@@ -207,7 +207,11 @@ impl Entry {
             self.word,
             self.by,
             self.reason.as_deref().unwrap_or_default(),
-            if self.contradicted { "contradicted" } else { "" },
+            if self.contradicted {
+                "contradicted"
+            } else {
+                ""
+            },
         );
         let said = said.to_lowercase();
         text.split_whitespace()

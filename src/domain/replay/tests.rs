@@ -165,7 +165,11 @@ fn it_runs_at_its_speed_and_tells_each_event_at_its_time() {
     assert_eq!((replay.told().len(), replay.now()), (2, at(10_010)));
     replay.tick(at(5_000));
     assert!(replay.has_ended());
-    assert_eq!(replay.now(), at(20_000), "it goes no further than its events");
+    assert_eq!(
+        replay.now(),
+        at(20_000),
+        "it goes no further than its events"
+    );
     assert!(!replay.tick(at(9_000)));
     assert_eq!(replay.wakes(), None);
 }
