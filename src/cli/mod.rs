@@ -11,6 +11,7 @@ mod devices;
 mod emulator;
 mod exit;
 mod follow;
+mod history;
 mod log;
 mod out;
 mod session;
@@ -77,5 +78,6 @@ async fn run(args: Args) -> Result<Code, Failure> {
         Some(Verb::Devices(verb)) => devices::run(verb, &args.global).await,
         Some(Verb::Update(verb)) => update::run(verb, &args.global).await,
         Some(Verb::Watch(verb)) => watch::run(verb, &args.global).await,
+        Some(Verb::History(verb)) => history::run(verb, &args.global).await,
     }
 }

@@ -41,7 +41,7 @@ mod view;
 pub use action::Action;
 pub use message::{Effect, Message};
 pub use model::{Context, Model};
-pub use run::{ConsoleError, Exit, run};
+pub use run::{ConsoleError, Exit, replay, run};
 pub use update::update;
 pub use view::view;
 

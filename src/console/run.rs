@@ -19,7 +19,9 @@ use super::terminal::{self, Screen};
 use super::update::update;
 use super::view::next_wake;
 use crate::domain::event::Command;
-use crate::engine::{Batch, Engine, Snapshot, Stopped, Subscription};
+use crate::domain::history::Ask;
+use crate::domain::replay::Replay;
+use crate::engine::{self, Batch, Engine, Past, Snapshot, Stopped, Subscription};
 
 /// After this long a stop that was asked for has come and gone, or will not
 /// come.
@@ -68,15 +70,38 @@ fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
 /// # Errors
 /// [`ConsoleError`] when the terminal fails; it has been given back by then.
 pub async fn run(engine: Engine, context: Context) -> Result<Exit, ConsoleError> {
-    let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
     let size = Screen::size().unwrap_or((80, 24));
-    let mut model = Model::new(context, size, Timestamp::now());
+    let model = Model::new(context, size, Timestamp::now());
+    let first = [Command::List, Command::Attend(true)];
+    drive(engine, model, first.into()).await
+}
+
+/// Plays a recorded update again on this process's terminal until the operator
+/// ends it or a signal comes. There is no engine behind it and no hub.
+///
+/// # Errors
+/// [`ConsoleError`] when the terminal fails; it has been given back by then.
+pub async fn replay(context: Context, replay: Replay) -> Result<Exit, ConsoleError> {
+    let size = Screen::size().unwrap_or((80, 24));
+    let model = Model::replaying(context, replay, size, Timestamp::now());
+    // Held to the end: an engine that nobody serves and that has not ended.
+    let (engine, _backend) = engine::channel();
+    drive(engine, model, VecDeque::new()).await
+}
+
+async fn drive(
+    engine: Engine,
+    mut model: Model,
+    outbox: VecDeque<Command>,
+) -> Result<Exit, ConsoleError> {
+    let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
     let mut screen = Screen::enter().map_err(terminal_error("set up"))?;
     screen.draw(&model).map_err(terminal_error("write to"))?;
     let events = engine.subscribe();
     let mut console = Console {
         answer: Some(ask(&engine)),
-        outbox: VecDeque::from([Command::List, Command::Attend(true)]),
+        past: None,
+        outbox,
         engine,
         events: Some(events),
         input: EventStream::new(),
@@ -89,6 +114,16 @@ pub async fn run(engine: Engine, context: Context) -> Result<Exit, ConsoleError>
     let exit = console.turn(&mut model, &mut screen, &mut signals).await;
     drop(screen);
     exit
+}
+
+type PastAnswer = Pin<Box<dyn Future<Output = (Ask, Result<Past, Stopped>)> + Send>>;
+
+fn ask_past(engine: &Engine, ask: Ask) -> PastAnswer {
+    let engine = engine.clone();
+    Box::pin(async move {
+        let past = engine.history(ask.clone()).await;
+        (ask, past)
+    })
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Box<Snapshot>, Stopped>> + Send>>;
@@ -105,6 +140,8 @@ struct Console {
     events: Option<Subscription>,
     /// A snapshot that was asked for.
     answer: Option<Answer>,
+    /// The past that was asked for, the last question.
+    past: Option<PastAnswer>,
     /// Commands that wait for the engine, in their order.
     outbox: VecDeque<Command>,
     input: EventStream,
@@ -123,6 +160,7 @@ enum Woken {
     Frame,
     Input(Option<io::Result<Input>>),
     Answered(Result<Box<Snapshot>, Stopped>),
+    Past(Ask, Result<Past, Stopped>),
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
     Aged,
@@ -166,10 +204,15 @@ impl Console {
                     self.answer = Some(ask(&self.engine));
                     None
                 }
+                Woken::Past(ask, Ok(past)) => Some(Message::Past(ask, Box::new(past))),
                 Woken::Sent(Ok(())) => continue,
-                Woken::Answered(Err(Stopped)) | Woken::Sent(Err(Stopped)) | Woken::Told(None) => {
+                Woken::Answered(Err(Stopped))
+                | Woken::Past(_, Err(Stopped))
+                | Woken::Sent(Err(Stopped))
+                | Woken::Told(None) => {
                     self.events = None;
                     self.answer = None;
+                    self.past = None;
                     self.outbox.clear();
                     (!model.ended).then_some(Message::EngineEnded)
                 }
@@ -195,6 +238,7 @@ impl Console {
             engine,
             events,
             answer,
+            past,
             outbox,
             input,
             hang_up,
@@ -219,6 +263,10 @@ impl Console {
             result = poll_some(answer.as_mut()) => {
                 *answer = None;
                 Woken::Answered(result)
+            }
+            (ask, result) = poll_past(past.as_mut()) => {
+                *past = None;
+                Woken::Past(ask, result)
             }
             sent = send_first(engine, outbox.front().cloned()) => {
                 outbox.pop_front();
@@ -246,6 +294,7 @@ impl Console {
             match effect {
                 Effect::Quit => return Ok(Some(Exit::Quit)),
                 Effect::Snapshot => self.answer = Some(ask(&self.engine)),
+                Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
                 Effect::Send(command) if !model.ended => self.outbox.push_back(command),
                 Effect::Send(_) => {}
                 Effect::Suspend => {
@@ -303,6 +352,13 @@ fn instant(time: Timestamp) -> Instant {
 async fn poll_some(answer: Option<&mut Answer>) -> Result<Box<Snapshot>, Stopped> {
     match answer {
         Some(answer) => answer.await,
+        None => pending().await,
+    }
+}
+
+async fn poll_past(past: Option<&mut PastAnswer>) -> (Ask, Result<Past, Stopped>) {
+    match past {
+        Some(past) => past.await,
         None => pending().await,
     }
 }

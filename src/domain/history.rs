@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::clean;
 use super::event::Event;
 use super::id::{DeviceId, UpdateId};
-use super::update::{Outcome, Update};
+use super::update::{Evidence, Outcome, Update};
 use super::uri;
 
 /// Updates of one page at most.
@@ -138,10 +138,18 @@ pub struct Entry {
     pub why: String,
     /// The package's URI, redacted.
     pub uri: Option<String>,
+    /// The version that the device must report in the end.
+    pub expect: Option<String>,
+    /// The dialect's name.
+    pub dialect: String,
     /// Who decided.
     pub by: String,
     /// Why, or a ticket's number, in the operator's words.
     pub reason: Option<String>,
+    /// Was the order sent, as far as is known?
+    pub invoked: bool,
+    /// What the verdict rests on, or what was seen last.
+    pub evidence: Option<Evidence>,
     /// Is it in doubt?
     pub doubtful: bool,
     /// Did the device say otherwise later?
@@ -169,8 +177,15 @@ impl Entry {
                 .or(doubt)
                 .unwrap_or_default(),
             uri: update.intent.uri.clone(),
+            expect: update.intent.expect.clone(),
+            dialect: update.intent.dialect.clone(),
             by: update.intent.by.clone(),
             reason: update.intent.reason.clone(),
+            invoked: update.invoked.is_some(),
+            evidence: match verdict {
+                Some(verdict) => verdict.evidence.clone(),
+                None => update.steps.last().map(|step| step.evidence.clone()),
+            },
             doubtful: update.doubt.is_some(),
             contradicted: update.contradicted.is_some(),
         }

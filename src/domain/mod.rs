@@ -25,6 +25,7 @@
 //! | [`quota`] | the day's messages: spent, and forecast |
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
+//! | [`told`] | an event of an update in words |
 //! | [`time`] | the hub's time formats |
 //! | [`pattern`], [`span`] | patterns with `*`, times and fractions as scenarios write them |
 
@@ -50,6 +51,7 @@ pub mod redact;
 pub mod replay;
 pub mod span;
 pub mod time;
+pub mod told;
 pub mod twin;
 pub mod update;
 pub mod uri;
