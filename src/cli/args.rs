@@ -203,7 +203,7 @@ pub(super) struct History {
     /// Only these devices
     #[arg(long, num_args = 1.., value_name = "ID")]
     pub(super) device: Vec<DeviceId>,
-    #[arg(long, value_delimiter = ',', value_name = "OUTCOME", value_parser = end, help = ends())]
+    #[arg(long, value_delimiter = ',', value_name = "OUTCOME", value_parser = end, help = format!("Only those that ended so, or have not: {}", ends()))]
     pub(super) outcome: Vec<End>,
     /// Only those decided since then: 2026-11-23T12:04:00Z, 2026-11-23, or 2h, 3d ago
     #[arg(long, value_name = "T", value_parser = Moment::parse)]
@@ -233,12 +233,13 @@ pub(super) struct History {
 
 fn end(text: &str) -> Result<End, String> {
     let named = |end: &End| end.name().eq_ignore_ascii_case(text.trim());
-    End::ALL.into_iter().find(named).ok_or_else(|| ends())
+    let end = End::ALL.into_iter().find(named);
+    end.ok_or_else(|| format!("no outcome; there are {}", ends()))
 }
 
 fn ends() -> String {
     let names: Vec<&str> = End::ALL.iter().map(|end| end.name()).collect();
-    format!("Only those that ended so: {}", names.join(", "))
+    names.join(", ")
 }
 
 fn sha256(text: &str) -> Result<String, String> {

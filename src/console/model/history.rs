@@ -252,7 +252,7 @@ impl Played {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{Intent, What};
+    use crate::domain::event::What;
     use crate::domain::id::DeviceId;
     use crate::domain::update::Update;
 
@@ -261,7 +261,7 @@ mod tests {
             Timestamp::UNIX_EPOCH,
             DeviceId::parse("d").unwrap(),
             UpdateId::from_text(&format!("u{n:03}")),
-            What::Intended(Box::new(Intent::default())),
+            What::Intended(Box::default()),
         );
         Entry::of(&Update::intended(&event).unwrap())
     }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::event::{Intent, What};
+use crate::domain::event::What;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::update::{Evidence, OpenState, Outcome};
@@ -70,7 +70,7 @@ fn what(kind: u8, millis: i64) -> What {
 
 fn recorded(kinds: &[(u8, i64)]) -> Vec<Event> {
     let mut millis = 0;
-    let mut events = vec![event(0, What::Intended(Box::new(Intent::default())))];
+    let mut events = vec![event(0, What::Intended(Box::default()))];
     for (kind, gap) in kinds {
         millis += gap;
         events.push(event(millis, what(*kind, millis)));
