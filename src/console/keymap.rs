@@ -191,6 +191,8 @@ pub(crate) fn shown(spelt: &str) -> &str {
     match name {
         Some("up") => "↑",
         Some("down") => "↓",
+        Some("left") => "←",
+        Some("right") => "→",
         Some(name) => name,
         None => spelt,
     }

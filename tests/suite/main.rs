@@ -11,6 +11,7 @@
 mod budget;
 mod dialects;
 mod durability;
+mod history;
 mod hostile;
 mod once;
 mod processes;

@@ -139,3 +139,6 @@ pub(super) fn settle(model: &mut Model) -> Option<Effect> {
     let ask = (!ended).then(|| history.due(rows)).flatten()?;
     Some(Effect::Past(ask))
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,6 +77,10 @@ fn heading(model: &Model, history: &History, frame: &mut Frame, area: Rect) {
         cursor = history.typing.then_some(before + at);
         spans.push(Span::styled(format!("{text} "), style(Role::Input)));
     }
+    if history.damaged > 0 {
+        let text = format!("  ! {} damaged", count(history.damaged));
+        spans.push(Span::styled(text, style(Role::Doubt)));
+    }
     if history.is_asking() && !model.ended {
         let words = if history.is_opening() {
             "  opening…"
@@ -84,10 +88,6 @@ fn heading(model: &Model, history: &History, frame: &mut Frame, area: Rect) {
             "  reading…"
         };
         spans.push(Span::styled(words, style(Role::Busy)));
-    }
-    if history.damaged > 0 {
-        let text = format!("  ! {} damaged, left out", plural(history.damaged, "event"));
-        spans.push(Span::styled(text, style(Role::Doubt)));
     }
     Line::from(spans).render(area, frame.buffer_mut());
     if let Some(at) = cursor.filter(|_| model.dialog.is_none()) {
