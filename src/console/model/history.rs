@@ -97,6 +97,10 @@ impl History {
         }
         let text = self.text().to_owned();
         let ask = if self.told_for.as_ref() == Some(&text) {
+            // The filter went back to what is told: another's answer is not wanted.
+            if matches!(&self.asked, Some(Ask::Page { text: other, .. }) if *other != text) {
+                self.asked = None;
+            }
             let near = self.top + height + AHEAD >= self.rows.len();
             let before = self.next.clone().filter(|_| near)?;
             Ask::Page {
