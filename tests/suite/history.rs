@@ -155,6 +155,13 @@ fn filters_and_mistakes() {
     );
     assert_eq!(devices(&["--hub", "localhost"]).len(), 2);
     assert!(devices(&["--until", "2020-01-01"]).is_empty());
+    // A hub of the configuration, by what its connection string says.
+    std::fs::write(home.state().join("key"), emulator.service()).unwrap();
+    let key = home.state().join("key");
+    let rights = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&key, rights).unwrap();
+    home.config(&format!("[hub.bench]\nsecret_file = {key:?}"));
+    assert_eq!(devices(&["--hub", "bench"]).len(), 2);
 
     let nothing = history(&home, &["--device", "nobody"]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (0, ""));
