@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
-use crate::domain::event::{Event, What};
+use crate::domain::event::Event;
+use crate::domain::evidence::Outcome;
 use crate::domain::history::{
     self, Answer, Ask, Damaged, End, Entry, Filter, PAGE, Page, Recorded,
 };
@@ -41,6 +42,9 @@ const NEWEST: &str = "SELECT update_id FROM event
 /// Events of one kind of one update.
 const OF_KIND: &str = "SELECT id, update_id, device_id, kind, body, time, hub FROM event
     WHERE update_id = ?1 AND kind = ?2 ORDER BY id";
+/// The verdict of one update.
+const VERDICT: &str = "SELECT body FROM event
+    WHERE update_id = ?1 AND kind = 'update.verdict' ORDER BY id LIMIT 1";
 /// The last events of one update.
 const LAST_OF: &str = "SELECT * FROM (SELECT id, update_id, device_id, kind, body FROM event
     WHERE update_id = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
@@ -317,15 +321,27 @@ fn lets_through(connection: &Connection, filter: &Filter, id: &str) -> Result<bo
     if filter.ends.is_empty() {
         return Ok(true);
     }
-    let mut damaged = Vec::new();
-    let verdicts = of_kind(connection, id, "update.verdict", &mut damaged)?;
-    // A verdict that cannot be read is one all the same: it is not open.
-    let end = match verdicts.first().map(|event| &event.what) {
-        Some(What::Verdict { outcome, .. }) => Some(End::With(*outcome)),
-        _ if damaged.is_empty() => Some(End::Open),
-        _ => None,
-    };
+    let end = end_of(connection, id)?;
     Ok(end.is_some_and(|end| filter.ends.contains(&end)))
+}
+
+/// How an update ended, read no further than that; `None` when its verdict cannot
+/// be read: that is not no verdict.
+fn end_of(connection: &Connection, id: &str) -> Result<Option<End>, JournalError> {
+    #[derive(serde::Deserialize)]
+    struct Ending {
+        outcome: Outcome,
+    }
+    let mut statement = connection.prepare_cached(VERDICT).map_err(failed)?;
+    let body = statement
+        .query_row([id], |row| text(row, 0))
+        .optional()
+        .map_err(failed)?;
+    let read = |body: String| serde_json::from_str::<Ending>(&body).ok();
+    Ok(match body {
+        None => Some(End::Open),
+        Some(body) => read(body).map(|ending| End::With(ending.outcome)),
+    })
 }
 
 fn page(

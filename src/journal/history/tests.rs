@@ -269,7 +269,7 @@ fn long_updates_are_given_by_both_ends() {
 async fn pages_follow_one_another_to_the_end() {
     let journal = Journal::in_memory("ana").unwrap();
     let mut all = Vec::new();
-    for n in 0..(LOOKED_AT + PAGE + 7) {
+    for n in 0..(LOOKED_AT + PAGE + 8) {
         let hub = if n % 3 == 0 { "other" } else { "h" };
         let event = intended(0, hub, &format!("d-{n}"), &format!("u{n:04}"));
         journal.intend(event.clone()).await.unwrap();
@@ -330,6 +330,7 @@ fn lists_use_the_indexes() {
     );
     for sql in [
         OF_KIND,
+        VERDICT,
         FIRST_OF,
         LAST_OF,
         BEGINNING,
