@@ -322,7 +322,10 @@ mod tests {
             Timestamp::UNIX_EPOCH,
             DeviceId::parse("d").unwrap(),
             UpdateId::from_text("u"),
-            What::Invoked { attempt: 1 },
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
         );
         assert_eq!(fold(&[event]), None);
     }

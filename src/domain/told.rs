@@ -21,8 +21,8 @@ pub fn told(event: &Event) -> Option<(String, String)> {
             };
             ("intended", what)
         }
-        What::Invoked { attempt: 1 } => ("invoked", String::new()),
-        What::Invoked { attempt } => ("invoked", format!("try {attempt}")),
+        What::Invoked { attempt: 1, .. } => ("invoked", String::new()),
+        What::Invoked { attempt, .. } => ("invoked", format!("try {attempt}")),
         What::Retrying { problem, .. } => ("retrying", problem.line()),
         What::Rebased { baseline } => {
             let value = baseline.value.as_deref().unwrap_or("nothing");

@@ -164,7 +164,13 @@ fn events(n: usize) -> Vec<Event> {
     let payload = json!({"Response": "Firmware update started"});
     let mut told = vec![
         (0, What::Intended(Box::new(intent))),
-        (0, What::Invoked { attempt: 1 }),
+        (
+            0,
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
+        ),
         (
             1,
             What::Accepted {

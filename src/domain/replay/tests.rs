@@ -29,7 +29,10 @@ fn evidence(value: &str, millis: i64) -> Evidence {
 fn what(kind: u8, millis: i64) -> What {
     let phases = [Phase::Downloading, Phase::Applying, Phase::Idle];
     match kind {
-        0 => What::Invoked { attempt: 1 },
+        0 => What::Invoked {
+            attempt: 1,
+            latest: None,
+        },
         1 => What::Accepted {
             status: 200,
             payload: json!({"r": 1}),

@@ -86,7 +86,18 @@ fn journal(path: &Path) {
         ("h", intended(100, "h", "b", "u2")),
         ("h", event(130, "b", "u2", verdict(Outcome::Failed))),
         ("h", intended(200, "h", "a", "u3")),
-        ("h", event(201, "a", "u3", What::Invoked { attempt: 1 })),
+        (
+            "h",
+            event(
+                201,
+                "a",
+                "u3",
+                What::Invoked {
+                    attempt: 1,
+                    latest: None,
+                },
+            ),
+        ),
         ("other", intended(300, "other", "a", "u4")),
     ];
     write(path, &events);
@@ -257,7 +268,20 @@ fn long_updates_are_given_by_both_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let mut events = vec![("h", intended(0, "h", "a", "u1"))];
-    events.extend((1..=20).map(|n| ("h", event(n, "a", "u1", What::Invoked { attempt: 1 }))));
+    events.extend((1..=20).map(|n| {
+        (
+            "h",
+            event(
+                n,
+                "a",
+                "u1",
+                What::Invoked {
+                    attempt: 1,
+                    latest: None,
+                },
+            ),
+        )
+    }));
     write(&path, &events);
     let recorded = recorded(&opened(&path).connection, "u1", 6).unwrap();
     let times: Vec<i64> = recorded.events.iter().map(|e| e.time.as_second()).collect();

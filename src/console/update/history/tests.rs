@@ -48,7 +48,13 @@ fn events(device: &str) -> Vec<Event> {
     };
     vec![
         event(0, What::Intended(Box::new(intent))),
-        event(1, What::Invoked { attempt: 1 }),
+        event(
+            1,
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
+        ),
         event(
             46,
             What::Verdict {
