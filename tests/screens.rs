@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+#[path = "screens/past.rs"]
+mod past;
 #[path = "screens/scenes.rs"]
 mod scenes;
 #[path = "screens/svg.rs"]
@@ -151,6 +153,13 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("retrying-update", &["in 4 s (12)", "as of 12:04:34, 40 s ago"])]
 #[case("clock-skew", &["12 min behind"])]
 #[case("quit", &["in flight"])]
+#[case("history", &["History", "press-0043", "failed", "completed"])]
+#[case("history-filter", &["/004 fail", "failed"])]
+#[case("history-loading", &["Reading"])]
+#[case("history-empty", &["No update"])]
+#[case("history-failed", &["malformed"])]
+#[case("past-update", &["failed: press-0043", "not live", "▕"])]
+#[case("replay", &["REPLAY", "not live", "playing 5×", "press-0043", "event 4 of 6", "downloading"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
     let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {

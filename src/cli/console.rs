@@ -48,7 +48,8 @@ pub(super) async fn show(session: &Session, context: Context) -> Result<Code, Fa
     .await
 }
 
-fn code(ended: &Ended) -> Result<Code, Failure> {
+/// The exit code of a console that has ended so.
+pub(super) fn code(ended: &Ended) -> Result<Code, Failure> {
     match &ended.why {
         Ok(Exit::Quit) => Ok(Code::Completed),
         Ok(Exit::Signal(number)) => Ok(Code::Signal(u8::try_from(*number).unwrap_or_default())),

@@ -12,6 +12,7 @@ mod emulator;
 mod ending;
 mod exit;
 mod follow;
+mod history;
 mod log;
 mod out;
 mod session;
@@ -96,5 +97,6 @@ async fn run(args: Args) -> Result<Code, Failure> {
         Some(Verb::Devices(verb)) => devices::run(verb, &args.global).await,
         Some(Verb::Update(verb)) => update::run(verb, &args.global).await,
         Some(Verb::Watch(verb)) => watch::run(verb, &args.global).await,
+        Some(Verb::History(verb)) => history::run(verb, &args.global).await,
     }
 }

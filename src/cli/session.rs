@@ -300,7 +300,7 @@ impl Session {
     }
 }
 
-fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {
+pub(super) fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {
     let user = Paths::of_user();
     let path = match (&global.config, &user) {
         (Some(path), _) => path.clone(),
@@ -359,7 +359,11 @@ fn choose(
     Ok(known(&name).map(|hub| (Some(name), hub)))
 }
 
-async fn get(source: &SecretSource, paths: &Paths, hub: &str) -> Result<SecretString, Failure> {
+pub(super) async fn get(
+    source: &SecretSource,
+    paths: &Paths,
+    hub: &str,
+) -> Result<SecretString, Failure> {
     let secret = source.get(&paths.config).await;
     secret.map_err(|e| Failure::usage(format!("hub {hub:?}: {e}")))
 }

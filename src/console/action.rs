@@ -36,6 +36,24 @@ pub enum Action {
     List,
     /// Show the updates of this session.
     Updates,
+    /// Show past updates; leave them.
+    History,
+    /// Play the shown update again.
+    Replay,
+    /// Stop a replay, or go on.
+    Pause,
+    /// Play faster.
+    Faster,
+    /// Play slower.
+    Slower,
+    /// To the next event.
+    Forward,
+    /// To the event before.
+    Backward,
+    /// Play from the begin.
+    BeginAgain,
+    /// Skip long silences of a replay, or do not.
+    SkipSilences,
     /// To the next device with an update in flight.
     NextUpdate,
     /// To the previous one.

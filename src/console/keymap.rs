@@ -35,6 +35,14 @@ pub(crate) enum Place {
     Prompt,
     /// The updates of this session.
     Updates,
+    /// Past updates.
+    History,
+    /// The filter's text there.
+    Find,
+    /// A past update.
+    Record,
+    /// A past update, played again.
+    Replay,
     /// The question before quitting.
     Quit,
     /// The help itself.
@@ -54,7 +62,10 @@ impl Place {
     /// Is text typed here? Then a plain character is text, unless the place
     /// itself binds it.
     fn takes_text(self) -> bool {
-        matches!(self, Self::Field | Self::Arm | Self::Filter | Self::Prompt)
+        matches!(
+            self,
+            Self::Field | Self::Arm | Self::Filter | Self::Prompt | Self::Find
+        )
     }
 
     /// The heading in the help.
@@ -69,6 +80,10 @@ impl Place {
             Self::Filter => "Filter",
             Self::Prompt => "Command line",
             Self::Updates => "Updates of this session",
+            Self::History => "History",
+            Self::Find => "Filter of the history",
+            Self::Record => "A past update",
+            Self::Replay => "Replay",
             Self::Quit => "Question before quitting",
             Self::Help => "Help",
             Self::Anywhere => "Everywhere",
@@ -176,6 +191,8 @@ pub(crate) fn shown(spelt: &str) -> &str {
     match name {
         Some("up") => "↑",
         Some("down") => "↓",
+        Some("left") => "←",
+        Some("right") => "→",
         Some(name) => name,
         None => spelt,
     }
@@ -269,7 +286,7 @@ mod tests {
             assert!(!bindings.is_empty(), "{place:?}");
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
-        assert_eq!(keymap.places().count(), 12);
+        assert_eq!(keymap.places().count(), 16);
     }
 
     #[test]

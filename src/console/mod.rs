@@ -46,7 +46,7 @@ mod view;
 pub use action::Action;
 pub use message::{Effect, Message};
 pub use model::{Context, Model};
-pub use run::{ConsoleError, Ended, Exit, run};
+pub use run::{ConsoleError, Ended, Exit, replay, run};
 pub use signals::is_ignored;
 pub use terminal::{GIVEN_BACK, restore as give_back};
 pub use update::update;

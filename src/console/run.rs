@@ -23,7 +23,9 @@ use super::tty;
 use super::update::update;
 use super::view::next_wake;
 use crate::domain::event::Command;
-use crate::engine::{Batch, Engine, Snapshot, Stopped, Subscription};
+use crate::domain::history::Ask;
+use crate::domain::replay::Replay;
+use crate::engine::{self, Batch, Engine, Past, Snapshot, Stopped, Subscription};
 
 /// After this long a stop that was asked for has come and gone, or will not
 /// come.
@@ -80,8 +82,32 @@ fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
 /// drawn before the engine has answered anything. What comes through `notices`
 /// is shown. To be driven by `block_on`: a stop takes effect on the first thread.
 pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<String>) -> Ended {
-    let mut model = Model::new(context, tty::size().unwrap_or((80, 24)), Timestamp::now());
-    let shown = show(engine, &mut model, notices);
+    let model = Model::new(context, size(), Timestamp::now());
+    let first = [Command::List, Command::Attend(true)];
+    drive(engine, model, first.into(), notices).await
+}
+
+/// Plays a recorded update again on this process's terminal until the operator
+/// ends it or a signal comes, as [`run`] does. There is no engine behind it and no
+/// hub.
+pub async fn replay(context: Context, replay: Replay, notices: mpsc::Receiver<String>) -> Ended {
+    let model = Model::replaying(context, replay, size(), Timestamp::now());
+    // Held to the end: an engine that nobody serves and that has not ended.
+    let (engine, _backend) = engine::channel();
+    drive(engine, model, VecDeque::new(), notices).await
+}
+
+fn size() -> (u16, u16) {
+    tty::size().unwrap_or((80, 24))
+}
+
+async fn drive(
+    engine: Engine,
+    mut model: Model,
+    outbox: VecDeque<Command>,
+    notices: mpsc::Receiver<String>,
+) -> Ended {
+    let shown = show(engine, &mut model, outbox, notices);
     // The hook has said what there is to say of a panic.
     let why = AssertUnwindSafe(shown).catch_unwind().await;
     Ended {
@@ -93,6 +119,7 @@ pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<Strin
 async fn show(
     engine: Engine,
     model: &mut Model,
+    outbox: VecDeque<Command>,
     notices: mpsc::Receiver<String>,
 ) -> Result<Exit, ConsoleError> {
     let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
@@ -102,7 +129,8 @@ async fn show(
     let events = engine.subscribe();
     let mut console = Console {
         answer: Some(ask(&engine)),
-        outbox: VecDeque::from([Command::List, Command::Attend(true)]),
+        past: None,
+        outbox,
         engine,
         events: Some(events),
         input,
@@ -122,6 +150,16 @@ async fn show(
     }
 }
 
+type PastAnswer = Pin<Box<dyn Future<Output = (Ask, Result<Past, Stopped>)> + Send>>;
+
+fn ask_past(engine: &Engine, ask: Ask) -> PastAnswer {
+    let engine = engine.clone();
+    Box::pin(async move {
+        let past = engine.history(ask.clone()).await;
+        (ask, past)
+    })
+}
+
 type Answer = Pin<Box<dyn Future<Output = Result<Box<Snapshot>, Stopped>> + Send>>;
 
 fn ask(engine: &Engine) -> Answer {
@@ -136,6 +174,8 @@ struct Console {
     events: Option<Subscription>,
     /// A snapshot that was asked for.
     answer: Option<Answer>,
+    /// The past that was asked for, the last question.
+    past: Option<PastAnswer>,
     /// Commands that wait for the engine, in their order.
     outbox: VecDeque<Command>,
     input: Keyboard,
@@ -159,6 +199,7 @@ enum Woken {
     Frame,
     Input(Input),
     Answered(Result<Box<Snapshot>, Stopped>),
+    Past(Ask, Result<Past, Stopped>),
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
     Noticed(Option<String>),
@@ -245,6 +286,7 @@ impl Console {
                 self.answer = Some(ask(&self.engine));
                 None
             }
+            Woken::Past(ask, Ok(past)) => Some(Message::Past(ask, Box::new(past))),
             Woken::Sent(Ok(())) => return Ok(Next::Nothing),
             Woken::Noticed(Some(text)) => Some(Message::Notice(text)),
             Woken::Noticed(None) => {
@@ -254,9 +296,10 @@ impl Console {
             // It ends only when it is told to, or by a defect. A screen on which
             // nothing will move again helps nobody, and this process would keep
             // the devices' leases: nobody else could carry on.
-            Woken::Answered(Err(Stopped)) | Woken::Sent(Err(Stopped)) | Woken::Told(None) => {
-                return Err(ConsoleError::Broken);
-            }
+            Woken::Answered(Err(Stopped))
+            | Woken::Past(_, Err(Stopped))
+            | Woken::Sent(Err(Stopped))
+            | Woken::Told(None) => return Err(ConsoleError::Broken),
             Woken::Heard(Heard::Resized) | Woken::Aged => {
                 self.dirty = true;
                 None
@@ -274,6 +317,7 @@ impl Console {
             engine,
             events,
             answer,
+            past,
             outbox,
             input,
             notices,
@@ -303,6 +347,10 @@ impl Console {
                 *answer = None;
                 Woken::Answered(result)
             }
+            (ask, result) = poll_past(past.as_mut()) => {
+                *past = None;
+                Woken::Past(ask, result)
+            }
             sent = send_first(engine, outbox.front().cloned()) => {
                 outbox.pop_front();
                 Woken::Sent(sent)
@@ -327,6 +375,7 @@ impl Console {
             match effect {
                 Effect::Quit => return Some(Next::End(Exit::Quit)),
                 Effect::Snapshot => self.answer = Some(ask(&self.engine)),
+                Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
                 Effect::Send(command) => self.outbox.push_back(command),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
@@ -413,6 +462,13 @@ fn instant(time: Timestamp) -> Instant {
 async fn poll_some(answer: Option<&mut Answer>) -> Result<Box<Snapshot>, Stopped> {
     match answer {
         Some(answer) => answer.await,
+        None => pending().await,
+    }
+}
+
+async fn poll_past(past: Option<&mut PastAnswer>) -> (Ask, Result<Past, Stopped>) {
+    match past {
+        Some(past) => past.await,
         None => pending().await,
     }
 }

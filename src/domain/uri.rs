@@ -173,6 +173,15 @@ impl fmt::Debug for PackageUri {
     }
 }
 
+/// The last part of a redacted URI's path: enough to know it by.
+#[must_use]
+pub fn short_name(uri: &str) -> &str {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(uri)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::domain::device::DeviceRow;
 use crate::domain::durations::Durations;
 use crate::domain::event::{Command, Event, InventoryState, Way};
+use crate::domain::history;
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
 use crate::domain::quota::Budget;
@@ -62,7 +63,12 @@ pub enum Request {
     Command(Command),
     /// Tell how all stands.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Tell of the past.
+    History(history::Ask, oneshot::Sender<Past>),
 }
+
+/// What is known of the past, or why it cannot be told.
+pub type Past = Result<history::Answer, Problem>;
 
 /// How all stands: what a front end needs that comes late or has lagged.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +134,18 @@ impl Engine {
     pub async fn snapshot(&self) -> Result<Snapshot, Stopped> {
         let (reply, answer) = oneshot::channel();
         let request = Request::Snapshot(reply);
+        self.requests.send(request).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// What was written down of the hub's past updates. Bounded: a page, or one
+    /// update.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the engine has ended.
+    pub async fn history(&self, ask: history::Ask) -> Result<Past, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::History(ask, reply);
         self.requests.send(request).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }

@@ -17,5 +17,5 @@ mod handle;
 pub mod shell;
 
 pub use core::Settings;
-pub use handle::{Backend, Batch, Engine, Request, Snapshot, Stopped, Subscription, channel};
+pub use handle::{Backend, Batch, Engine, Past, Request, Snapshot, Stopped, Subscription, channel};
 pub use shell::{Running, Unwritten, spawn};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
+use crate::domain::history::Ask;
+use crate::domain::problem::{Kind, Problem};
 use crate::domain::skew::Skew;
 use crate::hub::{Query, Service};
 use crate::journal::Journal;
@@ -20,7 +22,7 @@ use crate::package::Inspector;
 use crate::rehearsal;
 
 use super::core::{Core, Input, Now, Output, Settings};
-use super::handle::{Backend, Engine, Request, channel};
+use super::handle::{Backend, Engine, Past, Request, channel};
 
 /// Answers that wait for the core.
 const INBOX: usize = 1_024;
@@ -81,10 +83,12 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         inspector: Arc::new(Inspector::new(settings.packages.clone())),
         query: Arc::new(settings.query.clone()),
         core: Core::new(settings),
+        journal: journal.clone(),
         service: Arc::new(service),
         skew: None,
         start: Instant::now(),
         answers: answers.clone(),
+        hub: hub.clone(),
         scribe,
         calls: TaskTracker::new(),
         stop: stop.clone(),
@@ -101,6 +105,9 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
 
 struct Shell<S> {
     core: Core,
+    /// Only asked of the past; what is to be written goes to the scribe.
+    journal: Journal,
+    hub: String,
     inspector: Arc<Inspector>,
     query: Arc<Query>,
     service: Arc<S>,
@@ -131,6 +138,7 @@ impl<S: Service> Shell<S> {
                     Some(Request::Snapshot(reply)) => {
                         backend.answer(reply, self.core.snapshot());
                     }
+                    Some(Request::History(ask, reply)) => self.tell_history(ask, reply),
                     None => break,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
@@ -257,6 +265,21 @@ impl<S: Service> Shell<S> {
                 });
             }
         }
+    }
+
+    /// Asks the journal about the past. Nobody waits for it but who asked.
+    fn tell_history(&self, ask: Ask, reply: oneshot::Sender<Past>) {
+        let (journal, hub) = (self.journal.clone(), self.hub.clone());
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            let told = stop.run_until_cancelled(journal.history(&hub, ask)).await;
+            let Some(told) = told else { return };
+            let past = told.map_err(|error| {
+                Problem::new(Kind::Journal, "the past cannot be told", error.to_string())
+            });
+            // A front end that is gone needs no answer.
+            let _ = reply.send(past);
+        });
     }
 
     /// Runs a read whose answer nobody misses when the engine ends.

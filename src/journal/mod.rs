@@ -13,6 +13,7 @@
 //!
 //! The file is readable with any SQLite tool and only by its owner (0600).
 
+mod history;
 mod holder;
 mod lease;
 mod read;
@@ -24,9 +25,11 @@ use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::event::Event;
+use crate::domain::history::{Answer, Ask};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
 
+pub use history::History;
 pub use holder::Holder;
 
 /// Jobs that wait for the writer; more make their senders wait.
@@ -170,6 +173,7 @@ enum Job {
         String,
         oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,
     ),
+    History(String, Ask, oneshot::Sender<Result<Answer, JournalError>>),
 }
 
 impl Journal {
@@ -243,6 +247,16 @@ impl Journal {
     /// [`JournalError::Failed`].
     pub async fn past_updates(&self, hub: &str) -> Result<Vec<Vec<Event>>, JournalError> {
         self.ask(|reply| Job::Past(hub.to_owned(), reply)).await
+    }
+
+    /// What was written down of the past of `hub`: a page of updates, or one of
+    /// them as a whole.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn history(&self, hub: &str, ask: Ask) -> Result<Answer, JournalError> {
+        self.ask(|reply| Job::History(hub.to_owned(), ask, reply))
+            .await
     }
 
     async fn ask<T>(

@@ -10,9 +10,9 @@ use rusqlite::Connection;
 use super::JournalError;
 
 /// The schema that this program writes, in `user_version`.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// How long another process's transaction is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause between tries where SQLite does not wait by itself.
 const PAUSE: Duration = Duration::from_millis(5);
 

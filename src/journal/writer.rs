@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 
-use super::{Holder, Job, JournalError, Receipt, lease, read};
+use super::{Holder, Job, JournalError, Receipt, history, lease, read};
 
 /// Does jobs until all handles are gone.
 pub(super) fn run(mut connection: Connection, holder: &Holder, mut jobs: mpsc::Receiver<Job>) {
@@ -30,6 +30,9 @@ pub(super) fn run(mut connection: Connection, holder: &Holder, mut jobs: mpsc::R
             }
             Job::Past(hub, reply) => {
                 let _ = reply.send(read::past_updates(&connection, &hub));
+            }
+            Job::History(hub, ask, reply) => {
+                let _ = reply.send(history::answer(&connection, &hub, &ask));
             }
         }
     }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use otadeck::console::{Context, Message, Model, press, update};
+use otadeck::console::{Context, Effect, Message, Model, press, update};
 use otadeck::domain::device::{Connection, DeviceRow, Enablement};
 use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
 use otadeck::domain::event::{Event, Intent, InventoryState, Link, Way, What};
 use otadeck::domain::evidence::sha256;
+use otadeck::domain::history::{Answer, Page};
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::phase::Phase;
 use otadeck::domain::preflight::{self, PackageInfo, Rules};
@@ -20,6 +21,8 @@ use otadeck::domain::twin::{Section, Twin};
 use otadeck::domain::update::{Baseline, Evidence, OpenState, Outcome};
 use otadeck::domain::uri::PackageUri;
 use serde_json::{Value, json};
+
+use super::past;
 
 /// The clock of every scene.
 pub fn noon() -> Timestamp {
@@ -70,6 +73,17 @@ impl Stage {
         #[expect(clippy::cast_possible_truncation, reason = "seconds of a scene")]
         let time = noon() + SignedDuration::from_millis((seconds * 1_000.0) as i64);
         update(&mut self.model, Message::Tick(time));
+        self
+    }
+
+    /// Presses keys and answers what is asked about the past, each question alike.
+    pub fn past(&mut self, keys: &str, answer: Result<Answer, Problem>) -> &mut Self {
+        for effect in press(&mut self.model, keys).unwrap() {
+            if let Effect::Past(ask) = effect {
+                let answer = Box::new(answer.clone());
+                update(&mut self.model, Message::Past(ask, answer));
+            }
+        }
         self
     }
 
@@ -419,7 +433,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 32] = [
+pub const SCENES: [Scene; 39] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -711,6 +725,53 @@ pub const SCENES: [Scene; 32] = [
     ("updates", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.busy().keys("uj").later(0.3);
+        stage
+    }),
+    ("history", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.past("H", past::page("", true)).keys("jj");
+        stage
+    }),
+    ("history-filter", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .past("H", past::page("", true))
+            .past("/004 fail", past::page("fail", false));
+        stage
+    }),
+    ("history-loading", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("H");
+        stage
+    }),
+    ("history-empty", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.past("H", Ok(Answer::Page(Page::default())));
+        stage
+    }),
+    ("history-failed", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        let problem = Problem::new(
+            Kind::Journal,
+            "the past cannot be told",
+            "the journal failed: database disk image is malformed",
+        );
+        stage.past("H", Err(problem));
+        stage
+    }),
+    ("past-update", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .past("H", past::page("", false))
+            .past("jj<enter>", past::update(2));
+        stage
+    }),
+    ("replay", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .past("H", past::page("", false))
+            .past("jj<enter>", past::update(2));
+        stage.keys("p-").later(4.26);
         stage
     }),
 ];

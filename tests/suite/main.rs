@@ -12,6 +12,7 @@ mod budget;
 mod dialects;
 mod durability;
 mod ending;
+mod history;
 mod hostile;
 mod network;
 mod once;

@@ -5,6 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod devices;
 pub(crate) mod facts;
 pub(crate) mod field;
+pub(crate) mod history;
 pub(crate) mod updates;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use self::attention::Attention;
 use self::devices::Devices;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
+use self::history::{History, Played};
 use self::updates::Updates;
 use super::keymap::{Keymap, Place};
 use super::theme::Theme;
@@ -27,6 +29,7 @@ use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
 use crate::domain::quota::Budget;
+use crate::domain::replay::Replay;
 use crate::domain::update::Update;
 use crate::domain::uri::PackageUri;
 
@@ -51,6 +54,8 @@ pub struct Context {
     pub first_notice: Option<String>,
     /// Do hub and devices end with the console?
     pub demo: bool,
+    /// Is nothing shown but a replay, with no hub behind it?
+    pub replay_only: bool,
     /// May colours be used?
     pub colour: bool,
 }
@@ -67,6 +72,7 @@ impl Context {
             recent_uris: Vec::new(),
             first_notice: None,
             demo: false,
+            replay_only: false,
             colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         }
     }
@@ -196,6 +202,10 @@ pub struct Model {
     pub(crate) panel: Option<Panel>,
     pub(crate) bar: Option<Bar>,
     pub(crate) dialog: Option<Dialog>,
+    /// Past updates, over devices and details.
+    pub(crate) history: Option<History>,
+    /// One of them played again, over that.
+    pub(crate) replay: Option<Played>,
     pub(crate) attention: Attention,
 }
 
@@ -228,8 +238,23 @@ impl Model {
             panel: None,
             bar: None,
             dialog: None,
+            history: None,
+            replay: None,
             attention: Attention::default(),
             context,
+        }
+    }
+
+    /// The same with nothing but a replay, and no hub behind it.
+    #[must_use]
+    pub fn replaying(context: Context, replay: Replay, size: (u16, u16), now: Timestamp) -> Self {
+        let context = Context {
+            replay_only: true,
+            ..context
+        };
+        Self {
+            replay: Played::new(replay),
+            ..Self::new(context, size, now)
         }
     }
 
@@ -241,8 +266,10 @@ impl Model {
             (Some(Dialog::Quit), ..) => Place::Quit,
             (Some(Dialog::Help(_)), ..) => Place::Help,
             (Some(Dialog::Updates(_)), ..) => Place::Updates,
+            _ if self.replay.is_some() => Place::Replay,
             (None, Some(Bar::Filter(..)), _) => Place::Filter,
             (None, Some(Bar::Prompt(..)), _) => Place::Prompt,
+            (None, None, _) if self.history.is_some() => self.place_in_history(),
             (None, None, None) => Place::Table,
             (None, None, Some(panel)) => match panel.focus {
                 Focus::Field => Place::Field,
@@ -252,15 +279,29 @@ impl Model {
         }
     }
 
+    fn place_in_history(&self) -> Place {
+        match &self.history {
+            Some(history) if history.opened.is_some() => Place::Record,
+            Some(history) if history.typing => Place::Find,
+            _ => Place::History,
+        }
+    }
+
+    /// Does the past cover devices and details?
+    pub(crate) fn shows_past(&self) -> bool {
+        self.history.is_some() || self.replay.is_some()
+    }
+
     /// Do devices and details stand side by side?
     pub(crate) fn is_wide(&self) -> bool {
         self.size.0 >= WIDE
     }
 
     /// The device whose details are shown: the opened one, or beside the table
-    /// the selected one.
+    /// the selected one; none while the past covers them.
     pub(crate) fn in_view(&self) -> Option<&DeviceId> {
         match &self.panel {
+            _ if self.shows_past() => None,
             Some(panel) => Some(&panel.device),
             None if self.is_wide() => self.devices.selected(),
             None => None,

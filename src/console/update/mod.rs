@@ -4,6 +4,7 @@
 mod confirm;
 mod dialogs;
 mod engine;
+mod history;
 mod package;
 mod panel;
 mod prompt;
@@ -28,6 +29,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let mut effects = match message {
         Message::Tick(now) => {
             model.now = model.now.max(now);
+            if let Some(played) = &mut model.replay {
+                played.tick(model.now);
+            }
             Vec::new()
         }
         Message::Resize(columns, rows) => {
@@ -48,6 +52,10 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             engine::snapshot(model, *snapshot);
             Vec::new()
         }
+        Message::Past(ask, past) => {
+            history::told(model, &ask, *past);
+            Vec::new()
+        }
         Message::Notice(text) => {
             model.notice = Some(text);
             Vec::new()
@@ -58,6 +66,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         }
     };
     settle(model);
+    effects.extend(history::settle(model));
     effects.extend(model.attend());
     effects
 }
@@ -84,6 +93,10 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Quit => dialogs::quit_question(model, action),
         Place::Help => dialogs::help(model, action),
         Place::Updates => dialogs::updates(model, action),
+        Place::History => history::list(model, action),
+        Place::Find => history::find(model, action),
+        Place::Record => history::record(model, action),
+        Place::Replay => history::replay(model, action),
         Place::Anywhere => Vec::new(),
     }
 }
@@ -96,6 +109,13 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
             if let Some(Bar::Prompt(field, wrong)) = &mut model.bar {
                 change(field);
                 *wrong = None;
+            }
+        }
+        Place::Find => {
+            if let Some(history) = &mut model.history {
+                change(&mut history.filter);
+                // Another text is another question.
+                history.problem = None;
             }
         }
         Place::Arm => {

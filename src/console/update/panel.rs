@@ -48,6 +48,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Back | Action::Switch => model.panel = None,
         Action::List => return super::table::list(model),
+        Action::History => super::history::open(model, device.as_str()),
         Action::Updates => model.dialog = Some(Dialog::Updates(0)),
         Action::NextUpdate | Action::PreviousUpdate => {
             let forward = action == Action::NextUpdate;

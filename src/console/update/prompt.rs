@@ -4,7 +4,7 @@ use super::super::action::Action;
 use super::super::message::Effect;
 use super::super::model::field::Field;
 use super::super::model::{Bar, Dialog, Focus, Model};
-use super::{dialogs, panel, table};
+use super::{dialogs, history, panel, table};
 use crate::domain::event::InventoryState;
 use crate::domain::id::DeviceId;
 
@@ -72,12 +72,14 @@ fn run(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> {
         ("device" | "d", "") => return Err("which device? for example :device sim-0001".to_owned()),
         ("device" | "d", id) => jump(model, id)?,
         ("updates", "") => model.dialog = Some(Dialog::Updates(0)),
+        ("history", text) => history::open(model, text),
         ("list", "") => return Ok(table::list(model)),
         ("help", "") => model.dialog = Some(Dialog::Help(0)),
         ("quit" | "q", "") => return Ok(dialogs::quit(model)),
         _ => {
             return Err(
-                "no such command; there are device ID, updates, list, help, quit".to_owned(),
+                "no such command; there are device ID, updates, history [TEXT], list, help, quit"
+                    .to_owned(),
             );
         }
     }

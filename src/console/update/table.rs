@@ -5,7 +5,7 @@ use super::super::message::Effect;
 use super::super::model::field::Field;
 use super::super::model::{Bar, Dialog, Focus, Model};
 use super::super::view::layout::Areas;
-use super::panel;
+use super::{history, panel};
 use crate::domain::event::{Command, InventoryState};
 
 /// An action while the keys go to the table.
@@ -35,6 +35,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Prompt => model.bar = Some(Bar::Prompt(Field::default(), None)),
         Action::List => return list(model),
+        Action::History => history::open(model, ""),
         Action::Updates => model.dialog = Some(Dialog::Updates(0)),
         Action::NextUpdate => jump_to_update(model, true),
         Action::PreviousUpdate => jump_to_update(model, false),

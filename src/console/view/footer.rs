@@ -11,6 +11,9 @@ use super::super::model::{Bar, Model};
 use super::super::text::{cut, width, wrap};
 use super::super::theme::Role;
 
+/// What a replay's line begins with.
+const REPLAY: &str = " REPLAY ";
+
 /// Lines wanted at that width: more than one only to say what is wrong with a
 /// command.
 pub(super) fn height(model: &Model, width: u16) -> u16 {
@@ -45,8 +48,13 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 
 /// The hints of this place, then the general ones, as many as fit.
 fn hints(model: &Model, frame: &mut Frame, area: Rect) {
-    let line = hint_line(model, usize::from(area.width.saturating_sub(1)));
+    let taken = model.replay.as_ref().map_or(1, |_| REPLAY.len() + 1);
+    let line = hint_line(model, usize::from(area.width).saturating_sub(taken));
     let mut spans = vec![Span::raw(" ")];
+    if model.replay.is_some() {
+        spans = vec![Span::styled(REPLAY, model.theme.style(Role::Guard))];
+        spans.push(Span::raw(" "));
+    }
     spans.extend(line);
     Line::from(spans).render(area, frame.buffer_mut());
 }
@@ -55,7 +63,10 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
     let place = model.place();
     let own = model.keymap.at(place).iter();
     let general = model.keymap.at(Place::Anywhere).iter();
-    let everywhere = matches!(place, Place::Table | Place::Details | Place::Pick);
+    let everywhere = matches!(
+        place,
+        Place::Table | Place::Details | Place::Pick | Place::History | Place::Record
+    );
     let general = general.filter(|_| everywhere);
     // What may not be done is not offered.
     let in_view = model.in_view();
