@@ -26,6 +26,14 @@ pub enum Action {
     Switch,
     /// Type a filter.
     Filter,
+    /// Mark the selected device, or take its mark away.
+    Mark,
+    /// Mark everything that is shown, or take those marks away.
+    MarkShown,
+    /// Sort by the next column.
+    Sort,
+    /// Turn the order round.
+    Reverse,
     /// Type a command.
     Prompt,
     /// Take what was typed.

@@ -45,6 +45,7 @@ pub mod profile;
 pub mod quota;
 pub mod redact;
 pub mod span;
+pub mod tags;
 pub mod time;
 pub mod twin;
 pub mod update;

@@ -370,6 +370,7 @@ fn row(n: u32) -> DeviceRow {
             55 => Some("yesterday, after lunch".into()),
             _ => Some(format!("2026-10-{:02}T07:31:12Z", n % 28 + 1)),
         },
+        tags: Default::default(),
         seen: at(-80),
     }
 }
@@ -399,7 +400,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 30] = [
+pub const SCENES: [Scene; 33] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -410,6 +411,21 @@ pub const SCENES: [Scene; 30] = [
         let mut stage = Stage::plant(size, colour);
         stage.keys("/0E<backspace>05");
         stage.keys("<backspace><backspace>5");
+        stage
+    }),
+    ("marked", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("ssS/fw:1.4 !50<enter>jj<space><space>j<space><esc>");
+        stage
+    }),
+    ("filter-nothing", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("/prs42");
+        stage
+    }),
+    ("filter-half", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("/tag:site=plant (");
         stage
     }),
     ("field-empty", |size, colour| {

@@ -2,6 +2,7 @@
 
 use super::super::action::Action;
 use super::super::message::Effect;
+use super::super::model::devices::sort::{Column, Order};
 use super::super::model::field::Field;
 use super::super::model::{Bar, Dialog, Focus, Model};
 use super::{dialogs, panel, table};
@@ -72,16 +73,34 @@ fn run(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> {
         ("device" | "d", "") => return Err("which device? for example :device sim-0001".to_owned()),
         ("device" | "d", id) => jump(model, id)?,
         ("updates", "") => model.dialog = Some(Dialog::Updates(0)),
+        ("sort", column) => sort(model, column)?,
+        ("unmark", "") => model.devices.unmark(),
         ("list", "") => return Ok(table::list(model)),
         ("help", "") => model.dialog = Some(Dialog::Help(0)),
         ("quit" | "q", "") => return Ok(dialogs::quit(model)),
         _ => {
             return Err(
-                "no such command; there are device ID, updates, list, help, quit".to_owned(),
+                "no such command; there are device ID, updates, sort COLUMN, unmark, list, help, quit".to_owned(),
             );
         }
     }
     Ok(Vec::new())
+}
+
+/// Sorts by a column, downwards if that is said too.
+fn sort(model: &mut Model, text: &str) -> Result<(), String> {
+    let (name, way) = text.split_once(' ').unwrap_or((text, ""));
+    let down = match way.trim() {
+        "" | "up" => false,
+        "down" => true,
+        _ => return Err("a column is sorted up or down: :sort age down".to_owned()),
+    };
+    let Some(by) = Column::named(name) else {
+        let names = Column::ALL.map(Column::name).join(", ");
+        return Err(format!("by which column? there are {names}"));
+    };
+    model.devices.set_order(Order { by, down });
+    Ok(())
 }
 
 /// Selects a device. One that is not listed is opened all the same while the
