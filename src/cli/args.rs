@@ -67,6 +67,23 @@ pub(super) enum Verb {
     Update(Update),
     /// Watch what devices report, without starting anything
     Watch(Watch),
+    /// What is configured, where that comes from, and what is wrong with it
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// Look for mistakes in the file and in each hub's secret, without asking any hub
+    Check,
+    /// Print every setting with where it comes from
+    Show {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

@@ -29,8 +29,8 @@ use super::args::Global;
 use super::exit::{Code, Failure};
 use super::out;
 
-const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
-const CA_FILE: &str = "OTADECK_CA_FILE";
+pub(super) const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
+pub(super) const CA_FILE: &str = "OTADECK_CA_FILE";
 
 /// Twins that are checked at the same time before a start.
 const CHECKS: usize = 4;
@@ -301,7 +301,7 @@ impl Session {
     }
 }
 
-fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {
+pub(super) fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {
     let user = Paths::of_user();
     let path = match (&global.config, &user) {
         (Some(path), _) => path.clone(),

@@ -296,7 +296,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
 }
 
 /// The line of a key, or of the innermost table around it that is there.
-fn line_of(text: &str, key: &[String]) -> Option<usize> {
+pub(super) fn line_of(text: &str, key: &[String]) -> Option<usize> {
     let document = toml::de::DeTable::parse(text).ok()?;
     let mut table = document.get_ref();
     let mut steps = key.iter();

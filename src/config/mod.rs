@@ -9,8 +9,10 @@ mod dialect;
 mod file;
 mod paths;
 mod secret;
+mod shown;
 
 pub use dialect::{DialectConfig, DialectError, Misplaced, PayloadAs, RuleConfig};
 pub use file::{Config, ConfigError, DeadlinesConfig, HubConfig, UpdateConfig, load};
 pub use paths::{Paths, PathsError};
 pub use secret::{SecretError, SecretSource};
+pub use shown::{Setting, settings, text_at};
