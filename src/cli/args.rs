@@ -48,6 +48,9 @@ pub(super) struct Global {
     /// Plain lines; the verbs print nothing else
     #[arg(long, global = true)]
     pub(super) plain: bool,
+    /// Draw the console with ASCII alone
+    #[arg(long, global = true)]
+    pub(super) ascii: bool,
     /// Keep nothing: no journal, so nothing can be resumed
     #[arg(long, global = true)]
     pub(super) no_journal: bool,

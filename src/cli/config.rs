@@ -7,13 +7,14 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::config::{self, Config, HubConfig, Paths, Setting};
+use crate::console::Look;
 use crate::domain::{clean, redact};
 use crate::hub::ConnectionString;
 
 use super::args::{ConfigVerb, Global};
 use super::exit::{Code, Failure};
-use super::out;
 use super::session::{CA_FILE, CONNECTION_STRING, configuration};
+use super::{console, out};
 
 pub(super) async fn run(verb: ConfigVerb, global: &Global) -> Result<Code, Failure> {
     let (config, paths) = configuration(global)?;
@@ -134,12 +135,17 @@ async fn check(config: &Config, paths: &Paths, global: &Global) -> Result<Code, 
         };
         out::line(&clean::line(&redact::text(&told), 1_000))?;
     }
+    let (_, of_look) = Look::new(&console::look(config, paths, false));
+    for why in &of_look {
+        wrong += 1;
+        out::line(&clean::line(&format!("✗   console: {why}"), 1_000))?;
+    }
     if wrong == 0 {
         return Ok(Code::Completed);
     }
-    let hubs = if wrong == 1 { "hub" } else { "hubs" };
+    let things = if wrong == 1 { "mistake" } else { "mistakes" };
     Err(Failure::usage(format!(
-        "{wrong} {hubs} of the configuration cannot be used as described"
+        "{wrong} {things} in the configuration"
     )))
 }
 

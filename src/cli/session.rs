@@ -136,6 +136,11 @@ impl Session {
         }
     }
 
+    /// The configuration.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Keeps nothing: for verbs that only read.
     pub(super) fn keep_no_journal(&mut self) {
         self.keep_journal = false;

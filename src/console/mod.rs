@@ -21,6 +21,7 @@
 //! | `update` | what a message does to that |
 //! | `view` | how it looks |
 //! | `theme` | styles by role, out of `assets/themes` |
+//! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run` | the loop |
 //! | `signals` | what the system tells: signals, hang-up |
@@ -28,6 +29,7 @@
 
 mod action;
 mod keymap;
+mod look;
 mod message;
 mod model;
 mod run;
@@ -39,6 +41,7 @@ mod update;
 mod view;
 
 pub use action::Action;
+pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};
 pub use model::{Context, Model};
 pub use run::{ConsoleError, Exit, run};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use otadeck::console::{Context, Message, Model, press, update};
+use otadeck::console::{Context, Look, Message, Model, press, update};
 use otadeck::domain::device::{Connection, DeviceRow, Enablement};
 use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
@@ -43,7 +43,7 @@ impl Stage {
                 "https://fw.example.com/press/fw-1.5.0.bin".into(),
                 "https://fw.example.com/press/fw-1.4.2.bin".into(),
             ],
-            colour,
+            look: Look::built_in(colour),
             ..Context::new(profile)
         };
         Self {

@@ -38,7 +38,9 @@ fn mistakes_are_found_without_asking_a_hub() {
     let home = Home::new().env("PLANT", SECRET);
     let ended = home.run(&["config", "check"]);
     assert_eq!(ended.code, 0, "no file is no mistake: {ended:?}");
-    home.config("[hub.plant]\nsecret_env = \"PLANT\"\ntier = \"S2\"\n[hub.lab]\nsecret_env = \"LAB\"\n");
+    home.config(
+        "[hub.plant]\nsecret_env = \"PLANT\"\ntier = \"S2\"\n[hub.lab]\nsecret_env = \"LAB\"\n",
+    );
     let ended = home.run(&["config", "check"]);
     assert_eq!(ended.code, 2, "{ended:?}");
     let plant = "ok  hub plant: plant.azure-devices.net; S2";

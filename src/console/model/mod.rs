@@ -17,6 +17,7 @@ use self::facts::Facts;
 use self::field::{Dropped, Field};
 use self::updates::Updates;
 use super::keymap::{Keymap, Place};
+use super::look::Look;
 use super::theme::Theme;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
@@ -50,13 +51,12 @@ pub struct Context {
     pub first_notice: Option<String>,
     /// Do hub and devices end with the console?
     pub demo: bool,
-    /// May colours be used?
-    pub colour: bool,
+    /// How it looks, and which keys do what.
+    pub look: Look,
 }
 
 impl Context {
-    /// A context with nothing to offer, in colour unless `NO_COLOR` is set to
-    /// anything.
+    /// A context with nothing to offer.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Context {
             recent_uris: Vec::new(),
             first_notice: None,
             demo: false,
-            colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            look: Look::default(),
         }
     }
 }
@@ -209,8 +209,8 @@ impl Model {
             parsed.filter(|uri| !uri.expose().contains("***")).collect()
         };
         Self {
-            theme: Theme::built_in(context.colour),
-            keymap: Keymap::built_in(),
+            theme: context.look.theme().clone(),
+            keymap: context.look.keymap.clone(),
             now,
             last_key: now,
             size,

@@ -74,13 +74,14 @@ fn run(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> {
         ("device" | "d", id) => jump(model, id)?,
         ("updates", "") => model.dialog = Some(Dialog::Updates(0)),
         ("sort", column) => sort(model, column)?,
+        ("theme", name) => theme(model, name)?,
         ("unmark", "") => model.devices.unmark(),
         ("list", "") => return Ok(table::list(model)),
         ("help", "") => model.dialog = Some(Dialog::Help(0)),
         ("quit" | "q", "") => return Ok(dialogs::quit(model)),
         _ => {
             return Err(
-                "no such command; there are device ID, updates, sort COLUMN, unmark, list, help, quit".to_owned(),
+                "no such command; there are device ID, updates, sort COLUMN, unmark, theme NAME, list, help, quit".to_owned(),
             );
         }
     }
@@ -100,6 +101,21 @@ fn sort(model: &mut Model, text: &str) -> Result<(), String> {
         return Err(format!("by which column? there are {names}"));
     };
     model.devices.set_order(Order { by, down });
+    Ok(())
+}
+
+/// Takes another theme; without a name it says which there are.
+fn theme(model: &mut Model, name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        let themes = model.context.look.themes().map(|(name, used)| match used {
+            true => format!("{name} (in use)"),
+            false => name.to_owned(),
+        });
+        let names: Vec<String> = themes.collect();
+        return Err(format!("which theme? there are {}", names.join(", ")));
+    }
+    model.context.look.choose(name)?;
+    model.theme = model.context.look.theme().clone();
     Ok(())
 }
 

@@ -187,6 +187,11 @@ fn state(model: &Model) -> String {
 #[case("?jjk<esc>", "Table a-1")]
 #[case("u", "Updates a-1")]
 #[case("u<esc>", "Table a-1")]
+#[case("j:sort device down<enter>k", "Table b-1")]
+#[case(":sort colour<enter>", "Prompt a-1")]
+#[case(":theme light<enter>", "Table a-1")]
+#[case(":theme<enter>", "Prompt a-1")]
+#[case("/!a status:disc<enter>", "Table b-1 /!a status:disc")]
 fn keys_move_the_console(#[case] keys: &str, #[case] want: &str) {
     let mut model = console();
     press(&mut model, keys).unwrap();

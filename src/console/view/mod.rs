@@ -12,9 +12,11 @@
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
 //! | `confirm`, `dialogs` | questions, help, the list of updates |
+//! | `ascii` | the same for terminals that have nothing else |
 //! | `footer` | what can be done now |
 //! | `wake` | when the screen changes by itself |
 
+mod ascii;
 mod confirm;
 mod devices;
 mod dialogs;
@@ -60,6 +62,9 @@ pub fn view(model: &Model, frame: &mut Frame) {
         None => {}
         Some(Dialog::Confirm(order)) => confirm::draw(model, order, frame),
         Some(dialog) => dialogs::draw(model, dialog, frame),
+    }
+    if model.context.look.ascii {
+        ascii::only(frame.buffer_mut());
     }
 }
 
