@@ -36,6 +36,8 @@ pub enum Action {
     Reverse,
     /// Type a command.
     Prompt,
+    /// Complete what was typed.
+    Complete,
     /// Take what was typed.
     Submit,
     /// Yes.

@@ -2,6 +2,7 @@
 //! it does not need for that. Changed only by [`update`](super::update()).
 
 pub(crate) mod attention;
+pub(crate) mod command_line;
 pub(crate) mod devices;
 pub(crate) mod facts;
 pub(crate) mod field;
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use self::attention::Attention;
+use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
@@ -127,8 +129,8 @@ pub(crate) struct Panel {
 pub(crate) enum Bar {
     /// The filter, and what was selected before.
     Filter(Field, Option<DeviceId>),
-    /// A command, and what is wrong with it.
-    Prompt(Field, Option<String>),
+    /// A command.
+    Prompt(CommandLine),
 }
 
 /// A question or a list over everything else.
@@ -196,6 +198,8 @@ pub struct Model {
     pub(crate) panel: Option<Panel>,
     pub(crate) bar: Option<Bar>,
     pub(crate) dialog: Option<Dialog>,
+    /// Commands that were typed before.
+    pub(crate) typed: Typed,
     pub(crate) attention: Attention,
 }
 
@@ -229,6 +233,7 @@ impl Model {
             panel: None,
             bar: None,
             dialog: None,
+            typed: Typed::default(),
             attention: Attention::default(),
             context,
         }
@@ -236,16 +241,23 @@ impl Model {
 
     /// Where keys go now.
     pub(crate) fn place(&self) -> Place {
-        match (&self.dialog, &self.bar, &self.panel) {
-            (Some(Dialog::Confirm(order)), ..) if order.name.is_some() => Place::Arm,
-            (Some(Dialog::Confirm(_) | Dialog::GiveUp(..)), ..) => Place::Confirm,
-            (Some(Dialog::Quit), ..) => Place::Quit,
-            (Some(Dialog::Help(_)), ..) => Place::Help,
-            (Some(Dialog::Updates(_)), ..) => Place::Updates,
-            (None, Some(Bar::Filter(..)), _) => Place::Filter,
-            (None, Some(Bar::Prompt(..)), _) => Place::Prompt,
-            (None, None, None) => Place::Table,
-            (None, None, Some(panel)) => match panel.focus {
+        match &self.dialog {
+            Some(Dialog::Confirm(order)) if order.name.is_some() => Place::Arm,
+            Some(Dialog::Confirm(_) | Dialog::GiveUp(..)) => Place::Confirm,
+            Some(Dialog::Quit) => Place::Quit,
+            Some(Dialog::Help(_)) => Place::Help,
+            Some(Dialog::Updates(_)) => Place::Updates,
+            None => self.place_below(),
+        }
+    }
+
+    /// Where keys go when no question or list is over everything else.
+    pub(crate) fn place_below(&self) -> Place {
+        match (&self.bar, &self.panel) {
+            (Some(Bar::Filter(..)), _) => Place::Filter,
+            (Some(Bar::Prompt(..)), _) => Place::Prompt,
+            (None, None) => Place::Table,
+            (None, Some(panel)) => match panel.focus {
                 Focus::Field => Place::Field,
                 Focus::Pick(_) => Place::Pick,
                 Focus::Details => Place::Details,

@@ -1,6 +1,7 @@
 //! What a message does to the model, and what is to be done outside. Pure:
 //! the same messages give the same model and the same effects.
 
+pub(crate) mod commands;
 mod confirm;
 mod dialogs;
 mod engine;
@@ -89,9 +90,8 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
     match model.place() {
         Place::Filter => prompt::edit_filter(model, change),
         Place::Prompt => {
-            if let Some(Bar::Prompt(field, wrong)) = &mut model.bar {
-                change(field);
-                *wrong = None;
+            if let Some(Bar::Prompt(line)) = &mut model.bar {
+                line.edit(change);
             }
         }
         Place::Arm => {

@@ -33,7 +33,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             let before = model.devices.selected().cloned();
             model.bar = Some(Bar::Filter(field, before));
         }
-        Action::Prompt => model.bar = Some(Bar::Prompt(Field::default(), None)),
+        Action::Prompt => model.bar = Some(Bar::Prompt(Default::default())),
         Action::List => return list(model),
         Action::Updates => model.dialog = Some(Dialog::Updates(0)),
         Action::NextUpdate => jump_to_update(model, true),

@@ -104,6 +104,16 @@ impl Devices {
         self.rows.binary_search_by(|row| row.device_id.cmp(id))
     }
 
+    /// The ids that begin so, without regard to case.
+    pub(crate) fn beginning<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a DeviceId> {
+        let ids = self.rows.iter().map(|row| &row.device_id);
+        let len = text.len();
+        ids.filter(move |id| {
+            let head = id.as_str().get(..len);
+            head.is_some_and(|head| head.eq_ignore_ascii_case(text))
+        })
+    }
+
     /// How many are known.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
