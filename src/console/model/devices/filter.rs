@@ -105,6 +105,23 @@ impl Filter {
         self.wrong.as_deref()
     }
 
+    /// Does it let through nothing that `wider` holds back?
+    pub(crate) fn narrows(&self, wider: &Self) -> bool {
+        let (Some((last, before)), Some((wide, others))) =
+            (self.terms.split_last(), wider.terms.split_last())
+        else {
+            return false;
+        };
+        let plain = |term: &Term| !term.not && !matches!(term.pattern, Pattern::Regex(_));
+        // What was typed before the last word is the same, and that word goes on.
+        before.len() == others.len()
+            && self.text.starts_with(&wider.text)
+            && last.field == wide.field
+            && std::mem::discriminant(&last.pattern) == std::mem::discriminant(&wide.pattern)
+            && plain(last)
+            && plain(wide)
+    }
+
     /// Do what it finds differ in how well they match?
     pub(crate) fn ranks(&self) -> bool {
         let fuzzy = |term: &Term| !term.not && matches!(term.pattern, Pattern::Fuzzy(_));

@@ -136,10 +136,14 @@ impl Devices {
 
     /// Shows only what passes the filter `text`.
     pub(crate) fn set_filter(&mut self, text: &str) {
-        if self.filter.text() != text {
-            self.filter = Filter::read(text);
-            self.show();
+        if self.filter.text() == text {
+            return;
         }
+        let before = std::mem::replace(&mut self.filter, Filter::read(text));
+        // Typing on narrows what was shown instead of searching everything again.
+        let among = self.shown.take().filter(|_| self.filter.narrows(&before));
+        self.shown = self.passing(among);
+        self.reselect();
     }
 
     /// The order of the rows.
@@ -155,28 +159,35 @@ impl Devices {
 
     fn asked(&self, at: usize) -> Asked<'_> {
         let row = &self.rows[at];
-        let word = self.words.get(&row.device_id).copied();
+        let word = match self.words.is_empty() {
+            true => None,
+            false => self.words.get(&row.device_id).copied(),
+        };
         Asked { row, word }
     }
 
     /// Makes anew what is shown.
     fn show(&mut self) {
-        self.shown = self.passing();
+        self.shown = self.passing(None);
         self.reselect();
     }
 
-    fn passing(&self) -> Option<Vec<usize>> {
+    /// The places of the rows that pass, of all or `among` some, in their order.
+    fn passing(&self, among: Option<Vec<usize>>) -> Option<Vec<usize>> {
         if self.filter.is_empty() && self.order.is_natural() {
             return None;
         }
         let mut asking = self.filter.asking();
         let scored = |at| asking.score(self.asked(at)).map(|score| (score, at));
-        let mut scored: Vec<(u32, usize)> = (0..self.rows.len()).filter_map(scored).collect();
+        let mut scored: Vec<(u32, usize)> = match among {
+            Some(among) => among.into_iter().filter_map(scored).collect(),
+            None => (0..self.rows.len()).filter_map(scored).collect(),
+        };
         if !self.order.is_natural() {
-            scored.sort_by(|(_, a), (_, b)| self.order.compare(self.asked(*a), self.asked(*b)));
+            scored.sort_by_cached_key(|(_, at)| self.order.key(self.asked(*at)));
         } else if self.filter.ranks() {
-            // Stable: those that match alike stay in the order of their ids.
-            scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+            // Those that match alike stand in the order of their ids.
+            scored.sort_unstable_by_key(|(score, at)| (std::cmp::Reverse(*score), *at));
         }
         Some(scored.into_iter().map(|(_, at)| at).collect())
     }
@@ -194,8 +205,8 @@ impl Devices {
         for at in changed {
             let asked = self.asked(*at);
             if asking.score(asked).is_some() {
-                let stands = |other: &usize| self.order.compare(self.asked(*other), asked).is_lt();
-                let place = shown.partition_point(stands);
+                let key = self.order.key(asked);
+                let place = shown.partition_point(|at| self.order.key(self.asked(*at)) < key);
                 // The same row may have changed twice in one batch.
                 if shown.get(place) != Some(at) {
                     shown.insert(place, *at);
@@ -482,6 +493,23 @@ mod tests {
         assert_eq!(seen(&devices, 9), [">b"]);
         devices.note(&DeviceId::parse("b").unwrap(), "completed");
         assert_eq!(devices.shown(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn typing_on_shows_what_a_new_search_shows(
+            ids in prop::collection::vec("[ab]{1,5}", 0..40),
+            text in "(tag:|fw:|!|~)?[abAB= ]{0,4}",
+        ) {
+            let mut typed = Devices::default();
+            typed.take(ids.iter().map(|id| changed(id, 1)));
+            let mut at_once = typed.clone();
+            for end in 0..=text.len() {
+                typed.set_filter(&text[..end]);
+            }
+            at_once.set_filter(&text);
+            prop_assert_eq!(&typed.shown, &at_once.shown);
+        }
     }
 
     fn changed(id: &str, firmware: u8) -> DeviceRow {

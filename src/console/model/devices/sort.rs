@@ -1,9 +1,12 @@
 //! The order of the table.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+
+use jiff::Timestamp;
 
 use super::filter::Asked;
 use crate::domain::device::{Connection, DeviceRow, Enablement};
+use crate::domain::id::DeviceId;
 use crate::domain::time::hub_time;
 
 /// A column of the table.
@@ -85,19 +88,66 @@ impl Order {
         }
     }
 
-    /// Which row stands first.
-    pub(crate) fn compare(self, a: Asked<'_>, b: Asked<'_>) -> Ordering {
-        let order = match self.by {
-            Column::Device => a.row.device_id.cmp(&b.row.device_id),
-            Column::State => connection(a.row).cmp(&connection(b.row)),
-            Column::Firmware => natural(version(a.row), version(b.row)),
-            Column::Phase => phase(a).cmp(&phase(b)),
-            Column::Last => last(a.row).cmp(&last(b.row)),
+    /// What decides where a row stands: the lesser stands above. Made once for each
+    /// row that is sorted.
+    pub(crate) fn key<'a>(self, asked: Asked<'a>) -> Key<'a> {
+        let row = asked.row;
+        let part = match self.by {
+            Column::Device => Part::Id(&row.device_id),
+            Column::State => Part::Rank(connection(row), ""),
+            Column::Firmware => Part::Version(row.firmware.as_deref().unwrap_or_default()),
+            Column::Phase => phase(asked),
+            Column::Last => {
+                let text = row.last_update.as_deref().unwrap_or_default();
+                Part::Time(hub_time(text), text)
+            }
             // The youngest row has been seen last.
-            Column::Age => b.row.seen.cmp(&a.row.seen),
+            Column::Age => Part::Age(Reverse(row.seen)),
+        };
+        Key {
+            part,
+            down: self.down,
+            id: &row.device_id,
+        }
+    }
+}
+
+/// Where a row stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Key<'a> {
+    part: Part<'a>,
+    down: bool,
+    id: &'a DeviceId,
+}
+
+/// What the column is sorted by; all keys of one order hold the same.
+#[derive(Debug, PartialEq, Eq)]
+enum Part<'a> {
+    Id(&'a DeviceId),
+    Rank(u8, &'a str),
+    Version(&'a str),
+    Time(Option<Timestamp>, &'a str),
+    Age(Reverse<Timestamp>),
+}
+
+impl Ord for Key<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = match (&self.part, &other.part) {
+            (Part::Id(a), Part::Id(b)) => a.cmp(b),
+            (Part::Rank(a, x), Part::Rank(b, y)) => (a, x).cmp(&(b, y)),
+            (Part::Version(a), Part::Version(b)) => natural(a, b),
+            (Part::Time(a, x), Part::Time(b, y)) => (a, x).cmp(&(b, y)),
+            (Part::Age(a), Part::Age(b)) => a.cmp(b),
+            _ => Ordering::Equal,
         };
         let order = if self.down { order.reverse() } else { order };
-        order.then_with(|| a.row.device_id.cmp(&b.row.device_id))
+        order.then_with(|| self.id.cmp(other.id))
+    }
+}
+
+impl PartialOrd for Key<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -110,22 +160,13 @@ fn connection(row: &DeviceRow) -> u8 {
     }
 }
 
-fn version(row: &DeviceRow) -> &str {
-    row.firmware.as_deref().unwrap_or_default()
-}
-
-fn phase<'a>(asked: Asked<'a>) -> (u8, &'a str) {
+/// Updates of this session first, then what devices report.
+fn phase<'a>(asked: Asked<'a>) -> Part<'a> {
     match (asked.word, asked.row.phase) {
-        // Updates of this session first.
-        (Some(word), _) => (0, word),
-        (None, Some(phase)) => (1, phase.name()),
-        (None, None) => (2, ""),
+        (Some(word), _) => Part::Rank(0, word),
+        (None, Some(phase)) => Part::Rank(1, phase.name()),
+        (None, None) => Part::Rank(2, ""),
     }
-}
-
-fn last(row: &DeviceRow) -> (Option<jiff::Timestamp>, &str) {
-    let text = row.last_update.as_deref().unwrap_or_default();
-    (hub_time(text), text)
 }
 
 /// Compares texts with their numbers as numbers: 1.10 stands after 1.9.
