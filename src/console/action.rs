@@ -34,6 +34,8 @@ pub enum Action {
     Sort,
     /// Turn the order round.
     Reverse,
+    /// Show the twin as JSON, or as a tree again.
+    Raw,
     /// Type a command.
     Prompt,
     /// Complete what was typed.

@@ -36,6 +36,8 @@ pub(crate) enum Place {
     Filter,
     /// A command's text.
     Prompt,
+    /// The search's text, in a twin.
+    Search,
     /// The updates of this session.
     Updates,
     /// The question before quitting.
@@ -57,7 +59,10 @@ impl Place {
     /// Is text typed here? Then a plain character is text, unless the place
     /// itself binds it.
     fn takes_text(self) -> bool {
-        matches!(self, Self::Field | Self::Arm | Self::Filter | Self::Prompt)
+        matches!(
+            self,
+            Self::Field | Self::Arm | Self::Filter | Self::Prompt | Self::Search
+        )
     }
 
     /// The heading in the help.
@@ -71,6 +76,7 @@ impl Place {
             Self::Arm => "Confirmation on a production hub",
             Self::Filter => "Filter",
             Self::Prompt => "Command line",
+            Self::Search => "Search in a twin",
             Self::Updates => "Updates of this session",
             Self::Quit => "Question before quitting",
             Self::Help => "Help",
@@ -311,7 +317,7 @@ mod tests {
             assert!(!bindings.is_empty(), "{place:?}");
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
-        assert_eq!(keymap.places().count(), 12);
+        assert_eq!(keymap.places().count(), 13);
     }
 
     #[test]

@@ -122,6 +122,10 @@ pub(crate) struct Panel {
     pub(crate) dropped: Dropped,
     /// Lines scrolled away.
     pub(crate) scroll: usize,
+    /// The twin as JSON instead of a tree?
+    pub(crate) raw: bool,
+    /// Only what holds this is shown of the twin.
+    pub(crate) search: String,
 }
 
 /// A text that is typed in a line of its own.
@@ -131,6 +135,8 @@ pub(crate) enum Bar {
     Filter(Field, Option<DeviceId>),
     /// A command.
     Prompt(CommandLine),
+    /// What is searched for in the twin of the opened device.
+    Search(Field),
 }
 
 /// A question or a list over everything else.
@@ -256,6 +262,7 @@ impl Model {
         match (&self.bar, &self.panel) {
             (Some(Bar::Filter(..)), _) => Place::Filter,
             (Some(Bar::Prompt(..)), _) => Place::Prompt,
+            (Some(Bar::Search(_)), _) => Place::Search,
             (None, None) => Place::Table,
             (None, Some(panel)) => match panel.focus {
                 Focus::Field => Place::Field,

@@ -74,6 +74,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Table => table::act(model, action),
         Place::Filter => prompt::filter(model, action),
         Place::Prompt => prompt::prompt(model, action),
+        Place::Search => panel::searching(model, action),
         Place::Field => package::field(model, action),
         Place::Pick => package::pick(model, action),
         Place::Details => panel::act(model, action),
@@ -98,6 +99,11 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
             if let Some(Dialog::Confirm(order)) = &mut model.dialog {
                 order.name.as_mut().map(change);
                 order.wrong = false;
+            }
+        }
+        Place::Search => {
+            if let Some(Bar::Search(field)) = &mut model.bar {
+                change(field);
             }
         }
         Place::Field => {

@@ -7,6 +7,7 @@ use ratatui::widgets::Widget;
 
 use super::super::action::Action;
 use super::super::keymap::{Binding, Place, shown};
+use super::super::model::field::Field;
 use super::super::model::{Bar, Model};
 use super::super::text::{cut, safe, width, wrap};
 use super::super::theme::Role;
@@ -30,8 +31,10 @@ fn wrong(model: &Model, width: u16) -> Vec<String> {
 }
 
 pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
-    let Some(Bar::Prompt(line)) = &model.bar else {
-        return hints(model, frame, area);
+    let line = match &model.bar {
+        Some(Bar::Prompt(line)) => line,
+        Some(Bar::Search(field)) => return search(model, field, frame, area),
+        _ => return hints(model, frame, area),
     };
     let field = &line.field;
     let mut row = Rect { height: 1, ..area };
@@ -53,6 +56,21 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     Line::from(spans).render(row, frame.buffer_mut());
     let x = row.x + 2 + u16::try_from(cursor).unwrap_or(0);
     frame.set_cursor_position(Position::new(x, row.y));
+}
+
+/// The search that is typed, and what ends it.
+fn search(model: &Model, field: &Field, frame: &mut Frame, area: Rect) {
+    let hints = hint_line(model, usize::from(area.width / 3));
+    let room = usize::from(area.width - area.width / 3).saturating_sub(4);
+    let (text, cursor) = field.window(field.text(), room);
+    let mut spans = vec![
+        Span::styled(" /", model.theme.style(Role::Key)),
+        Span::styled(format!("{text}   "), model.theme.style(Role::Input)),
+    ];
+    spans.extend(hints);
+    Line::from(spans).render(area, frame.buffer_mut());
+    let x = area.x + 2 + u16::try_from(cursor).unwrap_or(0);
+    frame.set_cursor_position(Position::new(x, area.y));
 }
 
 /// What the typed command may become, or what it does when it is clear which it is.

@@ -9,6 +9,7 @@
 //! | `devices`, `state` | the table, and what a row says |
 //! | `panel` | one device: the next two, and its reported properties |
 //! | `package` | the package field and the URIs below it |
+//! | `twin` | the twin: as a tree or as JSON, and searched |
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
 //! | `confirm`, `dialogs` | questions, help, the list of updates |
@@ -30,6 +31,7 @@ mod package;
 mod panel;
 mod running;
 mod state;
+mod twin;
 mod wake;
 
 use ratatui::Frame;
