@@ -255,7 +255,7 @@ fn words(event: &Event, update: &Update, durations: &Durations) -> String {
     match &event.what {
         What::Intended(intent) => said("intended", intent.uri.as_deref().unwrap_or_default()),
         What::Watched(_) => said("watching", ""),
-        What::Invoked { attempt } => {
+        What::Invoked { attempt, .. } => {
             let method = update.intent.method.as_deref().unwrap_or_default();
             let again = if *attempt > 1 {
                 format!(", try {attempt}")

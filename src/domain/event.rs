@@ -163,6 +163,10 @@ pub enum What {
     Invoked {
         /// 1 for the first try; more only when nothing was delivered before.
         attempt: u32,
+        /// The latest time, by the hub's clock, at which it can have gone out:
+        /// what is stamped up to then may be older than the order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        latest: Option<Timestamp>,
     },
     /// The order was not delivered and will be tried again.
     #[serde(rename = "update.retrying")]
@@ -172,8 +176,9 @@ pub enum What {
         /// When it is tried again.
         at: Timestamp,
     },
-    /// Before an order that was not delivered is sent again, the twin was read
-    /// again: this is what it held.
+    /// Before an order is sent that was not delivered, or that was late, the twin
+    /// was read again: this is what it held. Or something was written while the
+    /// order went out: it counts as held before.
     #[serde(rename = "update.baseline")]
     Rebased {
         /// The baseline from now on.

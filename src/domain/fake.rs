@@ -34,6 +34,7 @@ impl FakeTwin {
             status_reason: None,
             connection: Connection::Connected,
             last_activity: None,
+            told_at: None,
             tags: Map::new(),
             desired: section(),
             reported: section(),

@@ -24,7 +24,7 @@ pub fn hub_time(text: &str) -> Option<Timestamp> {
 pub fn ticks(text: &str) -> Option<Timestamp> {
     const UNIX_EPOCH: i128 = 621_355_968_000_000_000;
     let ticks: i128 = text.parse().ok()?;
-    Timestamp::from_nanosecond((ticks - UNIX_EPOCH).checked_mul(100)?).ok()
+    Timestamp::from_nanosecond(ticks.checked_sub(UNIX_EPOCH)?.checked_mul(100)?).ok()
 }
 
 /// A duration as a clock shows it: `0:27`, `12:05`, `1:02:00`.
@@ -116,6 +116,7 @@ mod tests {
     #[case("", None)]
     #[case("2021-07-07", None)]
     #[case("99999999999999999999999999999999999999", None)]
+    #[case("-170141183460469231731687303715884105728", None)]
     fn generations_are_times(#[case] text: &str, #[case] want: Option<&str>) {
         assert_eq!(ticks(text).map(|t| t.to_string()).as_deref(), want);
     }

@@ -126,6 +126,25 @@ impl Section {
         hub_time(node.get("$lastUpdated")?.as_str()?)
     }
 
+    /// When the hub saw the oldest value that still stands in this section
+    /// written; `None` when there is no value.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        fn oldest(node: &Value) -> Option<Timestamp> {
+            let node = node.as_object()?;
+            let stamp = |(key, value): (&String, &Value)| match key.as_str() {
+                "$lastUpdated" => hub_time(value.as_str()?),
+                _ => oldest(value),
+            };
+            node.iter().filter_map(stamp).min()
+        }
+        let values = self
+            .metadata
+            .iter()
+            .filter(|(key, _)| !key.starts_with('$'));
+        values.filter_map(|(_, node)| oldest(node)).min()
+    }
+
     /// When the hub last saw anything in this section written.
     #[must_use]
     pub fn last_updated(&self) -> Option<Timestamp> {
@@ -153,6 +172,10 @@ pub struct Twin {
     pub connection: Connection,
     /// When the device last did anything; `None` is never.
     pub last_activity: Option<Timestamp>,
+    /// The hub's clock when it told this, in whole seconds; absent when it did
+    /// not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
     /// What the service side wrote for itself.
     pub tags: Map<String, Value>,
     /// What the service side asks of the device.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -74,6 +74,15 @@ pub struct Client {
 struct Answer {
     headers: HeaderMap,
     body: Vec<u8>,
+}
+
+impl Answer {
+    /// The hub's clock in its `Date`.
+    fn clock(&self) -> Option<Timestamp> {
+        let date = self.headers.get(DATE)?.to_str().ok()?;
+        let zoned = jiff::fmt::rfc2822::parse(date).ok()?;
+        Some(zoned.timestamp())
+    }
 }
 
 impl Client {
@@ -243,7 +252,8 @@ impl Service for Client {
     async fn twin(&self, device: &DeviceId) -> Result<Twin, HubError> {
         let path = format!("twins/{}", sas::encode(device.as_str()));
         let answer = self.read(Method::GET, &path, None, &[]).await?;
-        let twin = wire::twin(parse(&answer.body)?).map_err(HubError::Unreadable)?;
+        let mut twin = wire::twin(parse(&answer.body)?).map_err(HubError::Unreadable)?;
+        twin.told_at = answer.clock();
         if twin.device_id != *device {
             let cause = format!("asked for the twin of {device}, got {}'s", twin.device_id);
             return Err(HubError::Unreadable(cause));

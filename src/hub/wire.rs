@@ -96,6 +96,7 @@ pub fn twin(value: Value) -> Result<Twin, String> {
         status_reason: raw.status_reason,
         connection: connection(raw.connection_state.as_deref()),
         last_activity: raw.last_activity_time.as_deref().and_then(hub_time),
+        told_at: None,
         tags: raw.tags.unwrap_or_default(),
         desired: section(raw.properties.desired),
         reported: section(raw.properties.reported),

@@ -66,7 +66,13 @@ async fn open_updates_come_back_as_they_were_written() {
         for event in [&open, &ended, &elsewhere] {
             journal.intend(event.clone()).await.unwrap();
         }
-        let invoked = then(&open, What::Invoked { attempt: 1 });
+        let invoked = then(
+            &open,
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
+        );
         journal.record(vec![invoked, state.clone()]).await.unwrap();
         journal.record(vec![then(&ended, verdict())]).await.unwrap();
     }

@@ -133,7 +133,10 @@ impl Stage {
         self.of(device, from, What::Intended(Box::new(intent))).of(
             device,
             from,
-            What::Invoked { attempt: 1 },
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
         )
     }
 
@@ -272,6 +275,7 @@ impl Stage {
             status: Enablement::Enabled,
             status_reason: None,
             connection: Connection::Connected,
+            told_at: None,
             last_activity: None,
             tags: Default::default(),
             desired: Section::default(),

@@ -77,6 +77,10 @@ fn the_main_job_in_three_processes_and_once_more() {
         };
         assert!(place("update.intended") < place("update.invoked"));
         assert!(place("update.invoked") < place("update.accepted"));
+        // The hub's clock bounds when the order went out; what the device says
+        // at its end is stamped later.
+        let latest = events[place("update.invoked")]["latest"].as_str().unwrap();
+        assert!(Some(latest) < last_end.as_deref(), "{latest}");
         assert_eq!(names.last().unwrap(), "update.verdict");
         let verdict = events.last().unwrap();
         assert_eq!(verdict["outcome"], "completed");

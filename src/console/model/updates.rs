@@ -169,8 +169,8 @@ fn told(event: &Event) -> Option<LogLine> {
             };
             ("intended".to_owned(), what)
         }
-        What::Invoked { attempt: 1 } => ("invoked".to_owned(), String::new()),
-        What::Invoked { attempt } => ("invoked".to_owned(), format!("try {attempt}")),
+        What::Invoked { attempt: 1, .. } => ("invoked".to_owned(), String::new()),
+        What::Invoked { attempt, .. } => ("invoked".to_owned(), format!("try {attempt}")),
         What::Retrying { problem, .. } => ("retrying".to_owned(), problem.line()),
         What::Accepted { status, payload } => (
             "accepted".to_owned(),

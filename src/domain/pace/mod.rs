@@ -343,6 +343,12 @@ impl Pace {
         wanted
     }
 
+    /// When that read was given out, while it is under way.
+    #[must_use]
+    pub fn asked(&self, ticket: u64) -> Option<Duration> {
+        self.under_way.get(&ticket).map(|(_, started)| *started)
+    }
+
     /// Is that read under way? It is until its end was told.
     #[must_use]
     pub fn is_under_way(&self, ticket: u64) -> bool {

@@ -77,7 +77,8 @@ impl Update {
         if outcome != Outcome::Completed {
             return None;
         }
-        if let Some(expect) = self.intent.expect.as_ref().filter(|e| *e != now) {
+        let expect = self.intent.expect.as_ref();
+        if let Some(expect) = expect.filter(|e| e.trim() != now.trim()) {
             return Some(format!(
                 "{} reports version {now:?} after that, not {expect:?}",
                 self.device

@@ -10,14 +10,14 @@ use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::domain::dialect::{Dialect, Dialects};
+use crate::domain::dialect::{Description, Dialect, Dialects, Places, Starts};
 use crate::domain::event::Intent;
 use crate::domain::fake::FakeTwin;
 use crate::domain::twin::Path;
 
 /// Words of all dialects, and one of none.
 static WORDS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let dialects = Dialects::built_in();
+    let dialects = dialects();
     let words = dialects.iter().flat_map(Dialect::words);
     let words: BTreeSet<&str> = words.chain(["odd"]).collect();
     words.into_iter().map(str::to_owned).collect()
@@ -31,6 +31,44 @@ static BESIDE: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let texts = words.into_iter().chain(stages).map(Value::from);
     texts.chain(agent).collect()
 });
+
+/// The built-in families, and two as somebody may configure them: one that says
+/// the same at rest and at the end, and one with every place that there is.
+fn dialects() -> Dialects {
+    let configured = |name: &str, values: &[(&str, Phase)], rest: &[&str], places| {
+        Dialect::from(Description {
+            name: name.to_owned(),
+            status: format!("{name}.state").as_str().into(),
+            values: values
+                .iter()
+                .map(|(word, phase)| ((*word).to_owned(), *phase))
+                .collect(),
+            rest: rest.iter().map(|word| (*word).to_owned()).collect(),
+            places,
+            starts: Starts::WatchedOnly,
+        })
+    };
+    let at = |path: &str| Some(Path::from(path));
+    let busy = [
+        ("busy", Phase::Applying),
+        ("ok", Phase::Done),
+        ("bad", Phase::Failed),
+    ];
+    let whole = Places {
+        percent: at("whole.percent"),
+        version: at("whole.version"),
+        pending: at("whole.pending"),
+        uri: at("whole.uri"),
+        error: at("whole.error"),
+        substatus: at("whole.substatus"),
+        end: at("whole.end"),
+        run: at("whole.run"),
+    };
+    Dialects::with([
+        configured("rest", &busy, &["ok"], Places::default()),
+        configured("whole", &busy, &["idle"], whole),
+    ])
+}
 
 /// What may happen to a device and its twin.
 #[derive(Clone, Debug)]
@@ -68,7 +106,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn histories() -> impl Strategy<Value = (Vec<Happening>, Vec<Happening>, usize)> {
     let some = |n| prop::collection::vec(happening(), 0..n);
-    let dialects = Dialects::built_in().iter().count();
+    let dialects = dialects().iter().count();
     (some(8), some(40), 0..dialects)
 }
 
@@ -83,6 +121,8 @@ struct World {
     /// What was written since that the baseline did not hold.
     news: bool,
     update: Option<(Update, Sight)>,
+    /// The hub's clock when the order went out.
+    ordered: Option<Timestamp>,
     said: Vec<(Update, What)>,
 }
 
@@ -95,6 +135,7 @@ impl World {
             baseline: BTreeMap::new(),
             news: false,
             update: None,
+            ordered: None,
             said: Vec::new(),
         }
     }
@@ -127,7 +168,9 @@ impl World {
             }
             Happening::Beside(path, n) => {
                 let paths = self.dialect.paths_beside();
-                self.write(&path.get(&paths).to_string(), n.get(&BESIDE).clone());
+                if !paths.is_empty() {
+                    self.write(&path.get(&paths).to_string(), n.get(&BESIDE).clone());
+                }
             }
             Happening::Again(n) => {
                 if let Some((path, value)) = self.held.iter().nth(*n) {
@@ -174,6 +217,12 @@ impl World {
 
     /// The order goes out, and the device says 200.
     fn order(&mut self) {
+        self.order_after(&[], None);
+    }
+
+    /// The baseline is read; some things happen; the order goes out. The hub's
+    /// clock says so late by so much; without it nobody knows.
+    fn order_after(&mut self, between: &[Happening], late: Option<SignedDuration>) {
         let intent = Intent {
             hub: "h".into(),
             uri: Some("https://x.test/fw".into()),
@@ -185,6 +234,9 @@ impl World {
             by: "ana".into(),
             ..Intent::default()
         };
+        between.iter().for_each(|happening| self.happen(happening));
+        let latest = late.map(|late| self.twin.now() + late);
+        self.ordered = Some(self.twin.now());
         let device = self.twin.twin.device_id.clone();
         let what = What::Intended(Box::new(intent));
         let event = Event::update(self.twin.now(), device, UpdateId::from_text("u"), what);
@@ -193,7 +245,7 @@ impl World {
         self.judge(|_, _, _, _| {
             let payload = Value::Null;
             vec![
-                What::Invoked { attempt: 1 },
+                What::Invoked { attempt: 1, latest },
                 What::Accepted {
                     status: 200,
                     payload,
@@ -214,7 +266,7 @@ impl World {
 }
 
 fn lived(before: &[Happening], after: &[Happening], dialect: usize) -> World {
-    let dialects = Dialects::built_in();
+    let dialects = dialects();
     let mut world = World::new(dialects.iter().nth(dialect).unwrap());
     for happening in before {
         world.happen(happening);
@@ -243,10 +295,44 @@ proptest! {
         }
     }
 
+    /// Nor on what was written between the baseline and the order, however late
+    /// the hub's clock says that the order went out; nor on nothing but what the
+    /// device then sends again.
+    #[test]
+    fn no_verdict_rests_on_what_was_written_while_the_order_went_out(
+        (before, after, dialect) in histories(),
+        between in prop::collection::vec(happening(), 0..6),
+        late in 0i64..3,
+        again: bool,
+    ) {
+        let dialects = dialects();
+        let mut world = World::new(dialects.iter().nth(dialect).unwrap());
+        before.iter().for_each(|happening| world.happen(happening));
+        let between: Vec<Happening> = between
+            .into_iter()
+            .filter(|happening| !matches!(happening, Happening::Replaced))
+            .collect();
+        world.order_after(&between, Some(SignedDuration::from_secs(late)));
+        let begun = world.dialect.read(&world.twin.twin.reported).phase.is_active();
+        // A read each half second sees what stands there.
+        world.happen(&Happening::Read);
+        let sent_again = |h: &&Happening| {
+            matches!(h, Happening::Again(_) | Happening::AllAgain | Happening::Read)
+        };
+        for happening in after.iter().filter(|h| !again || sent_again(h)) {
+            world.happen(happening);
+        }
+        if let Some(update) = world.verdict() {
+            let evidence = update.verdict.as_ref().unwrap().evidence.as_ref().unwrap();
+            prop_assert!(evidence.hub_time > world.ordered);
+            prop_assert!(!again || begun, "{:?}", world.said);
+        }
+    }
+
     /// Nor on nothing but values that the baseline already held.
     #[test]
     fn no_verdict_rests_on_what_the_baseline_held_alone((before, after, dialect) in histories()) {
-        let dialects = Dialects::built_in();
+        let dialects = dialects();
         let mut world = World::new(dialects.iter().nth(dialect).unwrap());
         before.iter().for_each(|happening| world.happen(happening));
         world.order();

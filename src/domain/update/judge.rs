@@ -1,31 +1,26 @@
 //! What a read twin, an answer or the time says next of an update. Everything
 //! here is a pure question to an [`Update`]; nothing changes it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::domain::clean;
-use crate::domain::dialect::{Dialect, Reading, Stamped};
+use crate::domain::dialect::{Dialect, Reading};
 use crate::domain::event::What;
-use crate::domain::evidence::{Evidence, OpenState, Outcome, sha256};
+use crate::domain::evidence::{Evidence, OpenState, Outcome};
 use crate::domain::method::MethodAnswer;
 use crate::domain::phase::Phase;
 use crate::domain::problem::Problem;
-use crate::domain::time::{spoken, ticks};
+use crate::domain::time::spoken;
 use crate::domain::twin::{Connection, Twin};
-use crate::domain::uri;
 
-use super::{Delivery, Sight, Step, Suspicion, Update};
+use super::{Delivery, Sight, Update};
 
 /// What is known of an order whose answer is not, what is not known, and what
 /// can be done.
 const NOBODY_KNOWS: &str = "Whether the device got the order is not known: it is not sent again \
     by itself, and the twin is watched for a sign that the device started. To start another \
     update, give this one up (x in the console)";
-
-/// How much younger than the first stamps of its twin an identity may look: the
-/// hub makes both at once, but stamps them one after the other.
-const SAME_BIRTH: SignedDuration = SignedDuration::from_secs(1);
 
 impl Update {
     /// What the answer to the method call means.
@@ -63,7 +58,7 @@ impl Update {
     #[must_use]
     pub fn orphaned(&self) -> Option<What> {
         let told = matches!(self.doubt, Some((OpenState::Unknown, _)));
-        let silent = self.answer.is_none() && self.phase().is_none() && !told;
+        let silent = self.answer.is_none() && !self.has_begun() && !told;
         (silent && self.is_open() && self.intent.method.is_some()).then(|| What::State {
             state: OpenState::Unknown,
             reason: format!(
@@ -78,15 +73,22 @@ impl Update {
     #[must_use]
     pub fn observe(&self, dialect: &Dialect, twin: &Twin) -> Vec<What> {
         let mut reading = dialect.read(&twin.reported);
-        if self.verdict.is_some() || !self.is_news(&reading) {
+        if self.verdict.is_some() {
             return Vec::new();
+        }
+        let overtaken = self.overtaken(&reading);
+        let mut news: Vec<What> = overtaken
+            .map(|baseline| What::Rebased { baseline })
+            .into_iter()
+            .collect();
+        if !self.is_news(&reading) {
+            return news;
         }
         self.forget_the_old(&mut reading);
         if self.has_come_to_rest(&reading) {
             reading.phase = Phase::Done;
         }
         let evidence = evidence(&reading, twin);
-        let mut news = Vec::new();
         let repeated = self.is_the_baselines(reading.value.as_deref());
         if reading.phase.is_end() {
             let foreign = dialect.name != self.intent.dialect;
@@ -96,7 +98,9 @@ impl Update {
         if self.is_idleness(&reading) || !self.differs(&reading, &evidence) {
             return news;
         }
-        if self.doubt.is_some() && !repeated {
+        let unsure = matches!(self.doubt, Some((OpenState::Unknown, _)));
+        let shown = !unsure || self.is_later_than_the_order(reading.stamp);
+        if self.doubt.is_some() && !repeated && shown {
             news.push(What::State {
                 state: OpenState::Back,
                 reason: format!("the device reports {}", reading.phase),
@@ -166,9 +170,17 @@ impl Update {
     /// What keeps an end from being believed; `None` when nothing does.
     fn missing(&self, reading: &Reading, foreign: bool) -> Option<String> {
         let value = reading.value.as_deref().unwrap_or_default();
+        if let (false, Some(order)) = (self.is_later_than_the_order(reading.stamp), self.ordered) {
+            return Some(format!(
+                "the device says {value:?}, but may have said so before the order, which went \
+                 out by {order} at the latest, by the hub's clock"
+            ));
+        }
         if let (Phase::Done, Some(expect)) = (reading.phase, &self.intent.expect) {
             match &reading.version {
-                Some(version) if version.text == *expect => {}
+                Some(version) if self.is_expected(version) => {}
+                // A device that had that version before need not tell it again.
+                None if self.was_expected() && self.second_sign(reading, foreign) => {}
                 Some(version) => {
                     return Some(format!(
                         "the device says {value:?} but reports version {:?}, not {expect:?}",
@@ -182,7 +194,8 @@ impl Update {
                 }
             }
         }
-        let repeated = self.is_the_baselines(Some(value));
+        let early = self.is_the_early_end(Some(value));
+        let repeated = self.is_the_baselines(Some(value)) || early;
         let replaced = self.replaced.is_some();
         let doubtful = repeated || reading.at_rest || foreign || replaced;
         if !doubtful || self.second_sign(reading, foreign) {
@@ -190,6 +203,7 @@ impl Update {
         }
         let but = match repeated {
             _ if replaced => "in a twin that is not the one that was ordered",
+            true if early => "as it did when the order went out, or before",
             true => "as it did before the order",
             false if reading.at_rest => "as it does without any update",
             false => "and what it said there before the order is not known",
@@ -198,69 +212,6 @@ impl Update {
             "the device says {value:?}, {but}; \
              nothing shows that this is the run we started"
         ))
-    }
-
-    /// Is a device that says the same before an update and after it now after
-    /// one? Only a new version tells, or the expected one in a run that was seen.
-    fn has_come_to_rest(&self, reading: &Reading) -> bool {
-        let base = &self.intent.baseline;
-        let version = match &reading.version {
-            Some(version) if reading.at_rest && reading.phase == Phase::Idle => &version.text,
-            _ => return false,
-        };
-        match &self.intent.expect {
-            Some(expect) => version == expect && self.second_sign(reading, false),
-            None => Some(version) != base.firmware.as_ref(),
-        }
-    }
-
-    /// Is there a sign of this run besides the status: stamped after the
-    /// baseline, and not what the baseline held? Of a twin that took another's
-    /// place the baseline held nothing; in a `foreign` dialect nobody knows.
-    fn second_sign(&self, reading: &Reading, foreign: bool) -> bool {
-        let base = &self.intent.baseline;
-        let changed = |now: &Option<Stamped>, before: &Option<String>| {
-            let changed = |n: &Stamped| Some(&n.text) != before.as_ref();
-            now.as_ref()
-                .is_some_and(|n| !foreign && self.is_believed(n.stamp) && changed(n))
-        };
-        let active = |step: &Step| {
-            let held =
-                self.replaced.is_none() && self.is_the_baselines(step.evidence.value.as_str());
-            step.phase.is_active() && self.is_believed(step.evidence.hub_time) && !held
-        };
-        let our_uri = reading.uri.as_ref().is_some_and(|uri| {
-            self.is_believed(uri.stamp)
-                && Some(sha256(&uri.text)) != base.uri_sha256
-                && Some(uri::redacted_text(&uri.text)) == self.intent.uri
-        });
-        self.steps.iter().any(active)
-            || changed(&reading.end, &base.end)
-            || changed(&reading.version, &base.firmware)
-            || changed(&reading.run, &base.run)
-            || changed(&reading.pending, &base.pending)
-            || our_uri
-    }
-
-    /// Is this the status that the baseline held? As in a dialect, case does
-    /// not count.
-    fn is_the_baselines(&self, value: Option<&str>) -> bool {
-        match (value, self.intent.baseline.value.as_deref()) {
-            (Some(now), Some(before)) => now.trim().to_lowercase() == before.trim().to_lowercase(),
-            (now, before) => now == before,
-        }
-    }
-
-    /// Is the status stamped after the baseline?
-    fn is_news(&self, reading: &Reading) -> bool {
-        reading.value.is_some() && self.is_believed(reading.stamp)
-    }
-
-    /// Is this stamped after all that was there before: before the order, and
-    /// before the twin that is there now?
-    fn is_believed(&self, stamp: Option<Timestamp>) -> bool {
-        let replaced = self.replaced.as_ref().and_then(|r| r.since);
-        self.intent.baseline.is_older_than(stamp) && replaced.is_none_or(|at| stamp > Some(at))
     }
 
     /// Does the reading say something that the last step did not?
@@ -316,7 +267,7 @@ impl Update {
         let time = spoken(deadline);
         let (state, reason) = match &self.doubt {
             None => (OpenState::Stalled, self.stalled(&time, sight)),
-            Some((OpenState::Unknown, _)) if self.steps.is_empty() => (
+            Some((OpenState::Unknown, _)) if !self.has_begun() => (
                 OpenState::Unknown,
                 format!(
                     "no sign in {time} that {} started: its twin holds nothing newer than the \
@@ -382,89 +333,6 @@ impl Update {
             ),
             evidence: None,
         }
-    }
-
-    /// What comes of a suspicion, now that the registry was asked for the
-    /// device's `generationId`; the error says why it is not known. A device
-    /// that was created again never got the order, and its twin is a new one.
-    #[must_use]
-    pub fn followed_up(
-        &self,
-        suspicion: &Suspicion,
-        twin: &Twin,
-        generation: Result<&str, &str>,
-    ) -> Vec<What> {
-        let device = &self.device;
-        let born = generation.ok().and_then(ticks);
-        let born_later = born.filter(|born| self.is_born_later(*born));
-        let (since, why) = match (generation, born_later, suspicion) {
-            (Ok(_), Some(born), _) => (
-                Some(born),
-                format!("{device} was deleted and created again at {born}, by the hub's clock"),
-            ),
-            (Ok(_), None, Suspicion::EntryChanged) => return Vec::new(),
-            (Ok(_), None, Suspicion::CameBack) => {
-                return vec![What::State {
-                    state: OpenState::Back,
-                    reason: format!("the hub knows {device} again; it is the same device"),
-                    evidence: None,
-                }];
-            }
-            (Ok(_), None, Suspicion::WentBack { from, to }) => (
-                twin.reported.last_updated(),
-                format!(
-                    "the twin of {device} was reset: its reported version went from {from} to \
-                     {to}, though it is the same device"
-                ),
-            ),
-            (Err(cause), ..) => (
-                twin.reported.last_updated(),
-                format!(
-                    "{device} may have been deleted and created again: {}. Its generationId is \
-                     not known: {cause}",
-                    what_was_seen(suspicion)
-                ),
-            ),
-        };
-        let reason = format!(
-            "{why}. What was seen before says nothing any more: from now on an end counts only \
-             with another sign of an update. Give this update up (x in the console) to start \
-             another"
-        );
-        vec![
-            What::Replaced {
-                generation_id: born_later.and(generation.ok()).map(str::to_owned),
-                since,
-                version: twin.reported.version,
-            },
-            What::State {
-                state: OpenState::Unknown,
-                reason,
-                evidence: None,
-            },
-        ]
-    }
-
-    /// Is an identity of that birth another one than the order went to?
-    fn is_born_later(&self, born: Timestamp) -> bool {
-        let base = &self.intent.baseline;
-        match (&self.replaced, base.last_updated) {
-            (Some(replaced), _) if replaced.since.is_some() => Some(born) > replaced.since,
-            (_, Some(floor)) if base.version <= 1 => born > floor + SAME_BIRTH,
-            (_, Some(floor)) => born > floor,
-            // Nothing of the hub's clock is known: ours has to do.
-            (_, None) => born > self.intended,
-        }
-    }
-}
-
-fn what_was_seen(suspicion: &Suspicion) -> String {
-    match suspicion {
-        Suspicion::WentBack { from, to } => {
-            format!("its reported version went from {from} to {to}")
-        }
-        Suspicion::EntryChanged => "its entry in the registry has changed".to_owned(),
-        Suspicion::CameBack => "the hub did not know it for a while".to_owned(),
     }
 }
 

@@ -27,6 +27,12 @@
 //!
 //! * Only what the hub stamped after the last write that the baseline knew is
 //!   believed. Only the hub's clock counts, never the device's nor ours.
+//! * Between that read and the order a run of somebody else may end. The hub tells
+//!   its clock in whole seconds with each answer, which gives the latest time at
+//!   which the order can have gone out ([`Update::ordered`]). An end that is stamped
+//!   up to then is no verdict, and counts as the baseline's from then on; what is
+//!   stamped up to then is no second sign either, except an active phase when the
+//!   device has taken the order and no end was stamped so early.
 //! * An end (done or failed) whose status the baseline already held needs a
 //!   second sign stamped after the baseline that the baseline did not hold: an
 //!   active phase, another end time, another version or one pending, another run,
@@ -59,11 +65,15 @@
 //! expected one or falls back to the old: each is told as a contradiction, once.
 
 mod after;
+mod belief;
 mod judge;
+mod replacement;
 mod sight;
 
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod signs;
 #[cfg(test)]
 mod tests;
 
@@ -164,6 +174,11 @@ pub struct Update {
     pub intended: Timestamp,
     /// When the order went out, and how often it was tried.
     pub invoked: Option<(Timestamp, u32)>,
+    /// By the hub's clock the order went out at this time at the latest; absent
+    /// when the hub does not tell the time.
+    pub ordered: Option<Timestamp>,
+    /// An end that was stamped up to then: it may be that of another run.
+    pub early_end: Option<String>,
     /// When it is tried again, and why it must be.
     pub retry: Option<(Timestamp, Problem)>,
     /// What the device answered, and when.
@@ -201,6 +216,8 @@ impl Update {
             intent: (**intent).clone(),
             intended: event.time,
             invoked: None,
+            ordered: None,
+            early_end: None,
             retry: None,
             answer: None,
             steps: Vec::new(),
@@ -228,7 +245,8 @@ impl Update {
             self.changed = event.time;
         }
         match &event.what {
-            What::Invoked { attempt } => {
+            What::Invoked { attempt, latest } => {
+                self.ordered = *latest;
                 self.invoked = Some((event.time, *attempt));
                 self.retry = None;
             }
@@ -249,7 +267,17 @@ impl Update {
                 self.reported = reported.clone();
                 self.step(event.time, *phase, *percent, evidence);
             }
-            What::State { state, reason, .. } => {
+            What::State {
+                state,
+                reason,
+                evidence,
+            } => {
+                let end = evidence
+                    .as_ref()
+                    .filter(|e| *state == OpenState::Unconfirmed && e.hub_time <= self.ordered);
+                if let Some(end) = end {
+                    self.early_end = end.value.as_str().map(str::to_owned);
+                }
                 self.doubt = (*state != OpenState::Back).then(|| (*state, reason.clone()));
             }
             What::Verdict {
@@ -273,7 +301,15 @@ impl Update {
                     problem: problem.clone(),
                 });
             }
-            What::Rebased { baseline } => self.intent.baseline = baseline.clone(),
+            What::Rebased { baseline } => {
+                let before = std::mem::replace(&mut self.intent.baseline, baseline.clone());
+                if before.last_updated != baseline.last_updated || self.retry.is_some() {
+                    // What was seen before the order that counts is not ours.
+                    self.steps.clear();
+                    self.early_end = None;
+                    self.doubt = None;
+                }
+            }
             What::Connection { state } => {
                 self.disconnected = (*state == Connection::Disconnected).then_some(event.time);
             }

@@ -11,25 +11,25 @@ use crate::domain::problem::Kind;
 use crate::domain::twin::Twin;
 
 /// An update, its device's twin, and what was said of it.
-struct Life {
-    twin: FakeTwin,
-    update: Update,
+pub(super) struct Life {
+    pub(super) twin: FakeTwin,
+    pub(super) update: Update,
     sight: Sight,
-    words: Vec<String>,
+    pub(super) words: Vec<String>,
     dialect: Dialect,
 }
 
 impl Life {
     /// Invoked and accepted, on a device that had reported `held`.
-    fn after(held: Value) -> Self {
+    pub(super) fn after(held: Value) -> Self {
         Self::expecting(held, None)
     }
 
-    fn expecting(held: Value, expect: Option<&str>) -> Self {
+    pub(super) fn expecting(held: Value, expect: Option<&str>) -> Self {
         Self::speaking("tutorial-2018", held, expect)
     }
 
-    fn speaking(dialect: &str, held: Value, expect: Option<&str>) -> Self {
+    pub(super) fn speaking(dialect: &str, held: Value, expect: Option<&str>) -> Self {
         let mut twin = FakeTwin::new("press-7");
         twin.report(held);
         let dialects = Dialects::built_in();
@@ -61,7 +61,10 @@ impl Life {
             dialect: dialect.clone(),
         };
         life.say(vec![
-            What::Invoked { attempt: 1 },
+            What::Invoked {
+                attempt: 1,
+                latest: None,
+            },
             What::Accepted {
                 status: 200,
                 payload: Value::Null,
@@ -71,7 +74,7 @@ impl Life {
         life
     }
 
-    fn say(&mut self, news: Vec<What>) -> &mut Self {
+    pub(super) fn say(&mut self, news: Vec<What>) -> &mut Self {
         for what in news {
             let word = match &what {
                 What::Phase { phase, .. } => phase.name().to_owned(),
@@ -91,7 +94,7 @@ impl Life {
     }
 
     /// The device reports, and the twin is read.
-    fn report(&mut self, patch: Value) -> &mut Self {
+    pub(super) fn report(&mut self, patch: Value) -> &mut Self {
         let twin = self.twin.report(patch);
         self.read(&twin)
     }
@@ -111,11 +114,11 @@ impl Life {
         self.say(news)
     }
 
-    fn status(&mut self, status: &str) -> &mut Self {
+    pub(super) fn status(&mut self, status: &str) -> &mut Self {
         self.report(json!({ "firmwareStatus": status }))
     }
 
-    fn story(statuses: &[&str]) -> Self {
+    pub(super) fn story(statuses: &[&str]) -> Self {
         let mut life = Self::after(json!({"firmwareStatus": "standBy"}));
         for status in statuses {
             life.status(status);

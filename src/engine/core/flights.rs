@@ -15,6 +15,7 @@ use crate::domain::update::{Baseline, Delivery, Outcome, Sight, Update};
 use crate::hub::{self, HubError};
 use crate::journal::Receipt;
 
+use super::baseline::BaselineRead;
 use super::life::{Suspect, is_quiet};
 use super::{Core, Now, Output};
 
@@ -50,6 +51,8 @@ pub(super) struct Flight {
 struct Order {
     receipt: Receipt,
     call: MethodCall,
+    /// When its baseline was read.
+    read: BaselineRead,
     tries: u32,
     backoff: Backoff,
     /// Is a call under way? Each has one answer.
@@ -90,12 +93,14 @@ impl Flight {
         update: Update,
         receipt: Receipt,
         call: MethodCall,
+        read: BaselineRead,
         now: Now,
         overall: SignedDuration,
     ) -> Self {
         let order = Order {
             receipt,
             call,
+            read,
             tries: 0,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             calling: false,
@@ -157,7 +162,8 @@ impl Core {
                 order.tries += 1;
                 order.calling = true;
                 let attempt = order.tries;
-                self.tell(id, vec![What::Invoked { attempt }], now);
+                let latest = order.read.hub_time(now);
+                self.tell(id, vec![What::Invoked { attempt, latest }], now);
                 let update = id.clone();
                 self.out.push(Output::Invoke { update, permit });
             }
@@ -197,7 +203,7 @@ impl Core {
         };
         let what = flight.update.answered(&delivery);
         // Whoever has seen the device at work knows that the order arrived.
-        let known = matches!(what, What::State { .. }) && flight.update.phase().is_some();
+        let known = matches!(what, What::State { .. }) && flight.update.has_begun();
         if !known {
             self.tell(id, vec![what], now);
         }
@@ -247,13 +253,13 @@ impl Core {
 
     /// A twin was read: what it says, or, while an order that did not arrive
     /// waits, whether that may go out again.
-    pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+    pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
         if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
             if order.rebase {
-                self.rebase(id, twin, now);
+                self.rebase(id, twin, read, now);
             }
             return;
         }
@@ -294,7 +300,7 @@ impl Core {
     /// The order is to go out again: what the device did meanwhile is not ours,
     /// so the twin as it is now is the baseline, unless somebody else's update is
     /// under way.
-    fn rebase(&mut self, id: &UpdateId, twin: &Twin, now: Now) {
+    fn rebase(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
@@ -310,6 +316,9 @@ impl Core {
         self.tell(id, vec![What::Rebased { baseline }], now);
         if let Some(flight) = self.flights.get_mut(id) {
             flight.sight = Sight::of(&flight.update);
+            if let Some(order) = &mut flight.order {
+                order.read = read;
+            }
         }
         self.invoke(id, now);
     }
@@ -442,7 +451,7 @@ impl Core {
     }
 
     /// An order's time has come: it goes out when the twin has been read.
-    fn try_again(&mut self, id: &UpdateId) {
+    pub(super) fn try_again(&mut self, id: &UpdateId) {
         if let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) {
             order.again = None;
             order.rebase = true;

@@ -10,6 +10,7 @@
 //!                                            └─► reads each 500 ms ─► events ─► verdict
 //! ```
 
+mod baseline;
 mod budget;
 mod flights;
 mod life;

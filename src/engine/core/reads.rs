@@ -11,6 +11,7 @@ use crate::domain::problem::Kind;
 use crate::domain::twin::Twin;
 use crate::hub::HubError;
 
+use super::baseline::BaselineRead;
 use super::budget::ended;
 use super::{Core, Now, Output};
 
@@ -76,6 +77,7 @@ impl Core {
         if self.pace.is_under_way(ticket) {
             self.ledger.spend_read(result.as_deref(), now);
         }
+        let asked = self.pace.asked(ticket).unwrap_or(now.at);
         self.pace.done(ticket, ended, now.at, now.chance);
         if self.tickets.get(device) != Some(&ticket) {
             return;
@@ -84,7 +86,8 @@ impl Core {
         match result {
             Ok(twin) => {
                 self.failures.remove(device);
-                self.twin(device, &twin, now);
+                let read = BaselineRead::of(&twin, asked, now);
+                self.twin(device, &twin, read, now);
             }
             Err(error) => self.read_failed(device, &error, now),
         }
@@ -94,7 +97,7 @@ impl Core {
         }
     }
 
-    fn twin(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
+    fn twin(&mut self, device: &DeviceId, twin: &Twin, read: BaselineRead, now: Now) {
         let choice = self.choice(device, &twin.reported);
         let row = DeviceRow::read(twin, choice.dialect, now.wall);
         let told = choice.told(self.rules_are_settled(device));
@@ -107,9 +110,9 @@ impl Core {
             self.publish(Event::device(now.wall, device.clone(), what));
         }
         if self.starting.contains_key(device) {
-            self.baseline(device, twin, now);
+            self.baseline(device, twin, read, now);
         } else if let Some(update) = self.open_flight_of(device) {
-            self.observe(&update, twin, now);
+            self.observe(&update, twin, read, now);
         } else if let Some(update) = self.aftermath.get(device).cloned() {
             self.look_back(&update, twin, now);
         }

@@ -15,6 +15,7 @@ use crate::domain::update::{Baseline, Update};
 use crate::hub::HubError;
 use crate::journal::{JournalError, Receipt};
 
+use super::baseline::BaselineRead;
 use super::flights::Flight;
 use super::{Core, Now, Output};
 
@@ -34,6 +35,7 @@ pub(super) enum Starting {
     Intent {
         update: Box<Update>,
         call: MethodCall,
+        read: BaselineRead,
     },
 }
 
@@ -139,10 +141,16 @@ impl Core {
     }
 
     /// The twin before the order: judge it and go on.
-    pub(super) fn baseline(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
+    pub(super) fn baseline(
+        &mut self,
+        device: &DeviceId,
+        twin: &Twin,
+        read: BaselineRead,
+        now: Now,
+    ) {
         match self.starting.remove(device) {
-            Some(Starting::Baseline(start)) => self.intend(start, twin, now),
-            Some(Starting::Watch) => self.watch_from(device, twin, now),
+            Some(Starting::Baseline(start)) => self.intend(start, twin, read, now),
+            Some(Starting::Watch) => self.watch_from(device, twin, read, now),
             Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_))) => {
                 self.starting.insert(device.clone(), waiting);
             }
@@ -150,7 +158,7 @@ impl Core {
         }
     }
 
-    fn intend(&mut self, start: Start, twin: &Twin, now: Now) {
+    fn intend(&mut self, start: Start, twin: &Twin, read: BaselineRead, now: Now) {
         let choice = self.choice(&start.device, &twin.reported);
         let dialect = choice.dialect.clone();
         let call = match self.call(&dialect, &start) {
@@ -183,6 +191,7 @@ impl Core {
         let waiting = Starting::Intent {
             update: Box::new(update),
             call,
+            read,
         };
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
@@ -236,7 +245,7 @@ impl Core {
 
     /// Watches without an order: whatever the device does from now on counts,
     /// and what it is doing now.
-    fn watch_from(&mut self, device: &DeviceId, twin: &Twin, now: Now) {
+    fn watch_from(&mut self, device: &DeviceId, twin: &Twin, read: BaselineRead, now: Now) {
         let dialect = self.choice(device, &twin.reported).dialect.clone();
         let mut baseline = Baseline::of(twin, &dialect);
         let reading = dialect.read(&twin.reported);
@@ -259,7 +268,7 @@ impl Core {
         self.fly(Flight::watched(update, now, self.settings.overall_deadline));
         self.publish(event);
         self.reread(device, now);
-        self.observe(&id, twin, now);
+        self.observe(&id, twin, read, now);
     }
 
     /// The intent is on the disk, so the order may go out.
@@ -279,19 +288,22 @@ impl Core {
         else {
             return;
         };
-        let Some(Starting::Intent { update, call }) = self.starting.remove(&device) else {
+        let Some(Starting::Intent { update, call, read }) = self.starting.remove(&device) else {
             return;
         };
+        let overall = self.settings.overall_deadline;
         match result {
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
-                let flight =
-                    Flight::ordered(*update, receipt, call, now, self.settings.overall_deadline);
+                let flight = Flight::ordered(*update, receipt, call, read, now, overall);
                 self.fly(flight);
                 self.publish(event);
                 self.reread(&device, now);
-                self.invoke(id, now);
+                match read.is_stale(now) {
+                    true => self.try_again(id),
+                    false => self.invoke(id, now),
+                }
             }
             Err(error) => {
                 self.refuse(&device, error.problem(), now);

@@ -252,7 +252,7 @@ fn idle_is_an_end_only_with_the_expected_version_after_a_run() {
 #[test]
 fn idle_that_was_not_there_before_is_no_end_of_a_watch() {
     let mut story = Story::new();
-    story.twin.report(json!({"FirmwareUpdateStatus": "odd"}));
+    story.twin.report(chiller("odd", "1.0"));
     story.feed(Input::Command(Command::Watch(id(ID)))).twin();
     story.report(json!({"FirmwareUpdateStatus": "IDLE"}));
     assert_eq!(story.words(), ["watched"]);
