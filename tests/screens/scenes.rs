@@ -278,7 +278,7 @@ impl Stage {
             told_at: None,
             last_activity: None,
             tags: Default::default(),
-            desired: Section::default(),
+            desired: desired(),
             reported: section,
         };
         let dialects = Dialects::built_in();
@@ -319,6 +319,19 @@ impl Stage {
         self.phase("press-0044", -14, "downloading", Some(52.0));
         self.started("press-0045", -3);
         self
+    }
+}
+
+/// What the service side asks of every device of the plant.
+fn desired() -> Section {
+    let values = json!({
+        "firmwareVersion": "1.5.0",
+        "network": {"rssi": -61},
+        "telemetry": {"every": 30},
+    });
+    Section {
+        values: values.as_object().unwrap().clone(),
+        ..Section::default()
     }
 }
 
@@ -404,7 +417,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 33] = [
+pub const SCENES: [Scene; 37] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -435,6 +448,35 @@ pub const SCENES: [Scene; 33] = [
     ("field-empty", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.keys("jj<enter>").twin("press-0040");
+        stage
+    }),
+    ("twin", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>").twin("press-0040").reports(
+            "press-0040",
+            json!({
+                "firmwareStatus": "downloading",
+                "firmwareVersion": "1.4.2",
+                "lastFirmwareUpdate": "2026-10-02T07:31:12Z",
+                "logTime": "2026-11-23T11:59:12.004Z",
+                "network": {"ip": "10.4.2.17", "rssi": -61},
+            }),
+        );
+        stage
+    }),
+    ("twin-search", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>").twin("press-0040").keys("/rss");
+        stage
+    }),
+    ("twin-json", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>J").twin("press-0040");
+        stage
+    }),
+    ("command", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys(":sort p");
         stage
     }),
     ("field-hint", |size, colour| {
