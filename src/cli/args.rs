@@ -50,6 +50,9 @@ pub(super) struct Global {
     /// Plain lines; the verbs print nothing else
     #[arg(long, global = true)]
     pub(super) plain: bool,
+    /// Draw the console with ASCII alone
+    #[arg(long, global = true)]
+    pub(super) ascii: bool,
     /// Keep nothing: no journal, so nothing can be resumed
     #[arg(long, global = true)]
     pub(super) no_journal: bool,
@@ -71,6 +74,23 @@ pub(super) enum Verb {
     Watch(Watch),
     /// Tell what was written down of past updates; no hub is asked
     History(History),
+    /// What is configured, where that comes from, and what is wrong with it
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// Look for mistakes in the file and in each hub's secret, without asking any hub
+    Check,
+    /// Print every setting with where it comes from
+    Show {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

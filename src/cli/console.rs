@@ -1,8 +1,10 @@
 //! `otadeck`: the console on the configured hub.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 
-use crate::console::{self, Context, Ended, Exit};
+use crate::config::{Config, Paths};
+use crate::console::{self, Context, Ended, Exit, Look, LookSettings};
 use crate::domain::event::Command;
 
 use super::args::{Demo, Global};
@@ -24,7 +26,45 @@ pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
     need_terminal()?;
     let mut context = Context::new(session.profile.clone());
     context.dialects = session.dialects.clone();
+    dress(&mut context, session.config(), &session.paths, global);
     show(&session, context).await
+}
+
+/// Gives the console the look that the operator has set. What is wrong with that is
+/// said on the screen: it is no reason not to start.
+pub(super) fn dress(context: &mut Context, config: &Config, paths: &Paths, global: &Global) {
+    let (look, wrong) = Look::new(&look(config, paths, global.ascii));
+    context.look = look;
+    if !wrong.is_empty() {
+        let text = wrong.join(". ");
+        context.first_notice = Some(format!("{text}. otadeck config check says so too."));
+    }
+}
+
+/// The settings of the console's look.
+pub(super) fn look(config: &Config, paths: &Paths, ascii: bool) -> LookSettings {
+    LookSettings {
+        theme: Some(config.console.theme.clone()),
+        themes: themes(&paths.themes()),
+        keys: config.console.keys.clone(),
+        ascii: ascii || config.console.ascii,
+        no_colour: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+    }
+}
+
+/// The themes in a folder, by the names of their files. A folder that is not there
+/// has none.
+fn themes(folder: &Path) -> Vec<(String, String)> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let themes = files.filter_map(|file| {
+        let path = file.path();
+        let name = path.file_stem()?.to_str()?.to_owned();
+        let is_theme = path.extension().is_some_and(|e| e == "toml");
+        is_theme.then(|| Some((name, std::fs::read_to_string(&path).ok()?)))?
+    });
+    let mut themes: Vec<_> = themes.collect();
+    themes.sort();
+    themes
 }
 
 /// Runs the console on a session to its end.

@@ -4,6 +4,7 @@
 //! names of verbs, flags, fields and exit codes are a contract with scripts.
 
 mod args;
+mod config;
 mod console;
 mod demo;
 mod device;
@@ -96,6 +97,7 @@ async fn run(args: Args) -> Result<Code, Failure> {
         Some(Verb::Device(verb)) => device::run(verb).await,
         Some(Verb::Devices(verb)) => devices::run(verb, &args.global).await,
         Some(Verb::Update(verb)) => update::run(verb, &args.global).await,
+        Some(Verb::Config { verb }) => config::run(verb, &args.global).await,
         Some(Verb::Watch(verb)) => watch::run(verb, &args.global).await,
         Some(Verb::History(verb)) => history::run(verb, &args.global).await,
     }

@@ -28,8 +28,8 @@ use super::args::Global;
 use super::exit::{Code, Failure};
 use super::out;
 
-const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
-const CA_FILE: &str = "OTADECK_CA_FILE";
+pub(super) const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
+pub(super) const CA_FILE: &str = "OTADECK_CA_FILE";
 
 /// Twins that are checked at the same time before a start.
 const CHECKS: usize = 4;
@@ -133,6 +133,11 @@ impl Session {
             config: Config::default(),
             keep_journal: true,
         }
+    }
+
+    /// The configuration.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Keeps nothing: for verbs that only read.

@@ -15,6 +15,7 @@ use crate::domain::quota::DAY_SHARE;
 use crate::domain::time;
 use crate::domain::twin::Path;
 
+use super::console::ConsoleConfig;
 use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
 
@@ -28,6 +29,8 @@ pub struct Config {
     /// The folder of journal and log, instead of the user's state folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
+    /// How the console looks.
+    pub console: ConsoleConfig,
     /// How updates are started and watched.
     pub update: UpdateConfig,
     /// When an update in which nothing changes is stalled.
@@ -296,7 +299,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
 }
 
 /// The line of a key, or of the innermost table around it that is there.
-fn line_of(text: &str, key: &[String]) -> Option<usize> {
+pub(super) fn line_of(text: &str, key: &[String]) -> Option<usize> {
     let document = toml::de::DeTable::parse(text).ok()?;
     let mut table = document.get_ref();
     let mut steps = key.iter();
@@ -485,6 +488,7 @@ mod tests {
     fn the_example_is_the_defaults() {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.update, UpdateConfig::default());
+        assert_eq!(example.console, ConsoleConfig::default());
         assert_eq!(example.deadlines, DeadlinesConfig::default());
         let plant = &example.hub["plant"];
         let defaults = HubConfig::default();
@@ -494,6 +498,7 @@ mod tests {
         let full = Config {
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
+            console: ConsoleConfig::default(),
             update: UpdateConfig::default(),
             deadlines: DeadlinesConfig {
                 queued: Some(SignedDuration::from_mins(1)),

@@ -26,8 +26,20 @@ pub enum Action {
     Switch,
     /// Type a filter.
     Filter,
+    /// Mark the selected device, or take its mark away.
+    Mark,
+    /// Mark everything that is shown, or take those marks away.
+    MarkShown,
+    /// Sort by the next column.
+    Sort,
+    /// Turn the order round.
+    Reverse,
+    /// Show the twin as JSON, or as a tree again.
+    Raw,
     /// Type a command.
     Prompt,
+    /// Complete what was typed.
+    Complete,
     /// Take what was typed.
     Submit,
     /// Yes.

@@ -21,6 +21,7 @@
 //! | `update` | what a message does to that |
 //! | `view` | how it looks |
 //! | `theme` | styles by role, out of `assets/themes` |
+//! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run` | the loop |
 //! | `signals` | what the system tells: signals |
@@ -32,6 +33,7 @@ mod action;
 mod input;
 mod keymap;
 mod keys;
+mod look;
 mod message;
 mod model;
 mod run;
@@ -44,6 +46,7 @@ mod update;
 mod view;
 
 pub use action::Action;
+pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};
 pub use model::{Context, Model};
 pub use run::{ConsoleError, Ended, Exit, replay, run};

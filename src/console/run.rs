@@ -84,17 +84,17 @@ fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
 pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<String>) -> Ended {
     let model = Model::new(context, size(), Timestamp::now());
     let first = [Command::List, Command::Attend(true)];
-    drive(engine, model, first.into(), notices).await
+    drive(engine, model, first.into(), Some(notices)).await
 }
 
 /// Plays a recorded update again on this process's terminal until the operator
 /// ends it or a signal comes, as [`run`] does. There is no engine behind it and no
 /// hub.
-pub async fn replay(context: Context, replay: Replay, notices: mpsc::Receiver<String>) -> Ended {
+pub async fn replay(context: Context, replay: Replay) -> Ended {
     let model = Model::replaying(context, replay, size(), Timestamp::now());
     // Held to the end: an engine that nobody serves and that has not ended.
     let (engine, _backend) = engine::channel();
-    drive(engine, model, VecDeque::new(), notices).await
+    drive(engine, model, VecDeque::new(), None).await
 }
 
 fn size() -> (u16, u16) {
@@ -105,7 +105,7 @@ async fn drive(
     engine: Engine,
     mut model: Model,
     outbox: VecDeque<Command>,
-    notices: mpsc::Receiver<String>,
+    notices: Option<mpsc::Receiver<String>>,
 ) -> Ended {
     let shown = show(engine, &mut model, outbox, notices);
     // The hook has said what there is to say of a panic.
@@ -120,7 +120,7 @@ async fn show(
     engine: Engine,
     model: &mut Model,
     outbox: VecDeque<Command>,
-    notices: mpsc::Receiver<String>,
+    notices: Option<mpsc::Receiver<String>>,
 ) -> Result<Exit, ConsoleError> {
     let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
     let input = Keyboard::open().map_err(terminal_error("read"))?;
@@ -134,7 +134,7 @@ async fn show(
         engine,
         events: Some(events),
         input,
-        notices: Some(notices),
+        notices,
         dirty: false,
         drawn: Instant::now(),
         stopped: None,

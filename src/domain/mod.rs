@@ -52,6 +52,7 @@ pub mod redact;
 pub mod replay;
 pub mod skew;
 pub mod span;
+pub mod tags;
 pub mod time;
 pub mod told;
 pub mod twin;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use otadeck::console::{Context, Effect, Message, Model, press, update};
+use otadeck::console::{Context, Effect, Look, Message, Model, press, update};
 use otadeck::domain::device::{Connection, DeviceRow, Enablement};
 use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
@@ -46,7 +46,7 @@ impl Stage {
                 "https://fw.example.com/press/fw-1.5.0.bin".into(),
                 "https://fw.example.com/press/fw-1.4.2.bin".into(),
             ],
-            colour,
+            look: Look::built_in(colour),
             ..Context::new(profile)
         };
         Self {
@@ -308,7 +308,7 @@ impl Stage {
             told_at: None,
             last_activity: None,
             tags: Default::default(),
-            desired: Section::default(),
+            desired: desired(),
             reported: section,
         };
         let dialects = Dialects::built_in();
@@ -349,6 +349,19 @@ impl Stage {
         self.phase("press-0044", -14, "downloading", Some(52.0));
         self.started("press-0045", -3);
         self
+    }
+}
+
+/// What the service side asks of every device of the plant.
+fn desired() -> Section {
+    let values = json!({
+        "firmwareVersion": "1.5.0",
+        "network": {"rssi": -61},
+        "telemetry": {"every": 30},
+    });
+    Section {
+        values: values.as_object().unwrap().clone(),
+        ..Section::default()
     }
 }
 
@@ -404,6 +417,7 @@ fn row(n: u32) -> DeviceRow {
             55 => Some("yesterday, after lunch".into()),
             _ => Some(format!("2026-10-{:02}T07:31:12Z", n % 28 + 1)),
         },
+        tags: Default::default(),
         seen: at(-80),
     }
 }
@@ -433,7 +447,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 39] = [
+pub const SCENES: [Scene; 46] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -446,9 +460,53 @@ pub const SCENES: [Scene; 39] = [
         stage.keys("<backspace><backspace>5");
         stage
     }),
+    ("marked", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("ssS/fw:1.4 !50<enter>jj<space><space>j<space><esc>");
+        stage
+    }),
+    ("filter-nothing", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("/prs42");
+        stage
+    }),
+    ("filter-half", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("/tag:site=plant (");
+        stage
+    }),
     ("field-empty", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.keys("jj<enter>").twin("press-0040");
+        stage
+    }),
+    ("twin", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>").twin("press-0040").reports(
+            "press-0040",
+            json!({
+                "firmwareStatus": "downloading",
+                "firmwareVersion": "1.4.2",
+                "lastFirmwareUpdate": "2026-10-02T07:31:12Z",
+                "logTime": "2026-11-23T11:59:12.004Z",
+                "network": {"ip": "10.4.2.17", "rssi": -61},
+            }),
+        );
+        stage
+    }),
+    ("twin-search", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>").twin("press-0040").keys("/rss");
+        stage
+    }),
+    ("twin-json", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>J").twin("press-0040");
+        stage
+    }),
+    ("command", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys(":sort p");
         stage
     }),
     ("field-hint", |size, colour| {

@@ -9,6 +9,7 @@
 )]
 
 mod budget;
+mod config;
 mod dialects;
 mod durability;
 mod ending;

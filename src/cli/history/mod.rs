@@ -19,9 +19,8 @@ use crate::journal::{self, JournalError};
 
 use super::args::{Global, History};
 use super::exit::{Code, Failure};
+use super::out;
 use super::session::configuration;
-use super::signals::Signals;
-use super::{log, out};
 
 /// Updates of the plain list, unless `--limit` says otherwise.
 const SHOWN: usize = 100;
@@ -52,13 +51,7 @@ pub(super) async fn run(verb: History, global: &Global) -> Result<Code, Failure>
     if let Some(prefix) = &verb.update {
         let id = which::update(&past.journal, prefix)?;
         if verb.replay {
-            super::console::need_terminal()?;
-            let dialects = config.dialects(global.hub.as_deref());
-            let dialects = dialects.map_err(Failure::usage)?;
-            // Ends in time even where the console itself cannot.
-            Signals::insist()?;
-            let (_log, trouble) = log::open(&paths.log());
-            return replay::run(&mut past, &id, verb.speed, dialects, trouble).await;
+            return replay::run(&mut past, (&id, verb.speed), global, &config, &paths).await;
         }
         one(&verb, &mut past, &id)?;
         return Ok(past.code());

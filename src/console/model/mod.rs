@@ -2,6 +2,7 @@
 //! it does not need for that. Changed only by [`update`](super::update()).
 
 pub(crate) mod attention;
+pub(crate) mod command_line;
 pub(crate) mod devices;
 pub(crate) mod facts;
 pub(crate) mod field;
@@ -13,12 +14,14 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use self::attention::Attention;
+use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
 use self::history::{History, Played};
 use self::updates::Updates;
 use super::keymap::{Keymap, Place};
+use super::look::Look;
 use super::theme::Theme;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
@@ -56,13 +59,12 @@ pub struct Context {
     pub demo: bool,
     /// Is nothing shown but a replay, with no hub behind it?
     pub replay_only: bool,
-    /// May colours be used?
-    pub colour: bool,
+    /// How it looks, and which keys do what.
+    pub look: Look,
 }
 
 impl Context {
-    /// A context with nothing to offer, in colour unless `NO_COLOR` is set to
-    /// anything.
+    /// A context with nothing to offer.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
@@ -73,7 +75,7 @@ impl Context {
             first_notice: None,
             demo: false,
             replay_only: false,
-            colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            look: Look::default(),
         }
     }
 }
@@ -127,6 +129,10 @@ pub(crate) struct Panel {
     pub(crate) dropped: Dropped,
     /// Lines scrolled away.
     pub(crate) scroll: usize,
+    /// The twin as JSON instead of a tree?
+    pub(crate) raw: bool,
+    /// Only what holds this is shown of the twin.
+    pub(crate) search: String,
 }
 
 /// A text that is typed in a line of its own.
@@ -134,8 +140,10 @@ pub(crate) struct Panel {
 pub(crate) enum Bar {
     /// The filter, and what was selected before.
     Filter(Field, Option<DeviceId>),
-    /// A command, and what is wrong with it.
-    Prompt(Field, Option<String>),
+    /// A command.
+    Prompt(CommandLine),
+    /// What is searched for in the twin of the opened device.
+    Search(Field),
 }
 
 /// A question or a list over everything else.
@@ -206,6 +214,8 @@ pub struct Model {
     pub(crate) history: Option<History>,
     /// One of them played again, over that.
     pub(crate) replay: Option<Played>,
+    /// Commands that were typed before.
+    pub(crate) typed: Typed,
     pub(crate) attention: Attention,
 }
 
@@ -219,8 +229,8 @@ impl Model {
             parsed.filter(|uri| !uri.expose().contains("***")).collect()
         };
         Self {
-            theme: Theme::built_in(context.colour),
-            keymap: Keymap::built_in(),
+            theme: context.look.theme().clone(),
+            keymap: context.look.keymap.clone(),
             now,
             last_key: now,
             size,
@@ -240,6 +250,7 @@ impl Model {
             dialog: None,
             history: None,
             replay: None,
+            typed: Typed::default(),
             attention: Attention::default(),
             context,
         }
@@ -260,18 +271,26 @@ impl Model {
 
     /// Where keys go now.
     pub(crate) fn place(&self) -> Place {
-        match (&self.dialog, &self.bar, &self.panel) {
-            (Some(Dialog::Confirm(order)), ..) if order.name.is_some() => Place::Arm,
-            (Some(Dialog::Confirm(_) | Dialog::GiveUp(..)), ..) => Place::Confirm,
-            (Some(Dialog::Quit), ..) => Place::Quit,
-            (Some(Dialog::Help(_)), ..) => Place::Help,
-            (Some(Dialog::Updates(_)), ..) => Place::Updates,
+        match &self.dialog {
+            Some(Dialog::Confirm(order)) if order.name.is_some() => Place::Arm,
+            Some(Dialog::Confirm(_) | Dialog::GiveUp(..)) => Place::Confirm,
+            Some(Dialog::Quit) => Place::Quit,
+            Some(Dialog::Help(_)) => Place::Help,
+            Some(Dialog::Updates(_)) => Place::Updates,
+            None => self.place_below(),
+        }
+    }
+
+    /// Where keys go when no question or list is over everything else.
+    pub(crate) fn place_below(&self) -> Place {
+        match (&self.bar, &self.panel) {
             _ if self.replay.is_some() => Place::Replay,
-            (None, Some(Bar::Filter(..)), _) => Place::Filter,
-            (None, Some(Bar::Prompt(..)), _) => Place::Prompt,
-            (None, None, _) if self.history.is_some() => self.place_in_history(),
-            (None, None, None) => Place::Table,
-            (None, None, Some(panel)) => match panel.focus {
+            (Some(Bar::Filter(..)), _) => Place::Filter,
+            (Some(Bar::Prompt(..)), _) => Place::Prompt,
+            (Some(Bar::Search(_)), _) => Place::Search,
+            (None, _) if self.history.is_some() => self.place_in_history(),
+            (None, None) => Place::Table,
+            (None, Some(panel)) => match panel.focus {
                 Focus::Field => Place::Field,
                 Focus::Pick(_) => Place::Pick,
                 Focus::Details => Place::Details,

@@ -1,6 +1,7 @@
 //! What a message does to the model, and what is to be done outside. Pure:
 //! the same messages give the same model and the same effects.
 
+pub(crate) mod commands;
 mod confirm;
 mod dialogs;
 mod engine;
@@ -86,6 +87,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Table => table::act(model, action),
         Place::Filter => prompt::filter(model, action),
         Place::Prompt => prompt::prompt(model, action),
+        Place::Search => panel::searching(model, action),
         Place::Field => package::field(model, action),
         Place::Pick => package::pick(model, action),
         Place::Details => panel::act(model, action),
@@ -106,9 +108,8 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
     match model.place() {
         Place::Filter => prompt::edit_filter(model, change),
         Place::Prompt => {
-            if let Some(Bar::Prompt(field, wrong)) = &mut model.bar {
-                change(field);
-                *wrong = None;
+            if let Some(Bar::Prompt(line)) = &mut model.bar {
+                line.edit(change);
             }
         }
         Place::Find => {
@@ -122,6 +123,11 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
             if let Some(Dialog::Confirm(order)) = &mut model.dialog {
                 order.name.as_mut().map(change);
                 order.wrong = false;
+            }
+        }
+        Place::Search => {
+            if let Some(Bar::Search(field)) = &mut model.bar {
+                change(field);
             }
         }
         Place::Field => {

@@ -45,6 +45,7 @@ fn row(text: &str) -> DeviceRow {
         reported_status: None,
         phase: None,
         last_update: None,
+        tags: Default::default(),
         seen: start(),
     }
 }
@@ -137,8 +138,8 @@ fn completed(device: &str, millis: i64) -> Event {
 fn state(model: &Model) -> String {
     let selected = model.devices.selected().map_or("-", DeviceId::as_str);
     let mut text = format!("{:?} {selected}", model.place());
-    if !model.devices.filter().is_empty() {
-        text.push_str(&format!(" /{}", model.devices.filter()));
+    if !model.devices.filter().text().is_empty() {
+        text.push_str(&format!(" /{}", model.devices.filter().text()));
     }
     if let Some(panel) = &model.panel {
         text.push_str(&format!(" in {} “{}”", panel.device, panel.field.text()));
@@ -186,6 +187,11 @@ fn state(model: &Model) -> String {
 #[case("?jjk<esc>", "Table a-1")]
 #[case("u", "Updates a-1")]
 #[case("u<esc>", "Table a-1")]
+#[case("j:sort device down<enter>k", "Table b-1")]
+#[case(":sort colour<enter>", "Prompt a-1")]
+#[case(":theme light<enter>", "Table a-1")]
+#[case(":theme<enter>", "Prompt a-1")]
+#[case("/!a status:disc<enter>", "Table b-1 /!a status:disc")]
 fn keys_move_the_console(#[case] keys: &str, #[case] want: &str) {
     let mut model = console();
     press(&mut model, keys).unwrap();

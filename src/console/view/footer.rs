@@ -7,9 +7,11 @@ use ratatui::widgets::Widget;
 
 use super::super::action::Action;
 use super::super::keymap::{Binding, Place, shown};
+use super::super::model::field::Field;
 use super::super::model::{Bar, Model};
-use super::super::text::{cut, width, wrap};
+use super::super::text::{cut, safe, width, wrap};
 use super::super::theme::Role;
+use super::super::update::commands::{self, Command};
 
 /// What a replay's line begins with.
 const REPLAY: &str = " REPLAY ";
@@ -23,15 +25,21 @@ pub(super) fn height(model: &Model, width: u16) -> u16 {
 
 fn wrong(model: &Model, width: u16) -> Vec<String> {
     match &model.bar {
-        Some(Bar::Prompt(_, Some(why))) => wrap(why, usize::from(width.saturating_sub(2))),
+        Some(Bar::Prompt(line)) => match &line.wrong {
+            Some(why) => wrap(why, usize::from(width.saturating_sub(2))),
+            None => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }
 
 pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
-    let Some(Bar::Prompt(field, _)) = &model.bar else {
-        return hints(model, frame, area);
+    let line = match &model.bar {
+        Some(Bar::Prompt(line)) => line,
+        Some(Bar::Search(field)) => return search(model, field, frame, area),
+        _ => return hints(model, frame, area),
     };
+    let field = &line.field;
     let mut row = Rect { height: 1, ..area };
     for line in wrong(model, area.width) {
         let text = Line::styled(format!(" {line}"), model.theme.style(Role::Bad));
@@ -41,9 +49,59 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let room = usize::from(area.width.saturating_sub(2));
     let (text, cursor) = field.window(field.text(), room);
     let key = model.theme.style(Role::Key);
-    Line::from(vec![Span::styled(" :", key), Span::raw(text)]).render(row, frame.buffer_mut());
+    let mut spans = vec![Span::styled(" :", key), Span::raw(text)];
+    let used: usize = spans.iter().map(|span| width(&span.content)).sum();
+    let left = usize::from(row.width).saturating_sub(used + 4);
+    if left > 8 {
+        let offer = format!("   {}", cut(&offer(model, field.text()), left));
+        spans.push(Span::styled(offer, model.theme.style(Role::Muted)));
+    }
+    Line::from(spans).render(row, frame.buffer_mut());
     let x = row.x + 2 + u16::try_from(cursor).unwrap_or(0);
     frame.set_cursor_position(Position::new(x, row.y));
+}
+
+/// The search that is typed, and what ends it.
+fn search(model: &Model, field: &Field, frame: &mut Frame, area: Rect) {
+    let hints = hint_line(model, usize::from(area.width / 3));
+    let room = usize::from(area.width - area.width / 3).saturating_sub(4);
+    let (text, cursor) = field.window(field.text(), room);
+    let mut spans = vec![
+        Span::styled(" /", model.theme.style(Role::Key)),
+        Span::styled(format!("{text}   "), model.theme.style(Role::Input)),
+    ];
+    spans.extend(hints);
+    Line::from(spans).render(area, frame.buffer_mut());
+    let x = area.x + 2 + u16::try_from(cursor).unwrap_or(0);
+    frame.set_cursor_position(Position::new(x, area.y));
+}
+
+/// What the typed command may become, or what it does when it is clear which it is.
+fn offer(model: &Model, text: &str) -> String {
+    let text = text.trim_start();
+    let all = commands::completions(model, text);
+    let typed = text.split(' ').next().unwrap_or_default();
+    let is_one = |command: &&commands::Command| match all.as_slice() {
+        [only] => only.split(' ').next() == Some(command.name),
+        _ => command.name == typed,
+    };
+    match commands::ALL.iter().find(is_one) {
+        Some(command) if !text.contains(' ') || all.is_empty() => {
+            let gap = if command.argument.is_empty() { "" } else { " " };
+            let Command {
+                name,
+                argument,
+                about,
+                ..
+            } = command;
+            format!("{name}{gap}{argument}: {about}")
+        }
+        _ => {
+            let last = |line: &String| line.rsplit(' ').next().map(safe);
+            let offered: Vec<String> = all.iter().filter_map(last).collect();
+            offered.join(" · ")
+        }
+    }
 }
 
 /// The hints of this place, then the general ones, as many as fit.

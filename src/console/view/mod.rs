@@ -9,14 +9,17 @@
 //! | `devices`, `state` | the table, and what a row says |
 //! | `panel` | one device: the next two, and its reported properties |
 //! | `package` | the package field and the URIs below it |
+//! | `twin` | the twin: as a tree or as JSON, and searched |
 //! | `history` | past updates, and one of them opened |
 //! | `replay` | a past update, played again |
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
 //! | `confirm`, `dialogs` | questions, help, the list of updates |
+//! | `ascii` | the same for terminals that have nothing else |
 //! | `footer` | what can be done now |
 //! | `wake` | when the screen changes by itself |
 
+mod ascii;
 mod confirm;
 mod devices;
 mod dialogs;
@@ -32,6 +35,7 @@ mod panel;
 mod replay;
 mod running;
 mod state;
+mod twin;
 mod wake;
 
 use ratatui::Frame;
@@ -73,6 +77,9 @@ pub fn view(model: &Model, frame: &mut Frame) {
         None => {}
         Some(Dialog::Confirm(order)) => confirm::draw(model, order, frame),
         Some(dialog) => dialogs::draw(model, dialog, frame),
+    }
+    if model.context.look.ascii {
+        ascii::only(frame.buffer_mut());
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::text::{Grain, age, as_of, cut, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::layout::is_roomy;
-use super::{package, running, state};
+use super::{package, running, state, twin};
 use crate::domain::device::{Connection, DeviceRow, Enablement};
 use crate::domain::id::DeviceId;
 
@@ -136,10 +136,11 @@ fn dialect(doc: &mut Doc, model: &Model, device: &DeviceId) {
 /// The reported properties, as the twin holds them.
 fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
     let known = model.facts.get(device);
-    let lines = known.map_or(&[][..], |facts| &facts.lines);
     gap(doc, model);
+    let raw = model.panel.as_ref().is_some_and(|panel| panel.raw);
     let heading = match known.and_then(|facts| facts.seen) {
-        Some(_) if lines.is_empty() => "reports nothing yet",
+        Some(_) if raw => "twin as JSON",
+        Some(_) if known.is_some_and(|facts| facts.tree.is_empty()) => "reports nothing yet",
         Some(_) => "reported properties",
         None if known.is_some() => return,
         None if model.looks_at(device) => "reading the device…",
@@ -153,13 +154,7 @@ fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
         _ => doc.text(Role::Label, heading),
     }
     dialect(doc, model, device);
-    for line in lines {
-        // A long value goes on in the column in which it began.
-        let indent = line.len() - line.trim_start().len();
-        let room = doc.width.saturating_sub(indent).max(8);
-        for part in super::super::text::fold(line.trim_start(), room) {
-            let spans = vec![Span::raw(" ".repeat(indent)), Span::raw(part)];
-            doc.line(spans);
-        }
+    if let Some(facts) = known {
+        twin::properties(doc, model, device, facts);
     }
 }

@@ -365,6 +365,7 @@ fn row(device: &str, status: &str) -> DeviceRow {
         reported_status: Some(status.to_owned()),
         phase: None,
         last_update: None,
+        tags: Default::default(),
         seen: "2026-01-01T12:00:00Z".parse().unwrap(),
     }
 }
