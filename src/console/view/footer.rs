@@ -15,6 +15,10 @@ use super::super::update::commands::{self, Command};
 
 /// What a replay's line begins with.
 const REPLAY: &str = " REPLAY ";
+/// What stands between two hints.
+const GAP: &str = " · ";
+/// From this width on there is room for all general hints.
+const ROOMY: usize = 60;
 
 /// Lines wanted at that width: more than one only to say what is wrong with a
 /// command.
@@ -137,13 +141,37 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
         Action::GiveUp => doubtful,
         _ => true,
     };
+    // Room is kept for where to read more, and on most terminals for how to leave.
+    let kept = if room < ROOMY { 1 } else { usize::MAX };
+    let kept = match said(model, general.clone().take(kept), room).1 {
+        0 => 0,
+        columns => columns + width(GAP),
+    };
+    let own = own.filter(offered);
+    let (mut spans, used) = said(model, own, room.saturating_sub(kept));
+    let gap = if used > 0 { GAP } else { "" };
+    let left = room.saturating_sub(used + width(gap));
+    let (general, also) = said(model, general, left);
+    if also > 0 {
+        spans.push(Span::styled(gap, model.theme.style(Role::Muted)));
+        spans.extend(general);
+    }
+    spans
+}
+
+/// As many hints as fit, and their columns.
+fn said<'a>(
+    model: &Model,
+    bindings: impl Iterator<Item = &'a Binding>,
+    room: usize,
+) -> (Vec<Span<'static>>, usize) {
     let (mut spans, mut used) = (Vec::new(), 0);
-    for binding in own.filter(offered).chain(general) {
+    for binding in bindings {
         let (Some(hint), Some(key)) = (&binding.hint, binding.keys.first()) else {
             continue;
         };
         let key = shown(key);
-        let gap = if used > 0 { " · " } else { "" };
+        let gap = if used > 0 { GAP } else { "" };
         let columns = width(gap) + width(key) + 1 + width(hint);
         if used + columns > room {
             continue;
@@ -154,5 +182,5 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
         spans.push(Span::styled(key.to_owned(), model.theme.style(Role::Key)));
         spans.push(Span::styled(format!(" {}", cut(hint, room)), muted));
     }
-    spans
+    (spans, used)
 }
