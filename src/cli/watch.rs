@@ -3,11 +3,11 @@
 use crate::domain::event::Command;
 
 use super::args::{Global, Watch};
-use super::exit::{Code, Failure, worst};
+use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::session::{Session, end};
+use super::session::Session;
 use super::signals::Signals;
-use super::{log, out};
+use super::{ending, log, out};
 
 pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     if verb.resume && global.no_journal {
@@ -52,6 +52,6 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         no_wait: false,
         timeout: verb.timeout,
     };
-    let code = follow(engine, events, whose, options, &mut signals).await;
-    worst(end(running).await, code)
+    let following = follow(engine, events, whose, options, &mut signals);
+    ending::tend(running, following).await
 }

@@ -105,9 +105,10 @@ fn child_that_panics() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
+    let (_notices, told) = tokio::sync::mpsc::channel(1);
     runtime.unwrap().block_on(async {
         tokio::select! {
-            ended = otadeck::console::run(engine, context) => panic!("it ended: {ended:?}"),
+            ended = otadeck::console::run(engine, context, told) => panic!("it ended: {ended:?}"),
             // The console asks only after its first frame.
             _ = backend.requests.recv() => panic!("a defect"),
         }

@@ -21,7 +21,7 @@ use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// How often the baseline is tried to be read in all.
-const TRIES: u32 = 4;
+pub(super) const TRIES: u32 = 4;
 
 /// An order that waits for its baseline or for its intent to be committed.
 #[derive(Debug)]
@@ -154,6 +154,27 @@ impl Core {
         true
     }
 
+    /// The hub cannot be reached: no order that waits for its twin will get it.
+    pub(super) fn starts_failed(&mut self, error: &HubError, now: Now) {
+        let waits = |s: &Starting| !matches!(s, Starting::Intent { .. });
+        let waiting: Vec<DeviceId> = self
+            .starting
+            .iter()
+            .filter(|(_, starting)| waits(starting))
+            .map(|(device, _)| device.clone())
+            .collect();
+        self.rules.forget_the_starts();
+        for device in waiting {
+            self.starting.remove(&device);
+            let mut problem = error.problem(format!("{device} cannot be read"));
+            if problem.hint.is_empty() {
+                problem = problem.hint("Nothing was sent to the device.");
+            }
+            self.refuse(&device, problem, now);
+            self.reread(&device, now);
+        }
+    }
+
     /// The twin before the order: judge it and go on.
     pub(super) fn baseline(
         &mut self,
@@ -277,7 +298,8 @@ impl Core {
     /// younger than its deadline says so.
     pub(super) fn under_way(&self, dialect: &Dialect, twin: &Twin, now: Now) -> Option<Problem> {
         let reading = dialect.read(&twin.reported);
-        let age = now.wall.duration_since(reading.stamp?);
+        // The stamp is the hub's, so the age is by the hub's clock.
+        let age = self.by_the_hub(now).wall.duration_since(reading.stamp?);
         if !reading.phase.is_active() || age >= self.settings.phase_deadline {
             return None;
         }
