@@ -211,7 +211,6 @@ impl Rules {
     /// May the device of `twin` be given `uri`? The refusal says why not.
     #[must_use]
     pub fn refuses(&self, uri: &PackageUri, twin: &Twin) -> Option<Finding> {
-        let plain = uri.expose().split(['?', '#']).next().unwrap_or_default();
         let mut forbidden = None;
         for rule in &self.models {
             let Some(model) = twin.text_at(&rule.path) else {
@@ -220,7 +219,7 @@ impl Rules {
             if !pattern::matches(&rule.model, model) {
                 continue;
             }
-            if pattern::matches(&rule.uri, plain) {
+            if is_place(&rule.uri, uri.place()) {
                 return None;
             }
             forbidden.get_or_insert((model, &rule.uri));
@@ -265,6 +264,21 @@ fn times(validity: Validity, now: Timestamp, fetched: Timestamp) -> Option<Findi
             let text = format!("the URI's signature ends in {left}, at {}", at(until));
             Some(Finding::new(Weight::Note, text))
         }
+    }
+}
+
+/// Is `place` what `allowed` means? A star in its host stands for no slash.
+fn is_place(allowed: &str, place: &str) -> bool {
+    let split = |text: &str| {
+        let host = text.find("://").map_or(0, |at| at + 3);
+        text[host..].find('/').map(|at| host + at)
+    };
+    match (split(allowed), split(place)) {
+        (Some(a), Some(p)) => {
+            pattern::matches(&allowed[..a], &place[..p])
+                && pattern::matches(&allowed[a..], &place[p..])
+        }
+        _ => pattern::matches(allowed, place),
     }
 }
 
