@@ -32,8 +32,11 @@ pub(super) fn usage(text: &str) {
 
 /// Says something in passing, on stderr.
 pub(super) fn note(text: &str) {
-    // Nowhere is left to complain to.
-    let _ = writeln!(io::stderr().lock(), "{}", clean::line(text, 2_000));
+    let mut stderr = io::stderr().lock();
+    for line in text.lines() {
+        // Nowhere is left to complain to.
+        let _ = writeln!(stderr, "{}", clean::line(line, 2_000));
+    }
 }
 
 /// Writes one line of data to stdout and flushes it.

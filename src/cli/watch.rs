@@ -5,9 +5,9 @@ use crate::domain::event::Command;
 use super::args::{Global, Watch};
 use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::log;
 use super::session::Session;
 use super::signals::Signals;
+use super::{check, log};
 
 pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     if verb.resume && global.no_journal {
@@ -18,13 +18,14 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     let session = Session::need(global).await?;
     let mut signals = Signals::insist()?;
     let _log = log::start(&session.paths.log());
+    let until = check::until(verb.timeout);
     let (whose, commands) = if verb.resume {
         (Whose::Journal, vec![Command::Resume])
     } else {
         tokio::select! {
             biased;
             code = signals.next() => return Ok(code),
-            checked = session.check(&verb.devices, verb.json) => drop(checked?),
+            checked = check::in_time(until, session.check(&verb.devices, verb.json)) => drop(checked??),
         }
         let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
         (Whose::Devices(verb.devices), commands)
@@ -43,7 +44,7 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     let options = Options {
         json: verb.json,
         no_wait: false,
-        timeout: verb.timeout,
+        until,
     };
     let code = follow(engine, events, whose, options, &mut signals).await;
     running.stop().await;

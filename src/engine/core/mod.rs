@@ -88,6 +88,9 @@ pub struct Settings {
     pub tries: u32,
     /// The part of the hub's messages of a day that is ours, 0 to 1.
     pub day_share: f64,
+    /// Messages of the day that this process had spent when the engine began, and
+    /// when that was.
+    pub spent: (Timestamp, u64),
     /// Who works here: `user@host`.
     pub by: String,
 }
@@ -110,6 +113,7 @@ impl Settings {
             connect_timeout: 0,
             tries: 5,
             day_share: DAY_SHARE,
+            spent: (Timestamp::default(), 0),
             by: String::new(),
         }
     }
