@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::domain::clean;
 use crate::domain::durations::{self, Durations};
 use crate::domain::event::{Event, Link, What};
 use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::phase::Phase;
 use crate::domain::problem::Problem;
 use crate::domain::time::{on_a_clock, spoken};
 use crate::domain::update::{OpenState, Update};
@@ -25,7 +25,7 @@ pub(super) struct Options {
     /// An update is settled once the device has taken the order.
     pub(super) no_wait: bool,
     /// When the watching ends.
-    pub(super) timeout: Option<SignedDuration>,
+    pub(super) until: Option<Instant>,
 }
 
 /// Whose updates.
@@ -59,7 +59,7 @@ pub(super) async fn follow(
     options: Options,
     signals: &mut Signals,
 ) -> Result<Code, Failure> {
-    let end = options.timeout.map(|d| Instant::now() + d.unsigned_abs());
+    let end = options.until;
     let (awaited, resuming) = match whose {
         Whose::Devices(devices) => (devices.into_iter().collect(), false),
         Whose::Journal => (BTreeSet::new(), true),
@@ -116,13 +116,13 @@ impl Follow {
             out::note(&format!(
                 "still open: {} ({})",
                 update.device,
-                update.word()
+                standing(update)
             ));
         }
         for device in &self.awaited {
             out::note(&format!("nothing was sent to {device} yet"));
         }
-        if open.iter().any(|u| u.intent.method.is_some()) {
+        if open.iter().any(|u| goes_on(u)) {
             out::note("Updates go on on the devices. To carry on watching: otadeck watch --resume");
         }
         signal.unwrap_or_else(|| Code::worst([self.code(), Code::Open]))
@@ -245,6 +245,37 @@ impl Follow {
     }
 }
 
+/// May the device go on with what was ordered? One that was created again never
+/// got it, nor did one whose order waits.
+fn goes_on(update: &Update) -> bool {
+    let there = update.replaced.is_none() && !update.lost;
+    update.intent.method.is_some() && update.retry.is_none() && there
+}
+
+/// Where an open update stands and what is to be done, for whoever stops watching.
+fn standing(update: &Update) -> String {
+    let mut text = match (&update.doubt, update.steps.last()) {
+        (Some((doubt, why)), _) => {
+            let why = why.split(". ").next().unwrap_or_default();
+            format!("{}: {}", doubt.name(), clean::line(why, 300))
+        }
+        (None, Some(step)) if step.phase == Phase::Unknown => format!(
+            "it reports {}, which dialect {} has no word for; describe it in a [dialect.NAME] of \
+             the configuration",
+            clean::value_line(&step.evidence.value, 60),
+            update.intent.dialect
+        ),
+        (None, _) => update.word().to_owned(),
+    };
+    if let Some(away) = update.away {
+        let since = away.since.strftime("%H:%M:%S UTC");
+        text.push_str(&format!(
+            "; not connected since {since}, as far as the hub knows"
+        ));
+    }
+    text
+}
+
 /// An event of an update in words: one line, or a verdict with its evidence and
 /// the reported properties.
 fn words(event: &Event, update: &Update, durations: &Durations) -> String {
@@ -283,7 +314,9 @@ fn words(event: &Event, update: &Update, durations: &Durations) -> String {
                 ),
             )
         }
-        What::Connection { state } => {
+        // A device that restarts goes away and comes back.
+        What::Connection { expected: true, .. } => String::new(),
+        What::Connection { state, .. } => {
             let state = format!("{state:?}").to_lowercase();
             said(&state, "as far as the hub knows; nothing is decided by it")
         }

@@ -190,7 +190,9 @@ fn told(event: &Event) -> Option<LogLine> {
             outcome, reason, ..
         } => (outcome.name().to_owned(), reason.clone()),
         What::Contradicted { reason, .. } => ("contradicted".to_owned(), reason.clone()),
-        What::Connection { state } => (
+        // A device that restarts goes away and comes back.
+        What::Connection { expected: true, .. } => return None,
+        What::Connection { state, .. } => (
             format!("{state:?}").to_lowercase(),
             "as far as the hub knows".to_owned(),
         ),
@@ -259,7 +261,8 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         push(step.since, step.phase.name(), text);
     }
     if let Some((doubt, reason)) = &update.doubt {
-        push(update.changed, doubt.name(), reason.clone());
+        let time = update.doubted.unwrap_or(update.changed);
+        push(time, doubt.name(), reason.clone());
     }
     if let Some(verdict) = &update.verdict {
         push(verdict.time, verdict.outcome.name(), verdict.reason.clone());

@@ -167,7 +167,11 @@ impl Core {
                 let update = id.clone();
                 self.out.push(Output::Invoke { update, permit });
             }
-            Err(problem) => self.undelivered(id, problem, now),
+            Err(mut problem) => {
+                let device = &order.call.device;
+                problem.title = format!("{device} was not invoked: {}", problem.title);
+                self.undelivered(id, problem, now);
+            }
         }
     }
 
@@ -264,18 +268,29 @@ impl Core {
             return;
         }
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        let connection = flight.update.connection(&flight.sight, twin);
-        self.tell(id, connection.into_iter().collect(), now);
+        let again = flight.update.reconnected(twin);
+        self.tell(id, again.into_iter().collect(), now);
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
-        let suspicion = flight.sight.take(&dialect, twin);
-        match suspicion {
-            _ if flight.suspect.is_some() => return,
-            Some(suspicion) => return self.suspect(id, suspicion, twin),
-            None => {}
+        let before = flight.sight.clone();
+        match flight.sight.take(&dialect, twin) {
+            _ if flight.suspect.is_some() => {}
+            Some(suspicion) => self.suspect(id, suspicion, twin),
+            None => self.judge(id, &dialect, twin, now),
         }
-        let news = flight.update.observe(&dialect, twin);
+        if let Some(flight) = self.flights.get(id) {
+            let lost = flight.update.disconnected(&before, twin);
+            self.tell(id, lost.into_iter().collect(), now);
+        }
+    }
+
+    /// What a twin that nothing is suspicious about says.
+    fn judge(&mut self, id: &UpdateId, dialect: &Dialect, twin: &Twin, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let news = flight.update.observe(dialect, twin);
         let ends = |what: &What| matches!(what, What::Verdict { .. });
         if flight.is_calling() && news.iter().any(ends) {
             // The answer may say otherwise; the next read judges with it.
@@ -306,7 +321,9 @@ impl Core {
         };
         let ordered_in = flight.update.intent.dialect.clone();
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        if let Some(problem) = self.under_way(&dialect, twin, now) {
+        let choice = self.choice(&twin.device_id, &twin.reported);
+        let unclear = choice.unclear(&twin.device_id);
+        if let Some(problem) = unclear.or_else(|| self.under_way(&dialect, twin, now)) {
             return self.undelivered(id, problem, now);
         }
         if dialect.name != ordered_in {
@@ -341,14 +358,17 @@ impl Core {
     }
 
     fn give_up(&mut self, id: &UpdateId, why: &str, now: Now) {
-        let waits = self.flights.get(id).is_some_and(Flight::waits);
-        let device = match waits {
-            true => "the order did not reach the device",
-            false => "the device may go on by itself",
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let (waits, device) = (flight.waits(), &flight.update.device);
+        let fate = match waits {
+            true => "the order did not reach it",
+            false => "it may go on by itself",
         };
         let what = What::Verdict {
             outcome: Outcome::GivenUp,
-            reason: format!("given up {why}; {device}"),
+            reason: format!("{device} was given up {why}; {fate}"),
             evidence: None,
             reported: serde_json::Value::Null,
             problem: None,
