@@ -1,10 +1,13 @@
 //! Stories told to the core, input by input, without a clock or a socket.
 
+mod anything;
 mod budget;
 mod dialects;
 mod gap;
 mod life;
+mod listing;
 mod packages;
+mod refused;
 
 use std::time::Duration;
 
@@ -642,72 +645,6 @@ fn a_device_at_work_is_known_to_have_got_the_order() {
 }
 
 #[test]
-fn an_active_phase_younger_than_its_deadline_is_busy() {
-    let mut story = Story::new();
-    story.twin.report(json!({"firmwareStatus": "applying"}));
-    story.start().twin();
-    assert_eq!(story.words(), ["refused Busy"]);
-    story.pass(16 * 60 * SECOND).start().twin();
-    assert_eq!(story.words()[1..], ["intended", "invoked 1"]);
-    story.start();
-    assert_eq!(
-        story.words().last().unwrap(),
-        "refused Busy",
-        "one at a time"
-    );
-}
-
-#[test]
-fn a_read_only_hub_gets_nothing() {
-    let mut story = Story::with(|s| s.profile.read_only = true);
-    story.start();
-    assert_eq!(story.words(), ["refused ReadOnly"]);
-    assert_eq!(story.read, 0);
-}
-
-#[test]
-fn a_production_hub_is_armed_by_its_name_and_for_a_while() {
-    let mut story = Story::with(|s| s.profile.environment = Some("production".into()));
-    story.start();
-    story
-        .feed(Input::Command(Command::Arm("plnt".into())))
-        .start();
-    assert_eq!(story.words(), ["refused Unconfirmed"; 3]);
-    story
-        .feed(Input::Command(Command::Arm("plant".into())))
-        .start()
-        .twin();
-    assert_eq!(story.words()[3..], ["intended", "invoked 1"]);
-    // A retry after the arming has run out is not sent.
-    story.at += 299 * SECOND;
-    story
-        .answer(Err(refusal(429, "ThrottlingException")))
-        .pass(2 * SECOND)
-        .twin();
-    assert_eq!(story.words()[5..], ["retrying", "= notDelivered"]);
-    assert_eq!(story.invoked.len(), 1);
-}
-
-#[rstest::rstest]
-#[case(refusal(404, "DeviceNotFound"), "refused NoSuchDevice", 1)]
-#[case(refusal(401, "IotHubUnauthorizedAccess"), "refused Unauthorized", 1)]
-#[case(refused_connection(), "refused Unreachable", 4)]
-fn without_a_baseline_nothing_is_sent(
-    #[case] error: HubError,
-    #[case] want: &str,
-    #[case] reads: usize,
-) {
-    let mut story = Story::new();
-    story.start();
-    for _ in 0..reads {
-        assert!(story.words().is_empty());
-        story.read_gives(Err(error.clone())).pass(60 * SECOND);
-    }
-    assert_eq!(story.words(), [want]);
-    assert!(story.invoked.is_empty());
-}
-
-#[test]
 fn the_twin_is_read_each_500_ms_while_an_update_is_open() {
     let mut story = Story::new();
     story.start().twin().accepted();
@@ -780,171 +717,4 @@ fn an_intent_without_an_invocation_is_unknown_and_never_invoked() {
         ["back", "downloading", "done", "= completed"]
     );
     assert!(story.invoked.is_empty());
-}
-
-#[test]
-fn pages_are_listed_at_half_the_hubs_rate_and_the_gone_are_forgotten() {
-    let mut story = Story::new();
-    let row = |name: &str, now: Now| DeviceRow {
-        device_id: id(name),
-        connection: crate::domain::device::Connection::Connected,
-        status: crate::domain::device::Enablement::Enabled,
-        last_activity: None,
-        firmware: None,
-        reported_status: None,
-        phase: None,
-        last_update: None,
-        seen: now.wall,
-    };
-    let page = |story: &mut Story, ticket, name: &str, next: Option<&str>| {
-        let result = Ok(Page {
-            rows: vec![row(name, story.now())],
-            skipped: 0,
-            bytes: 0,
-            continuation: next.map(str::to_owned),
-        });
-        story.feed(Input::Page { ticket, result });
-    };
-    story.feed(Input::Command(Command::List));
-    for n in 0..12 {
-        page(&mut story, 1, &format!("d{n}"), Some("next"));
-    }
-    assert_eq!(story.listed.len(), 10, "ten pages a minute");
-    story.pass(6 * SECOND + Duration::from_millis(2));
-    assert_eq!(story.listed.len(), 11);
-    page(&mut story, 1, "last", None);
-    story.pass(60 * SECOND).feed(Input::Command(Command::List));
-    page(&mut story, 1, "late-page-of-the-first", None);
-    page(&mut story, 2, "last", None);
-    let gone = story
-        .said
-        .iter()
-        .filter(|e| matches!(e.what, What::Gone {}))
-        .count();
-    assert_eq!(gone, 12);
-    assert_eq!(story.core.snapshot().rows.len(), 1);
-    assert_eq!(
-        story.core.snapshot().inventory,
-        Some((InventoryState::Complete, None))
-    );
-}
-
-#[test]
-fn a_page_is_retried_a_few_times_and_then_said_to_have_failed() {
-    let mut story = Story::new();
-    story.feed(Input::Command(Command::List));
-    for _ in 0..4 {
-        let result = Err(refused_connection());
-        story
-            .feed(Input::Page { ticket: 1, result })
-            .pass(10 * SECOND);
-    }
-    assert_eq!(story.listed.len(), 4);
-    let Some((InventoryState::Failed, Some(problem))) = story.core.snapshot().inventory else {
-        panic!("not failed");
-    };
-    assert_eq!(problem.kind, Kind::Unreachable);
-}
-
-/// What may happen to an update, in any order.
-#[derive(Clone, Debug)]
-enum Happening {
-    Answer(u8),
-    Report(&'static str),
-    Pass(u64),
-    Start,
-}
-
-fn happenings() -> impl Strategy<Value = Vec<Happening>> {
-    let words = prop::sample::select(vec![
-        "standBy",
-        "downloading",
-        "applying",
-        "completed",
-        "failed",
-        "odd",
-    ]);
-    let one = prop_oneof![
-        (0u8..6).prop_map(Happening::Answer),
-        words.prop_map(Happening::Report),
-        (0u64..100_000).prop_map(Happening::Pass),
-        Just(Happening::Start),
-    ];
-    prop::collection::vec(one, 0..40)
-}
-
-proptest! {
-    /// Whatever happens: once the order may have reached the device it is not
-    /// sent again for the same update, and an outcome never changes.
-    #[test]
-    fn no_order_is_sent_twice(happenings in happenings()) {
-        let mut story = Story::new();
-        story.start().twin();
-        let mut perhaps_delivered = std::collections::HashSet::new();
-        let mut invoked = story.invoked.len();
-        let mut calling = true;
-        for happening in happenings {
-            match happening {
-                Happening::Answer(n) if !story.invoked.is_empty() => {
-                    let result = match n {
-                        0 => Ok(MethodAnswer { status: 200, payload: Value::Null }),
-                        1 => Ok(MethodAnswer { status: 400, payload: Value::Null }),
-                        2 => Err(refusal(504, "GatewayTimeout")),
-                        3 => Err(refusal(429, "ThrottlingException")),
-                        4 => Err(refusal(404, "DeviceNotOnline")),
-                        _ => Err(refused_connection()),
-                    };
-                    // Each call has one answer; a second one is nobody's.
-                    if matches!(n, 0..=2) && calling {
-                        perhaps_delivered.insert(story.invoked.last().cloned().unwrap());
-                    }
-                    calling = false;
-                    story.answer(result);
-                }
-                Happening::Answer(_) => {}
-                Happening::Report(word) => { story.status(word); }
-                Happening::Pass(ms) => { story.pass(Duration::from_millis(ms)).twin(); }
-                Happening::Start => { story.start().twin(); }
-            }
-            for update in &story.invoked[invoked..] {
-                prop_assert!(!perhaps_delivered.contains(update), "{:?}", story.words());
-            }
-            calling |= story.invoked.len() > invoked;
-            invoked = story.invoked.len();
-        }
-        let mut ended = std::collections::HashSet::new();
-        for event in &story.said {
-            if let Some(update) = &event.update_id {
-                let flagged = matches!(event.what, What::Contradicted { .. });
-                prop_assert!(
-                    ended.contains(update) == flagged,
-                    "after the verdict, and only then: {event:?}"
-                );
-                if matches!(event.what, What::Verdict { .. }) {
-                    ended.insert(update.clone());
-                }
-            }
-        }
-    }
-
-    /// No replay makes the core claim success: the device answers 200 and then
-    /// re-sends, in any order, only what its twin already held.
-    #[test]
-    fn no_replay_is_taken_for_success(order in prop::collection::vec(0usize..4, 1..20), status in prop::sample::select(vec!["completed", "standBy", "failed"])) {
-        let held = [
-            json!({"firmwareStatus": status}),
-            json!({"lastFirmwareUpdate": "2018-02-22 14:03:07.123456"}),
-            json!({"firmwareVersion": "1.4.2"}),
-            json!({"fwPackageUri": "https://x.test/fw-1.5.0.bin?sig=secret"}),
-        ];
-        let mut story = Story::new();
-        for patch in &held {
-            story.twin.report(patch.clone());
-        }
-        story.start().twin().accepted();
-        for n in order {
-            story.report(held[n].clone());
-        }
-        prop_assert!(!story.words().iter().any(|w| w.starts_with('=')), "{:?}", story.words());
-    }
 }
