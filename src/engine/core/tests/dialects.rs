@@ -66,6 +66,8 @@ fn a_start_is_what_the_dialect_says() {
 #[rstest::rstest]
 #[case(None, Some("abc"), Placeholder::Version)]
 #[case(Some("2.0"), None, Placeholder::Sha256)]
+#[case(None, None, Placeholder::Version)]
+#[case(None, None, Placeholder::Sha256)]
 fn a_value_that_was_not_given_refuses_the_start(
     #[case] expect: Option<&str>,
     #[case] sha256: Option<&str>,
