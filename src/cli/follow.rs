@@ -320,6 +320,7 @@ fn words(event: &Event, update: &Update, durations: &Durations) -> String {
             let state = format!("{state:?}").to_lowercase();
             said(&state, "as far as the hub knows; nothing is decided by it")
         }
+        What::Tag { problem } => said("tag", &format!("{}. {}", problem.line(), problem.hint)),
         What::Contradicted { reason, .. } => said(
             "contradicted",
             &format!("{reason}. The outcome, and the exit code, stay"),

@@ -17,6 +17,7 @@ use crate::domain::phase::Phase;
 use crate::domain::preflight::{self, Finding, ModelRule, PackageInfo, Rules};
 use crate::domain::profile::Profile;
 use crate::domain::quota::{AHEAD, Forecast, Quota};
+use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::engine::{Running, Settings, spawn};
@@ -44,6 +45,8 @@ pub(super) struct Session {
     pub(super) paths: Paths,
     /// The part of the hub's day that is ours, 0 to 1.
     day_share: f64,
+    /// How devices are kept for one update at a time.
+    lease: Lease,
     pub(super) config: Config,
     keep_journal: bool,
     /// Messages of the hub's day that were spent before the engine began.
@@ -95,6 +98,7 @@ impl Session {
             client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
             paths,
             day_share: hub.day_share / 100.0,
+            lease: hub.lease,
             config,
             keep_journal: !global.no_journal,
             spent: AtomicU64::new(0),
@@ -132,6 +136,7 @@ impl Session {
             client: Arc::new(Client::new(HubSettings::new(connection, Some(ca_file)))),
             paths,
             day_share: hub.day_share / 100.0,
+            lease: hub.lease,
             config: Config::default(),
             keep_journal: true,
             spent: AtomicU64::new(0),
@@ -168,6 +173,7 @@ impl Session {
         settings.packages = self.packages.clone();
         settings.day_share = self.day_share;
         settings.spent = (Timestamp::now(), self.spent.load(Ordering::Relaxed));
+        settings.lease = self.lease;
         settings.by = by;
         Ok(spawn(Arc::clone(&self.client), journal, settings))
     }

@@ -30,6 +30,11 @@ const MAX_STDIN: u64 = 64 << 10;
 pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> {
     let uri = package(verb.uri.as_deref())?;
     let devices = distinct(&verb.devices);
+    if let Some(other) = verb.force.iter().find(|forced| !devices.contains(forced)) {
+        return Err(Failure::usage(format!(
+            "--force names {other}, which is not to be updated\nNothing was sent to any device."
+        )));
+    }
     let session = Session::need(global).await?;
     let mut signals = Signals::insist()?;
     let _log = log::start(&session.paths.log());
@@ -77,6 +82,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
             expect: verb.expect.clone(),
             sha256: verb.sha256.clone(),
             reason: verb.reason.clone(),
+            force: verb.force.contains(device).then(|| device.to_string()),
         })
     });
     let commands: Vec<Command> = verb

@@ -12,6 +12,7 @@ use crate::domain::method::RESPONSE_TIMEOUT;
 use crate::domain::phase::Phase;
 use crate::domain::profile::Tier;
 use crate::domain::quota::DAY_SHARE;
+use crate::domain::tag::Lease;
 use crate::domain::time;
 use crate::domain::twin::Path;
 
@@ -163,6 +164,8 @@ pub struct HubConfig {
     pub environment: Option<String>,
     /// Refuses every write.
     pub read_only: bool,
+    /// How its devices are kept for one update at a time: `journal` or `tags`.
+    pub lease: Lease,
     /// The dialect of its devices, where no rule says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
@@ -206,6 +209,7 @@ impl Default for HubConfig {
             day_share: 100.0 * DAY_SHARE,
             environment: None,
             read_only: false,
+            lease: Lease::Journal,
             dialect: None,
             dialects: Vec::new(),
             package_hosts: Vec::new(),
@@ -491,6 +495,7 @@ mod tests {
         assert_eq!(plant.units, defaults.units);
         assert_eq!(plant.read_only, defaults.read_only);
         assert_eq!(plant.day_share, defaults.day_share);
+        assert_eq!(plant.lease, defaults.lease);
         let full = Config {
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
@@ -585,6 +590,12 @@ mod tests {
     )]
     #[case("[deadlines]\ndownload = \"1m\"", "did you mean `download")]
     #[case("[hub.a]\ntier = \"B1\"", "unknown variant `B1`")]
+    #[case(
+        "[hub.a]\nlease = \"tag\"",
+        "line 2: unknown variant `tag`, expected `journal` or `tags`"
+    )]
+    #[case("[hub.a]\nlease = true", "line 2")]
+    #[case("[hub.a]\nleases = \"tags\"", "did you mean `lease`?")]
     #[case("[hub.a]\nunits = 0", "at least 1")]
     #[case("[hub.a]\nday_share = 0.0", "more than 0")]
     #[case("[hub.a]\nday_share = 101.0", "at most 100")]
@@ -611,6 +622,13 @@ mod tests {
         assert_eq!(hub.secret("a"), Ok(SecretSource::Env("A".into())));
         hub.secret_file = Some("f".into());
         assert_eq!(hub.secret("a"), Err(ConfigError::TwoSecrets("a".into())));
+    }
+
+    #[test]
+    fn devices_may_be_kept_by_tags() {
+        let config = parse("[hub.a]\nlease = \"tags\"\n[hub.b]\nlease = \"journal\"").unwrap();
+        assert_eq!(config.hub["a"].lease, Lease::Tags);
+        assert_eq!(config.hub["b"].lease, Lease::Journal);
     }
 
     #[test]

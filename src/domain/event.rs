@@ -259,6 +259,13 @@ pub enum What {
     /// The hub knows no such device any more.
     #[serde(rename = "update.lost")]
     Lost {},
+    /// The tag by which the update holds its device could not be renewed or given
+    /// back, or is another's now. The update goes on.
+    #[serde(rename = "update.tag")]
+    Tag {
+        /// What is wrong with it, and what follows.
+        problem: Problem,
+    },
     /// The twin is not the one that the order went to: the device was deleted
     /// and created again, or its reported properties were reset. From here on
     /// only what is stamped later counts, and an end needs a second sign.
@@ -430,9 +437,18 @@ pub struct Start {
     pub sha256: Option<String>,
     /// Why, or a ticket's number, in the operator's words.
     pub reason: Option<String>,
+    /// The device's id, typed once more by whoever takes the device over from
+    /// another process, an open update or its own work.
+    pub force: Option<String>,
 }
 
 impl Start {
+    /// Was the device's id typed, so that what is there is taken over?
+    #[must_use]
+    pub fn takes_over(&self) -> bool {
+        self.force.as_deref() == Some(self.device.as_str())
+    }
+
     /// What a dialect's payload can hold of this order.
     #[must_use]
     pub fn values(&self) -> Values<'_> {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`id`] | device and update ids |
 //! | [`twin`] | a device twin as the hub tells it, with its stamps |
+//! | [`tag`] | the tag that keeps consoles on several hosts off each other's devices |
 //! | [`device`] | one row of the inventory |
 //! | [`phase`] | the common phases of an update |
 //! | [`dialect`] | the words in which devices report progress, and how they are started |
@@ -16,6 +17,7 @@
 //! | [`uri`] | the package URI: checked, redacted |
 //! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
+//! | [`holding`] | who keeps a device from being updated |
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
 //! | [`backoff`] | waits between tries |
@@ -34,6 +36,7 @@ pub mod durations;
 pub mod event;
 pub mod evidence;
 pub mod gauge;
+pub mod holding;
 pub mod id;
 pub mod method;
 pub mod pace;
@@ -45,6 +48,7 @@ pub mod profile;
 pub mod quota;
 pub mod redact;
 pub mod span;
+pub mod tag;
 pub mod time;
 pub mod twin;
 pub mod update;

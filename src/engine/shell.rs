@@ -24,6 +24,8 @@ use super::handle::{Backend, Engine, Request, channel};
 const INBOX: usize = 1_024;
 /// How long the end waits for a method call that is under way.
 const LAST_CALLS: Duration = Duration::from_millis(500);
+/// How long the end waits for tags that are being given back.
+const LAST_TAGS: Duration = Duration::from_secs(2);
 /// How long the end waits for the journal.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -43,7 +45,8 @@ impl Running {
     }
 
     /// Ends the engine: reads are dropped, a method call under way gets half a
-    /// second to be answered, the journal is written to the end.
+    /// second to be answered, a tag two to be given back, the journal is written to
+    /// the end.
     pub async fn stop(self) {
         self.stop.cancel();
         // A panic of the engine was reported by the panic hook.
@@ -68,6 +71,7 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         answers: answers.clone(),
         scribe,
         calls: TaskTracker::new(),
+        tags: TaskTracker::new(),
         stop: stop.clone(),
     };
     let scribe = tokio::spawn(scribe_task(journal, hub, work, answers));
@@ -84,6 +88,7 @@ struct Shell<S> {
     answers: mpsc::Sender<Input>,
     scribe: mpsc::UnboundedSender<Output>,
     calls: TaskTracker,
+    tags: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -130,18 +135,9 @@ impl<S: Service> Shell<S> {
         scribe: JoinHandle<()>,
     ) {
         self.handle(Input::Stop, backend);
-        self.calls.close();
-        let calls = self.calls.clone();
-        let _ = timeout(LAST_CALLS, async {
-            loop {
-                tokio::select! {
-                    biased;
-                    Some(input) = inbox.recv() => self.handle(input, backend),
-                    () = calls.wait() => break,
-                }
-            }
-        })
-        .await;
+        let (calls, tags) = (self.calls.clone(), self.tags.clone());
+        self.last(&calls, LAST_CALLS, &mut inbox, backend).await;
+        self.last(&tags, LAST_TAGS, &mut inbox, backend).await;
         while let Ok(input) = inbox.try_recv() {
             self.handle(input, backend);
         }
@@ -150,6 +146,31 @@ impl<S: Service> Shell<S> {
         if timeout(LAST_WORDS, scribe).await.is_err() {
             tracing::error!("the journal did not finish in time");
         }
+    }
+
+    /// Waits until these tasks have ended, also those that their answers begin.
+    async fn last(
+        &mut self,
+        tasks: &TaskTracker,
+        patience: Duration,
+        inbox: &mut mpsc::Receiver<Input>,
+        backend: &mut Backend,
+    ) {
+        tasks.close();
+        let _ = timeout(patience, async {
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(input) = inbox.recv() => self.handle(input, backend),
+                    () = tasks.wait() => match inbox.try_recv() {
+                        // An answer that came in between may begin another task.
+                        Ok(input) => self.handle(input, backend),
+                        Err(_) => break,
+                    },
+                }
+            }
+        })
+        .await;
     }
 
     fn handle(&mut self, input: Input, backend: &mut Backend) {
@@ -171,13 +192,34 @@ impl<S: Service> Shell<S> {
                 backend.publish(events);
             }
             Output::Record(_)
+            | Output::Commit { .. }
             | Output::Intend(_)
+            | Output::TakeOver(_)
+            | Output::AskHolder(_)
             | Output::PastUpdates
             | Output::OpenUpdates
             | Output::Adopt(_) => {
                 if self.scribe.send(output).is_err() {
                     tracing::error!("the journal's task has ended");
                 }
+            }
+            // Also at the end: an update's last word may be what ends the program,
+            // and a tag that stays keeps others off the device.
+            Output::WriteTag { update, permit } => {
+                let answers = self.answers.clone();
+                self.tags.spawn(async move {
+                    let result = service.write_tag(permit).await.map(Box::new);
+                    // The engine has ended.
+                    let _ = answers.send(Input::TagWritten { update, result }).await;
+                });
+            }
+            Output::LookAtTag { update, device } => {
+                let answers = self.answers.clone();
+                self.tags.spawn(async move {
+                    let result = service.twin(&device).await.map(Box::new);
+                    // The engine has ended.
+                    let _ = answers.send(Input::TagSeen { update, result }).await;
+                });
             }
             // What is not yet begun at the end is not begun.
             _ if self.stop.is_cancelled() => {}
@@ -270,6 +312,25 @@ async fn scribe_task(
                 let result = journal.intend(*event).await;
                 Input::Intended { update, result }
             }
+            Output::TakeOver(event) => {
+                let Some(update) = event.update_id.clone() else {
+                    continue;
+                };
+                let result = journal.take_over(*event).await;
+                Input::Intended { update, result }
+            }
+            Output::AskHolder(device) => {
+                let result = journal.refuse(&hub, device.clone()).await;
+                Input::Held { device, result }
+            }
+            Output::Commit { update, events } => {
+                let invokes = |event: &Event| matches!(event.what, What::Invoked { .. });
+                let result = match events.iter().any(invokes) {
+                    true => journal.dispatch(events).await.map(Some),
+                    false => journal.record(events).await.map(|()| None),
+                };
+                Input::Committed { update, result }
+            }
             Output::Record(events) => match journal.record(events).await {
                 Ok(()) => continue,
                 failed => Input::Recorded(failed),
@@ -284,5 +345,9 @@ async fn scribe_task(
         };
         // At the end nobody listens any more, and the rest is still written.
         let _ = answers.send(answer).await;
+    }
+    // Open updates stay so; whoever takes them up need not wait for us.
+    if let Err(error) = journal.leave().await {
+        tracing::warn!("the leases could not be given back: {error}");
     }
 }

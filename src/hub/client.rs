@@ -20,7 +20,7 @@ use super::connection::ConnectionString;
 use super::error::{HubError, Refusal};
 use super::query::{PAGE, Query};
 use super::sas;
-use super::service::{Grant, Page, Permit, Service};
+use super::service::{Grant, Page, Permit, Service, TagGrant, TagPermit};
 use super::wire::{self, Identity};
 
 /// The version of the service API that current official SDKs send.
@@ -252,13 +252,7 @@ impl Service for Client {
     async fn twin(&self, device: &DeviceId) -> Result<Twin, HubError> {
         let path = format!("twins/{}", sas::encode(device.as_str()));
         let answer = self.read(Method::GET, &path, None, &[]).await?;
-        let mut twin = wire::twin(parse(&answer.body)?).map_err(HubError::Unreadable)?;
-        twin.told_at = answer.clock();
-        if twin.device_id != *device {
-            let cause = format!("asked for the twin of {device}, got {}'s", twin.device_id);
-            return Err(HubError::Unreadable(cause));
-        }
-        Ok(twin)
+        twin_of(device, &answer)
     }
 
     async fn page(&self, query: &Query, continuation: Option<&str>) -> Result<Page, HubError> {
@@ -332,6 +326,31 @@ impl Service for Client {
             payload: answer.get("payload").cloned().unwrap_or_default(),
         })
     }
+
+    async fn write_tag(&self, permit: TagPermit) -> Result<Twin, HubError> {
+        let write = permit.into_write();
+        let device = write.device();
+        let path = format!("twins/{}", sas::encode(device.as_str()));
+        let etag = wire::if_match(write.etag()).map_err(HubError::Unsendable)?;
+        let headers = [("if-match", etag.as_str())];
+        let body = wire::tag_patch(&write);
+        let timeout = self.settings.request_timeout;
+        let answer = self
+            .call(Method::PATCH, &path, Some(&body), &headers, timeout)
+            .await?;
+        twin_of(device, &answer)
+    }
+}
+
+/// A twin, which must be that device's, with the hub's time.
+fn twin_of(device: &DeviceId, answer: &Answer) -> Result<Twin, HubError> {
+    let mut twin = wire::twin(parse(&answer.body)?).map_err(HubError::Unreadable)?;
+    if twin.device_id != *device {
+        let cause = format!("asked for the twin of {device}, got {}'s", twin.device_id);
+        return Err(HubError::Unreadable(cause));
+    }
+    twin.told_at = answer.clock();
+    Ok(twin)
 }
 
 fn parse(body: &[u8]) -> Result<Value, HubError> {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::domain::clean;
 use crate::domain::problem::{Kind, Problem};
 
-/// Did the order reach the device?
+/// Did the order reach the device, or the tag the twin?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// It surely did not.
@@ -55,6 +55,9 @@ pub enum HubError {
     /// The answer is a success, but not one of IoT Hub's.
     #[error("an answer that is not IoT Hub's: {0}")]
     Unreadable(String),
+    /// What was to be sent cannot be: nothing was.
+    #[error("{0}")]
+    Unsendable(String),
     /// The client could not be made ready: a CA file for example.
     #[error("{0}")]
     Setup(String),
@@ -217,11 +220,12 @@ fn wait_in(message: &str) -> Option<Duration> {
 }
 
 impl HubError {
-    /// Whether a method call that ended so reached the device.
+    /// Whether a method call that ended so reached the device, or the write of a
+    /// tag the twin.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         match self {
-            Self::Connect { .. } | Self::Setup(_) => Delivery::No,
+            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) => Delivery::No,
             Self::NoAnswer { .. } | Self::Unreadable(_) => Delivery::Unknown,
             Self::Answered(refusal) => refusal.delivery(),
         }
@@ -233,10 +237,17 @@ impl HubError {
         match self {
             Self::Connect { kind, .. } => *kind,
             Self::NoAnswer { .. } => Kind::Server,
-            Self::Unreadable(_) => Kind::Protocol,
+            Self::Unreadable(_) | Self::Unsendable(_) => Kind::Protocol,
             Self::Setup(_) => Kind::Tls,
             Self::Answered(refusal) => refusal.kind(),
         }
+    }
+
+    /// Was something to be written only if nobody else had written meanwhile, and
+    /// somebody had? Then nothing was written.
+    #[must_use]
+    pub fn is_outrun(&self) -> bool {
+        matches!(self, Self::Answered(refusal) if refusal.status == 412)
     }
 
     /// May the call be made again without harm and with some hope? Throttling
@@ -255,7 +266,7 @@ impl HubError {
     pub fn is_of_the_hub(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::NoAnswer { .. } | Self::Setup(_) => true,
-            Self::Unreadable(_) => false,
+            Self::Unreadable(_) | Self::Unsendable(_) => false,
             Self::Answered(refusal) => match (self.kind(), refusal.code) {
                 // The device's own: disabled, its queue or its throttle full.
                 (_, Some(403_004 | 403_012 | 403_800 | 429_005)) => false,
@@ -274,7 +285,7 @@ impl HubError {
         match self {
             Self::Answered(_) => !matches!(self.kind(), Kind::Throttled | Kind::Unauthorized),
             Self::NoAnswer { .. } | Self::Unreadable(_) => true,
-            Self::Connect { .. } | Self::Setup(_) => false,
+            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) => false,
         }
     }
 
@@ -302,7 +313,7 @@ impl HubError {
             }
             Self::NoAnswer { .. } => "",
             Self::Unreadable(_) => "Is this the hub's address?",
-            Self::Setup(_) => "Nothing was sent.",
+            Self::Setup(_) | Self::Unsendable(_) => "Nothing was sent.",
             Self::Answered(refusal) => refusal.hint(),
         };
         let cause = match self {

@@ -8,7 +8,7 @@
 //!
 //! ```sql
 //! event(id, time, hub, device_id, update_id, kind, body)    -- body: the event as JSON
-//! lease(hub, device_id, update_id, holder…, since)          -- one a device
+//! lease(hub, device_id, update_id, holder…, since, beat)    -- one a device
 //! ```
 //!
 //! The file is readable with any SQLite tool and only by its owner (0600).
@@ -23,17 +23,23 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::event::Event;
+use crate::domain::clean;
+use crate::domain::event::{Event, What};
+use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
 
-pub use holder::Holder;
+use holder::Holder;
+
+/// How to take a device over from whoever has it.
+const FORCE: &str = "--force with its id, or type that in the console, and what is there ends \
+    as given up.";
 
 /// Jobs that wait for the writer; more make their senders wait.
 const JOBS: usize = 1_024;
 
 /// What can go wrong with the journal.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum JournalError {
     /// The file or its folder cannot be made or read.
     #[error("cannot open the journal {path}: {cause}")]
@@ -58,23 +64,35 @@ pub enum JournalError {
     /// A write or a read failed: a full or broken disk.
     #[error("the journal failed: {0}")]
     Failed(String),
-    /// Another update holds the device.
-    #[error("{device} is being updated: {holder}")]
+    /// A living process holds the device.
+    #[error("{device} is being updated: {holding}")]
     Busy {
         /// Which device.
         device: DeviceId,
-        /// Who, since when.
-        holder: Box<Holder>,
+        /// Who, since when, doing what.
+        holding: Box<Holding>,
     },
     /// An earlier update of the device has no verdict, and its process is gone.
-    #[error("{device} has an open update of {since}, by {by}")]
+    #[error("{device} has an open update: {holding}")]
     Open {
         /// Which device.
         device: DeviceId,
-        /// Who began it.
-        by: String,
-        /// When.
-        since: String,
+        /// Who began it, when, and how far it came.
+        holding: Box<Holding>,
+    },
+    /// The update has ended already: an outcome is final.
+    #[error("the update has ended already")]
+    Over {
+        /// How, as it is written down.
+        verdict: Box<Event>,
+    },
+    /// What was written down of an update cannot be read.
+    #[error("what the journal holds of the open update {update} of {device} cannot be read")]
+    Unreadable {
+        /// Which update.
+        update: UpdateId,
+        /// Its device, as it is written down.
+        device: String,
     },
 }
 
@@ -83,20 +101,37 @@ impl JournalError {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
-            Self::Busy { device, holder } => {
+            Self::Busy { device, holding } => {
                 let title = format!("{device} is busy");
-                Problem::new(Kind::Busy, title, format!("updated by {holder}")).hint(
-                    "Nothing was sent. Wait until that update has ended, or watch the device.",
-                )
+                let word = clean::shell_word(device.as_str());
+                Problem::new(Kind::Busy, title, holding.to_string())
+                    .hint(format!(
+                        "Nothing was sent. Wait until that update has ended; to see how it goes: \
+                         otadeck watch -- {word}. To take the device over all the same: {FORCE}"
+                    ))
+                    .held((**holding).clone())
             }
-            Self::Open { device, by, since } => {
+            Self::Open { device, holding } => {
                 let title = format!("{device} is busy");
-                let cause = format!("its update of {since}, by {by}, has no verdict yet");
-                Problem::new(Kind::Busy, title, cause).hint(
-                    "Nothing was sent. Carry on with it: otadeck watch --resume, or in the \
-                     console, where x gives it up.",
-                )
+                let cause = format!("an earlier update of it has no verdict yet: {holding}");
+                Problem::new(Kind::Busy, title, cause)
+                    .hint(format!(
+                        "Nothing was sent. Carry on with that one: otadeck watch --resume, or in \
+                         the console, where x gives it up. To take the device over: {FORCE}"
+                    ))
+                    .held((**holding).clone())
             }
+            Self::Over { verdict } => {
+                let cause = match &verdict.what {
+                    What::Verdict { reason, .. } => reason.as_str(),
+                    _ => "",
+                };
+                Problem::new(Kind::Busy, self.to_string(), cause).hint("Nothing was sent.")
+            }
+            Self::Unreadable { .. } => Problem::new(Kind::Journal, self.to_string(), "").hint(
+                "Nothing was sent, and it is not watched. Its device stays busy until it is taken \
+                 over with --force.",
+            ),
             Self::Newer { .. } => Problem::new(Kind::Journal, self.to_string(), "")
                 .hint("Nothing was done. Use that otadeck, or another state_dir."),
             Self::Unusable { .. } | Self::Failed(_) => {
@@ -109,7 +144,8 @@ impl JournalError {
     }
 }
 
-/// The proof that an intent is on the disk. Made by [`Journal::intend`] alone.
+/// The proof that an intent, or that its order goes out, is on the disk. Made by
+/// [`Journal::intend`], [`Journal::take_over`] and [`Journal::dispatch`] alone.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {
     device: DeviceId,
@@ -158,14 +194,24 @@ pub struct Journal {
     jobs: mpsc::Sender<Job>,
 }
 
+/// An open update that was taken up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adopted {
+    /// Its events, oldest first.
+    pub events: Vec<Event>,
+    /// How many more there are that cannot be read.
+    pub unreadable: usize,
+}
+
 enum Job {
     Intend(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
-    Adopt(UpdateId, oneshot::Sender<Result<(), JournalError>>),
-    Open(
-        String,
-        oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,
-    ),
+    TakeOver(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
+    Dispatch(Vec<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
+    Refuse(String, DeviceId, oneshot::Sender<Result<(), JournalError>>),
+    Leave(oneshot::Sender<Result<(), JournalError>>),
+    Adopt(UpdateId, oneshot::Sender<Result<Adopted, JournalError>>),
+    Open(String, oneshot::Sender<Result<Vec<UpdateId>, JournalError>>),
     Past(
         String,
         oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,
@@ -214,25 +260,66 @@ impl Journal {
     /// device's lease is given back.
     ///
     /// # Errors
-    /// [`JournalError::Failed`].
+    /// [`JournalError::Over`] when an update has ended already: an outcome is final,
+    /// and then none of the events is written. [`JournalError::Failed`].
     pub async fn record(&self, events: Vec<Event>) -> Result<(), JournalError> {
         self.ask(|reply| Job::Record(events, reply)).await
     }
 
-    /// Takes over the lease of an open update whose process is gone.
-    ///
-    /// # Errors
-    /// [`JournalError::Busy`] when another process that lives holds it.
-    pub async fn adopt(&self, update: UpdateId) -> Result<(), JournalError> {
-        self.ask(|reply| Job::Adopt(update, reply)).await
-    }
-
-    /// The events of every update of `hub` that has no verdict, oldest update
-    /// first.
+    /// As [`Journal::intend`], by whoever has typed that the device is taken over:
+    /// what is open of it ends as given up, in the same transaction.
     ///
     /// # Errors
     /// [`JournalError::Failed`].
-    pub async fn open_updates(&self, hub: &str) -> Result<Vec<Vec<Event>>, JournalError> {
+    pub async fn take_over(&self, intended: Event) -> Result<Receipt, JournalError> {
+        self.ask(|reply| Job::TakeOver(Box::new(intended), reply))
+            .await
+    }
+
+    /// Commits that an order goes out now: an `update.invoked`, and what it rests
+    /// on. Asked before each order, so that none goes out for an update that has
+    /// ended or is another process's.
+    ///
+    /// # Errors
+    /// [`JournalError::Over`] when the update has ended, [`JournalError::Busy`] or
+    /// [`JournalError::Open`] when its lease is not this process's any more.
+    pub async fn dispatch(&self, events: Vec<Event>) -> Result<Receipt, JournalError> {
+        self.ask(|reply| Job::Dispatch(events, reply)).await
+    }
+
+    /// Would an intent for the device be refused, and by whom?
+    ///
+    /// # Errors
+    /// As [`Journal::intend`].
+    pub async fn refuse(&self, hub: &str, device: DeviceId) -> Result<(), JournalError> {
+        self.ask(|reply| Job::Refuse(hub.to_owned(), device, reply))
+            .await
+    }
+
+    /// Gives all leases of this process back at its end. Its open updates stay
+    /// open, for whoever takes them up.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn leave(&self) -> Result<(), JournalError> {
+        self.ask(Job::Leave).await
+    }
+
+    /// Takes over the watching of an open update whose process is gone.
+    ///
+    /// # Errors
+    /// [`JournalError::Busy`] when another process that lives holds it,
+    /// [`JournalError::Over`] when it has ended meanwhile,
+    /// [`JournalError::Unreadable`] when its intent cannot be read.
+    pub async fn adopt(&self, update: UpdateId) -> Result<Adopted, JournalError> {
+        self.ask(|reply| Job::Adopt(update, reply)).await
+    }
+
+    /// Every update of `hub` that has no verdict, oldest first.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn open_updates(&self, hub: &str) -> Result<Vec<UpdateId>, JournalError> {
         self.ask(|reply| Job::Open(hub.to_owned(), reply)).await
     }
 

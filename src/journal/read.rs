@@ -3,24 +3,28 @@
 use rusqlite::{Connection, params};
 
 use crate::domain::event::Event;
+use crate::domain::id::UpdateId;
 
 use super::JournalError;
 use super::writer::failed;
 
-/// The events of every update of `hub` without a verdict.
+/// Every update of `hub` without a verdict, oldest first.
 pub(super) fn open_updates(
     connection: &Connection,
     hub: &str,
-) -> Result<Vec<Vec<Event>>, JournalError> {
+) -> Result<Vec<UpdateId>, JournalError> {
     let mut statement = connection
         .prepare(
-            "SELECT e.update_id, e.body FROM event e
-             WHERE e.hub = ?1 AND NOT EXISTS
+            "SELECT e.update_id FROM event e
+             WHERE e.hub = ?1 AND e.kind = 'update.intended' AND NOT EXISTS
                (SELECT 1 FROM event v WHERE v.update_id = e.update_id AND v.kind = 'update.verdict')
-             ORDER BY e.update_id, e.id",
+             ORDER BY e.id",
         )
         .map_err(failed)?;
-    by_update(&mut statement, params![hub])
+    let ids = statement.query_map(params![hub], |row| row.get::<_, String>(0));
+    let ids = ids.map_err(failed)?;
+    ids.map(|id| Ok(UpdateId::from_text(&id.map_err(failed)?)))
+        .collect()
 }
 
 /// Updates that are learnt from, and events of one of them.

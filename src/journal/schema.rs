@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::JournalError;
 
 /// The schema that this program writes, in `user_version`.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How long another process's transaction is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause between tries where SQLite does not wait by itself.
@@ -122,6 +122,10 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<u32> {
     // Another process may have been first.
     if version(&transaction)? == 0 {
         transaction.execute_batch(TABLES)?;
+    }
+    if version(&transaction)? == 1 {
+        transaction.execute_batch(super::lease::STEP)?;
+        transaction.pragma_update(None, "user_version", 2)?;
     }
     transaction.commit()?;
     version(connection)

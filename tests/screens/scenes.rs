@@ -10,6 +10,7 @@ use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
 use otadeck::domain::event::{Event, Intent, InventoryState, Link, What};
 use otadeck::domain::evidence::sha256;
+use otadeck::domain::holding::{Holding, Process};
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::phase::Phase;
 use otadeck::domain::preflight::{self, PackageInfo, Rules};
@@ -19,6 +20,7 @@ use otadeck::domain::quota::{Budget, Slowed};
 use otadeck::domain::twin::{Section, Twin};
 use otadeck::domain::update::{Baseline, Evidence, OpenState, Outcome};
 use otadeck::domain::uri::PackageUri;
+use otadeck::journal::JournalError;
 use serde_json::{Value, json};
 
 /// The clock of every scene.
@@ -303,6 +305,30 @@ impl Stage {
         self.tell(vec![Event::device(noon(), device_id(device), what)])
     }
 
+    /// Another otadeck has the device.
+    pub fn held(&mut self, device: &str) -> &mut Self {
+        let holding = Holding {
+            by: "bo@jump-2".into(),
+            since: at(-180),
+            process: Some(Process {
+                pid: 4711,
+                host: "jump-2".into(),
+                beat: Some(at(-12)),
+            }),
+            update_id: UpdateId::from_text("another"),
+            uri: Some("https://fw.example.com/press/fw-1.5.0.bin".into()),
+            doing: "downloading".into(),
+            percent: Some(52),
+            written: at(-15),
+        };
+        let device_id = device_id(device);
+        let busy = JournalError::Busy {
+            device: device_id,
+            holding: Box::new(holding),
+        };
+        self.refused(device, busy.problem())
+    }
+
     /// Several updates at once, in every state that there is.
     pub fn busy(&mut self) -> &mut Self {
         self.started("press-0039", -200)
@@ -410,7 +436,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 30] = [
+pub const SCENES: [Scene; 31] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -569,15 +595,18 @@ pub const SCENES: [Scene; 30] = [
     ("refused", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.keys("jj<enter>https://fw.example.com/press/fw-1.5.0.bin<enter>y");
-        let problem = Problem::new(
-            Kind::Busy,
-            "press-0040 is busy",
-            "another otadeck (bo@jump-2) started an update 3 min ago",
-        );
-        stage.refused(
-            "press-0040",
-            problem.hint("Wait for it to end, or watch it with `otadeck watch press-0040`."),
-        );
+        stage.held("press-0040");
+        stage
+    }),
+    ("take-over", |size, colour| {
+        let profile = Profile {
+            environment: Some("production".into()),
+            ..plant()
+        };
+        let mut stage = Stage::new(profile, size, colour);
+        stage.online().listed();
+        stage.keys("jj<enter>https://fw.example.com/press/fw-1.6.0.bin<enter>contoso-plant<enter>");
+        stage.held("press-0040").keys("<enter><enter>contoso-plant");
         stage
     }),
     ("watched-only", |size, colour| {

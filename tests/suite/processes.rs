@@ -759,3 +759,49 @@ fn a_forbidden_package_is_sent_to_nobody() {
         }
     }
 }
+
+/// Who holds a device is told in words and as an event; only its id, given once
+/// more, takes it over, and the one that had it sends and says nothing more.
+#[test]
+fn a_second_start_is_told_who_and_a_forced_one_takes_over() {
+    let emulator = Emulator::start(&["--devices", "2", "--scenario", "tutorial"]);
+    let home = Home::on(&emulator);
+    let mut first = home.spawn(&["update", "sim-0001", "--uri", URI, "--json"]);
+    first.line_with("\"downloading\"");
+    let second = update(&home, &["sim-0001", "--json"]);
+    assert_eq!(second.code, 8, "{second:?}");
+    let events = second.events();
+    let refused = events.last().unwrap();
+    assert_eq!(refused["event"], "update.refused");
+    let holding = &refused["problem"]["holding"];
+    assert_eq!(holding["uri"], URI, "{refused}");
+    assert_eq!(holding["doing"], "downloading");
+    let by = holding["by"].as_str().unwrap();
+    assert!(by.starts_with("ana@"), "{by}");
+    let pid = holding["process"]["pid"].as_u64().unwrap();
+    for part in [
+        &format!("fw-1.5.0.bin by {by} since 2"),
+        ": downloading (written down at 2",
+        &format!("; process {pid} on "),
+        "--force",
+    ] {
+        assert!(second.stderr.contains(part), "{part}: {}", second.stderr);
+    }
+    // Another device's id is no confirmation.
+    let other = update(&home, &["sim-0001", "--force", "sim-0002"]);
+    assert_eq!(other.code, 2, "{other:?}");
+    let forced = update(&home, &["sim-0001", "--force", "sim-0001", "--json"]);
+    // The order went out; this device takes none while it is at work.
+    assert!(forced.names().contains(&"update.invoked".to_owned()));
+    assert_eq!(forced.code, 3, "{forced:?}");
+    // The first one learns it with the next thing that it would write.
+    let verdict = first.line_with("update.verdict");
+    let verdict: Value = serde_json::from_str(&verdict).unwrap();
+    assert_eq!(verdict["outcome"], "givenUp");
+    let reason = verdict["reason"].as_str().unwrap();
+    assert!(
+        reason.contains(&format!("{by} took sim-0001 over at 2")),
+        "{reason}"
+    );
+    assert_eq!(first.wait(), 6);
+}

@@ -22,6 +22,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
 use crate::domain::event::{InventoryState, Link};
+use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
@@ -153,10 +154,13 @@ pub(crate) struct Order {
     pub(crate) device: DeviceId,
     /// Which package.
     pub(crate) uri: PackageUri,
-    /// On a production hub: its name, as typed.
+    /// What must be typed, as typed: on a production hub its name, and the id of
+    /// a device that is taken over.
     pub(crate) name: Option<Field>,
-    /// Was another name given?
+    /// Was something else typed?
     pub(crate) wrong: bool,
+    /// Whoever has the device, as the refusal of the order before has told.
+    pub(crate) held: Option<Box<Holding>>,
     /// What can be said of the package; empty until the engine has said it.
     pub(crate) findings: Vec<Finding>,
     /// Is the package's server being asked?
@@ -166,6 +170,16 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// What must be typed on that hub before it is sent, if anything.
+    pub(crate) fn wanted(&self, hub: &Profile) -> Option<String> {
+        match (hub.is_production(), &self.held) {
+            (true, Some(_)) => Some(format!("{} {}", hub.name, self.device)),
+            (true, None) => Some(hub.name.clone()),
+            (false, Some(_)) => Some(self.device.to_string()),
+            (false, None) => None,
+        }
+    }
+
     /// Why this package may not be sent.
     pub(crate) fn refusal(&self) -> Option<&Finding> {
         preflight::refusal(&self.findings)

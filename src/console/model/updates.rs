@@ -10,6 +10,7 @@ use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::update::{Evidence, Update};
+use crate::domain::uri::last_part;
 
 /// Lines of one update's log that are kept.
 const LOG: usize = 200;
@@ -164,7 +165,7 @@ fn told(event: &Event) -> Option<LogLine> {
     let (word, text) = match &event.what {
         What::Intended(intent) => {
             let what = match &intent.uri {
-                Some(uri) => format!("{}, by {}", short(uri), intent.by),
+                Some(uri) => format!("{}, by {}", last_part(uri), intent.by),
                 None => format!("watching only, by {}", intent.by),
             };
             ("intended".to_owned(), what)
@@ -196,6 +197,10 @@ fn told(event: &Event) -> Option<LogLine> {
             format!("{state:?}").to_lowercase(),
             "as far as the hub knows".to_owned(),
         ),
+        What::Tag { problem } => (
+            "tag".to_owned(),
+            format!("{}. {}", problem.line(), problem.hint),
+        ),
         What::Replaced { version, .. } => (
             "replaced".to_owned(),
             format!("another twin is there, reported version {version}"),
@@ -207,14 +212,6 @@ fn told(event: &Event) -> Option<LogLine> {
         word: safe(&word),
         text: clean::line(&text, WORDS),
     })
-}
-
-/// The last part of a redacted URI's path: enough to know it by.
-pub(crate) fn short(uri: &str) -> &str {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit('/')
-        .find(|part| !part.is_empty())
-        .unwrap_or(uri)
 }
 
 fn phase_text(phase: Phase, percent: Option<f64>, evidence: &Evidence) -> String {
@@ -244,7 +241,11 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         "intended",
         format!(
             "{}, by {}",
-            update.intent.uri.as_deref().map_or("watching only", short),
+            update
+                .intent
+                .uri
+                .as_deref()
+                .map_or("watching only", last_part),
             update.intent.by
         ),
     );

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use ratatui::text::Span;
 
 use super::super::model::Model;
-use super::super::model::updates::{Tracked, short};
+use super::super::model::updates::Tracked;
 use super::super::text::{Grain, age, clock, cut, day_and_clock, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
@@ -18,6 +18,7 @@ use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
 use crate::domain::time::on_a_clock;
 use crate::domain::update::{Evidence, Step, Update};
+use crate::domain::uri::last_part;
 
 /// Lines of the log that are shown on a high terminal, and on others.
 const LOG: [usize; 2] = [12, 5];
@@ -59,7 +60,7 @@ fn title(doc: &mut Doc, update: &Update) {
     let Some(uri) = &update.intent.uri else {
         return doc.text(Role::Title, "watching, nothing was started from here");
     };
-    let title = format!("updating to {}", safe(short(uri)));
+    let title = format!("updating to {}", safe(last_part(uri)));
     let line = vec![doc.span(Role::Title, cut(&title, doc.width))];
     doc.line(line);
 }

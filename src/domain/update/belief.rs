@@ -99,12 +99,16 @@ impl Update {
         });
         let ended = reading.end.as_ref().zip(base.end.as_ref());
         let went_back = ended.is_some_and(|(now, before)| is_earlier(&now.text, before));
-        self.steps.iter().any(active)
+        let named = changed(&reading.run, &base.run) || our_uri;
+        if base.contested {
+            // Phases, an end or a version may be the other order's.
+            return named;
+        }
+        named
+            || self.steps.iter().any(active)
             || changed(&reading.end, &base.end) && !went_back
             || version
-            || changed(&reading.run, &base.run)
             || changed(&reading.pending, &base.pending)
-            || our_uri
     }
 
     /// Does this step belong to the run that we started? One that was stamped

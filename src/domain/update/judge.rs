@@ -68,12 +68,31 @@ impl Update {
     }
 
     /// What is to be said of an update that an earlier process invoked, or was
-    /// about to, without having seen what came of it; nothing when it did.
+    /// about to, without having seen what came of it; nothing when it did. Each
+    /// order is written down before it goes out, so one that waited to be tried
+    /// again surely did not.
     #[must_use]
     pub fn orphaned(&self) -> Option<What> {
+        if !self.is_open() || self.intent.method.is_none() {
+            return None;
+        }
+        if let Some((_, problem)) = &self.retry {
+            let reason = format!(
+                "{}. The process that would have tried again has ended, so the order did not \
+                 reach the device",
+                problem.line().trim_end_matches('.')
+            );
+            return Some(What::Verdict {
+                outcome: Outcome::NotDelivered,
+                reason,
+                evidence: None,
+                reported: Value::Null,
+                problem: Some(problem.clone()),
+            });
+        }
         let told = matches!(self.doubt, Some((OpenState::Unknown, _)));
         let silent = self.answer.is_none() && !self.has_begun() && !told;
-        (silent && self.is_open() && self.intent.method.is_some()).then(|| What::State {
+        silent.then(|| What::State {
             state: OpenState::Unknown,
             reason: format!(
                 "the process that started this update ended before it knew the answer. {NOBODY_KNOWS}"
@@ -211,12 +230,14 @@ impl Update {
         let early = self.is_the_early_end(Some(value));
         let repeated = self.is_the_baselines(Some(value)) || early;
         let replaced = self.replaced.is_some();
-        let doubtful = repeated || reading.at_rest || foreign || replaced;
+        let contested = self.intent.baseline.contested;
+        let doubtful = repeated || reading.at_rest || foreign || replaced || contested;
         if !doubtful || self.second_sign(reading, foreign) {
             return None;
         }
         let but = match repeated {
             _ if replaced => "in a twin that is not the one that was ordered",
+            _ if contested => "and was at work for another order when it was taken over",
             true if early => "as it did when the order went out, or before",
             true => "as it did before the order",
             false if reading.at_rest => "as it does without any update",

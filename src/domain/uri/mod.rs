@@ -167,6 +167,15 @@ pub fn redacted_text(text: &str) -> String {
     )
 }
 
+/// The last part of a redacted URI's path: enough to know a package by.
+#[must_use]
+pub fn last_part(uri: &str) -> &str {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(uri)
+}
+
 /// A text without `://`: a host name, a local path, or another scheme?
 fn without_slashes(text: &str) -> InvalidUri {
     let lower = text.to_ascii_lowercase();

@@ -78,6 +78,15 @@ impl Ledger {
         }
     }
 
+    /// A tag was written, or its twin was read for that.
+    pub(super) fn spend_tag(&mut self, result: &Result<Box<Twin>, HubError>, now: Now) {
+        match result {
+            Ok(twin) => self.quota.spend(twin_bytes(twin), now.wall),
+            Err(error) if error.is_billed() => self.quota.spend(1, now.wall),
+            Err(_) => 0,
+        };
+    }
+
     /// The call and its answer; a call to a device that is offline is billed
     /// as well.
     pub(super) fn spend_call(&mut self, result: &Result<MethodAnswer, HubError>, now: Now) {

@@ -6,8 +6,8 @@
 //! in a test, in any order, without a socket and without waiting.
 //!
 //! ```text
-//!  Start ─► Read (baseline) ─► Intend ─► Intended ─► Invoke ─► Answered
-//!                                            └─► reads each 500 ms ─► events ─► verdict
+//!  Start ─► Read (baseline) ─► Intend ─► (WriteTag) ─► Commit (invoked) ─► Invoke ─► Answered
+//!                                  └─► reads each 500 ms ─► events ─► Commit (verdict)
 //! ```
 
 mod baseline;
@@ -20,6 +20,7 @@ mod reads;
 mod resume;
 mod rules;
 mod starts;
+mod tags;
 
 #[cfg(test)]
 mod tests;
@@ -40,10 +41,11 @@ use crate::domain::preflight::{self, PackageInfo};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::quota::DAY_SHARE;
+use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
-use crate::hub::{HubError, Identity, Page, Permit, Query};
-use crate::journal::{JournalError, Receipt};
+use crate::hub::{HubError, Identity, Page, Permit, Query, TagPermit};
+use crate::journal::{Adopted, JournalError, Receipt};
 use crate::package::{self, PackageError};
 
 use super::gate::Gate;
@@ -91,6 +93,8 @@ pub struct Settings {
     /// Messages of the day that this process had spent when the engine began, and
     /// when that was.
     pub spent: (Timestamp, u64),
+    /// How devices are kept for one update at a time.
+    pub lease: Lease,
     /// Who works here: `user@host`.
     pub by: String,
 }
@@ -114,6 +118,7 @@ impl Settings {
             tries: 5,
             day_share: DAY_SHARE,
             spent: (Timestamp::default(), 0),
+            lease: Lease::Journal,
             by: String::new(),
         }
     }
@@ -173,6 +178,20 @@ pub enum Input {
         /// The device's answer.
         result: Result<MethodAnswer, HubError>,
     },
+    /// A tag was written, or was not.
+    TagWritten {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The twin as it is now.
+        result: Result<Box<Twin>, HubError>,
+    },
+    /// A twin was read for a tag that is to be written.
+    TagSeen {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The twin.
+        result: Result<Box<Twin>, HubError>,
+    },
     /// A device's entry in the registry was read, or was not.
     Identified {
         /// The update whose device is under suspicion.
@@ -190,13 +209,27 @@ pub enum Input {
         result: Result<PackageInfo, PackageError>,
     },
     /// The journal's open updates.
-    Opened(Result<Vec<Vec<Event>>, JournalError>),
-    /// The lease of an open update was taken over, or was not.
+    Opened(Result<Vec<UpdateId>, JournalError>),
+    /// An open update was taken over, or was not.
     Adopted {
         /// Which update.
         update: UpdateId,
-        /// Whether it was.
+        /// What is written down of it.
+        result: Result<Adopted, JournalError>,
+    },
+    /// Whether the journal knows who works on a device that is at work.
+    Held {
+        /// Which device.
+        device: DeviceId,
+        /// Who, as an error.
         result: Result<(), JournalError>,
+    },
+    /// A decision is on the disk, or is not.
+    Committed {
+        /// Which update it is about.
+        update: UpdateId,
+        /// The proof, when an order may go out now.
+        result: Result<Option<Receipt>, JournalError>,
     },
     /// Events were written down, or were not.
     Recorded(Result<(), JournalError>),
@@ -234,14 +267,42 @@ pub enum Output {
     },
     /// Commit an intent; [`Input::Intended`] answers.
     Intend(Box<Event>),
-    /// Write events down; [`Input::Recorded`] answers.
+    /// The same, ending what is open of the device; [`Input::Intended`] answers.
+    TakeOver(Box<Event>),
+    /// Find who works on a device; [`Input::Held`] answers.
+    AskHolder(DeviceId),
+    /// Write observations down; [`Input::Recorded`] answers when that fails.
     Record(Vec<Event>),
+    /// Commit a decision, that an order goes out or a verdict, before anything is
+    /// done or said of it; [`Input::Committed`] answers.
+    Commit {
+        /// Which update it is about.
+        update: UpdateId,
+        /// The decision.
+        events: Vec<Event>,
+    },
     /// Call a method; [`Input::Answered`] answers.
     Invoke {
         /// Which update it belongs to.
         update: UpdateId,
         /// The leave to do it.
         permit: Permit,
+    },
+    /// Write a tag, or take it away; [`Input::TagWritten`] answers. Also at the end:
+    /// a tag that is not given back keeps others off the device.
+    WriteTag {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The leave to do it.
+        permit: TagPermit,
+    },
+    /// Read a twin for a tag that is to be written; [`Input::TagSeen`] answers.
+    /// Rare, so it is no part of the read budget's turns.
+    LookAtTag {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The device.
+        device: DeviceId,
     },
     /// Read a device's entry in the registry; [`Input::Identified`] answers.
     Identify {
@@ -345,13 +406,17 @@ impl Core {
                 self.ledger.spend_call(&result, now);
                 self.answered(&update, result, now);
             }
+            Input::TagWritten { update, result } => self.tag_written(&update, result, now),
+            Input::TagSeen { update, result } => self.tag_seen(&update, result, now),
             Input::Identified { update, result } => self.identified(&update, result, now),
             Input::Past(result) => self.past(result, now),
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
             Input::Opened(result) => self.opened(result, now),
             Input::Adopted { update, result } => self.adopted(&update, result, now),
+            Input::Held { device, result } => self.held(&device, result, now),
+            Input::Committed { update, result } => self.committed(&update, result, now),
             Input::Recorded(result) => self.recorded(result, now),
-            Input::Stop => self.stopping = true,
+            Input::Stop => self.stop(now),
             Input::Tick => {}
         }
         self.tick(now);
@@ -390,6 +455,7 @@ impl Core {
         self.rules_due(now);
         self.list_due(now);
         self.flights_due(now);
+        self.tags_due(now);
         self.reads_due(now);
         self.budget_due(now);
     }
@@ -402,6 +468,7 @@ impl Core {
             self.listing.wake_at(),
             self.rules.wake_at(),
             self.flights_wake_at(),
+            self.tags_wake_at(),
             self.ledger.wake_at(),
         ]
         .into_iter()
@@ -427,10 +494,17 @@ impl Core {
     }
 
     fn recorded(&mut self, result: Result<(), JournalError>, now: Now) {
-        if let Err(error) = result {
-            let problem = error.problem();
-            self.publish(Event::general(now.wall, What::JournalProblem { problem }));
+        match result {
+            Ok(()) => {}
+            Err(JournalError::Over { verdict }) => self.overruled(*verdict, now),
+            Err(error) => self.not_written(&error, now),
         }
+    }
+
+    /// Tells that something could not be written down.
+    fn not_written(&mut self, error: &JournalError, now: Now) {
+        let problem = error.problem();
+        self.publish(Event::general(now.wall, What::JournalProblem { problem }));
     }
 
     fn publish(&mut self, event: Event) {

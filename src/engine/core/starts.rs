@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 
+use crate::domain::clean;
 use crate::domain::dialect::{CannotStart, Dialect};
 use crate::domain::event::{Event, Intent, Start, What};
 use crate::domain::evidence::sha256;
@@ -15,6 +16,7 @@ use crate::journal::{JournalError, Receipt};
 
 use super::baseline::BaselineRead;
 use super::flights::Flight;
+use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// How often the baseline is tried to be read in all.
@@ -29,11 +31,17 @@ pub(super) enum Starting {
     Baseline(Start),
     /// Watch the device: the twin is being read.
     Watch,
+    /// The device itself is at work: whether the journal knows for whom is being
+    /// asked, to refuse with that.
+    Held(Problem),
     /// The intent is being committed.
     Intent {
         update: Box<Update>,
         call: MethodCall,
         read: BaselineRead,
+        /// Its tag, which is taken next; absent where the journal alone keeps
+        /// devices.
+        hold: Option<Box<Hold>>,
     },
 }
 
@@ -44,6 +52,13 @@ impl Core {
             return self.refuse(&device, problem, now);
         }
         if let Some(problem) = self.forbidden(&start.uri, now) {
+            return self.refuse(&device, problem, now);
+        }
+        if let (Some(typed), false) = (&start.force, start.takes_over()) {
+            let title = format!("{device} is not taken over");
+            let cause = format!("{:?} was typed", clean::line(typed, 100));
+            let problem = Problem::new(Kind::Unconfirmed, title, cause)
+                .hint("Nothing was sent. The device's own id must be typed.");
             return self.refuse(&device, problem, now);
         }
         if self.is_busy(&device, now) {
@@ -149,7 +164,7 @@ impl Core {
         match self.starting.remove(device) {
             Some(Starting::Baseline(start)) => self.intend(start, twin, read, now),
             Some(Starting::Watch) => self.watch_from(device, twin, read, now),
-            Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_))) => {
+            Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_) | Starting::Held(_))) => {
                 self.starting.insert(device.clone(), waiting);
             }
             None => {}
@@ -171,10 +186,19 @@ impl Core {
                 return self.reread(&start.device, now);
             }
         };
+        let forced = start.takes_over();
+        let tagged = || self.tagged(twin, now).filter(|_| !forced);
         let forbidden = self.forbidden_for(&start.uri, twin);
-        if let Some(problem) = forbidden.or_else(|| self.under_way(&dialect, twin, now)) {
+        if let Some(problem) = forbidden.or_else(tagged) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
+        }
+        let at_work = self.under_way(&dialect, twin, now);
+        if let (Some(problem), false) = (&at_work, forced) {
+            self.out.push(Output::AskHolder(start.device.clone()));
+            let held = Starting::Held(problem.clone());
+            self.starting.insert(start.device, held);
+            return;
         }
         let intent = Intent {
             uri: Some(start.uri.redacted().to_owned()),
@@ -183,7 +207,10 @@ impl Core {
             method: Some(call.method.clone()),
             expect: start.expect,
             reason: start.reason,
-            baseline: Baseline::of(twin, &dialect),
+            baseline: Baseline {
+                contested: at_work.is_some(),
+                ..Baseline::of(twin, &dialect)
+            },
             ..self.intent_of(&dialect)
         };
         let what = What::Intended(Box::new(intent));
@@ -194,11 +221,32 @@ impl Core {
             update: Box::new(update),
             call,
             read,
+            hold: self.hold(twin, forced, now).map(Box::new),
         };
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
         }
-        self.out.push(Output::Intend(Box::new(event)));
+        self.out.push(match forced {
+            true => Output::TakeOver(Box::new(event)),
+            false => Output::Intend(Box::new(event)),
+        });
+    }
+
+    /// The journal says who works on a device that is at work, or knows nobody:
+    /// then the device alone says why it is refused.
+    pub(super) fn held(&mut self, device: &DeviceId, result: Result<(), JournalError>, now: Now) {
+        if !matches!(self.starting.get(device), Some(Starting::Held(_))) {
+            return;
+        }
+        let Some(Starting::Held(at_work)) = self.starting.remove(device) else {
+            return;
+        };
+        let problem = match result {
+            Err(error @ (JournalError::Busy { .. } | JournalError::Open { .. })) => error.problem(),
+            Ok(()) | Err(_) => at_work,
+        };
+        self.refuse(device, problem, now);
+        self.reread(device, now);
     }
 
     /// The call that starts the update, as the dialect has it.
@@ -283,22 +331,26 @@ impl Core {
         else {
             return;
         };
-        let Some(Starting::Intent { update, call, read }) = self.starting.remove(&device) else {
+        let Some(Starting::Intent {
+            update,
+            call,
+            read,
+            hold,
+        }) = self.starting.remove(&device)
+        else {
             return;
         };
         let overall = self.settings.overall_deadline;
         match result {
+            // This receipt proves the intent; the order asks for one of its own.
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
-                let flight = Flight::ordered(*update, receipt, call, read, now, overall);
-                self.fly(flight);
+                let proof = (receipt, hold.map(|hold| *hold));
+                self.fly(Flight::ordered(*update, proof, call, read, now, overall));
                 self.publish(event);
                 self.reread(&device, now);
-                match read.is_stale(now) {
-                    true => self.try_again(id),
-                    false => self.invoke(id, now),
-                }
+                self.invoke(id, now);
             }
             Err(error) => {
                 self.refuse(&device, error.problem(), now);

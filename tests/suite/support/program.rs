@@ -185,6 +185,17 @@ impl Running {
             .expect("another line of stdout")
     }
 
+    /// Waits for so many lines of stdout, for its end, or for so long.
+    pub fn lines_within(&self, count: usize, time: Duration) {
+        let end = std::time::Instant::now() + time;
+        for _ in 0..count {
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            if self.out.recv_timeout(left).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Lines of stdout until one holds `text`; that one.
     pub fn line_with(&self, text: &str) -> String {
         loop {

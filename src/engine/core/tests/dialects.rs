@@ -29,6 +29,7 @@ fn order(expect: Option<&str>, sha256: Option<&str>) -> Input {
         expect: expect.map(str::to_owned),
         reason: None,
         sha256: sha256.map(str::to_owned),
+        force: None,
     }))
 }
 
@@ -323,7 +324,7 @@ fn a_resumed_update_whose_dialect_is_gone_says_so_and_needs_a_sign() {
         .collect();
     let mut story = Story::new();
     story.twin = first.twin.clone();
-    story.feed(Input::Opened(Ok(vec![written])));
+    story.resume(written);
     let told = |event: &Event| match &event.what {
         What::DeviceProblem { problem } => problem.title.contains("\"press\""),
         _ => false,
@@ -482,6 +483,7 @@ fn devices_that_start_together_are_asked_for_together() {
             expect: None,
             reason: None,
             sha256: None,
+            force: None,
         };
         story.feed(Input::Command(Command::Start(start)));
     }

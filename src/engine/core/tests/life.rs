@@ -47,7 +47,10 @@ fn an_order_that_waits_at_the_overall_deadline_is_told_not_to_have_arrived() {
     story.pass(3 * SECOND);
     assert_eq!(story.words()[2..], ["retrying", "= givenUp"]);
     let reason = story.verdict().1;
-    assert!(reason.ends_with("the order did not reach it"), "{reason}");
+    assert!(
+        reason.ends_with("the order did not reach the device"),
+        "{reason}"
+    );
 }
 
 #[test]
