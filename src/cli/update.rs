@@ -249,7 +249,10 @@ fn obstacle(
     choice
         .unclear(device)
         .or_else(|| start.err().map(|cannot| cannot.problem(device)))
-        .or_else(|| under_way(choice.dialect, twin, deadline, Timestamp::now()))
+        .or_else(|| {
+            let busy = under_way(choice.dialect, twin, deadline, Timestamp::now());
+            busy.filter(|_| !verb.force.contains(device))
+        })
 }
 
 /// What a dialect's payload holds of this order, with that spelling of the URI.

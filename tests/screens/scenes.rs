@@ -678,7 +678,7 @@ pub const SCENES: [Scene; 31] = [
         let problem = Problem::new(
             Kind::Throttled,
             "half of our share of the hub's day is spent",
-            "we have spent 20001 of its 400000 messages, our share is 10 %",
+            "we have spent 20,001 of our 40,000 messages; the hub takes 400,000 a day from everybody",
         )
         .hint(
             "Reads slow down; updates go on and are seen later. A spent day stops the hub for \

@@ -92,6 +92,24 @@ fn what_is_wrong_with_a_device_is_said_of_each() {
     }
 }
 
+/// What the check has read counts, and a warning stands on lines of its own.
+#[test]
+fn a_small_share_is_warned_of_in_messages() {
+    let emulator = Emulator::start(&["--identities", "1"]);
+    let home = Home::on(&emulator).env("PLANT", &emulator.service());
+    home.config("[hub.plant]\nsecret_env = \"PLANT\"\nday_share = 0.01\n");
+    let args = ["--hub", "plant", "watch", "idle-0001", "--timeout", "4s"];
+    let ended = home.run(&args);
+    assert_eq!(ended.code, 6, "{ended:?}");
+    assert!(ended.stderr.contains("at this pace"), "{ended:?}");
+    assert!(ended.stderr.contains(" of our 40 messages"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("\n  Reads will slow down"),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains("\\n"), "{ended:?}");
+}
+
 /// A trial that would be refused is refused, with the reason and the code.
 #[test]
 fn a_dry_run_tells_what_would_be_refused() {
@@ -143,6 +161,8 @@ fn a_dry_run_sees_a_busy_device() {
     let ended = update(&home, &["sim-0001", "--dry-run"]);
     assert_eq!(ended.code, 8, "{ended:?}");
     assert!(ended.stdout.contains("sim-0001 is busy"), "{ended:?}");
+    let ended = update(&home, &["sim-0001", "--dry-run", "--force", "sim-0001"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
 /// A device of a process of its own, on the hub's first identity.
