@@ -382,3 +382,84 @@ fn verdict(update: &Update) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Intent;
+    use crate::domain::problem::Kind;
+
+    fn told(news: Vec<What>) -> Update {
+        let event = |what| {
+            let device = DeviceId::parse("press-7").unwrap();
+            Event::update(
+                jiff::Timestamp::UNIX_EPOCH,
+                device,
+                UpdateId::from_text("u"),
+                what,
+            )
+        };
+        let intent = Intent {
+            method: Some("firmwareUpdate".into()),
+            ..Intent::default()
+        };
+        let mut update = Update::intended(&event(What::Intended(Box::new(intent)))).unwrap();
+        for what in news {
+            update.apply(&event(what));
+        }
+        update
+    }
+
+    fn unknown(reason: &str) -> What {
+        What::State {
+            state: OpenState::Unknown,
+            reason: reason.to_owned(),
+            evidence: None,
+        }
+    }
+
+    fn problem() -> Problem {
+        Problem::new(Kind::Throttled, "no", "429")
+    }
+
+    /// What was never delivered, or to a device that is not there any more, does
+    /// not go on.
+    #[test]
+    fn only_what_a_device_may_have_goes_on() {
+        let lost = || What::Lost {};
+        let back = What::State {
+            state: OpenState::Back,
+            reason: String::new(),
+            evidence: None,
+        };
+        let replaced = What::Replaced {
+            generation_id: None,
+            since: None,
+            version: 1,
+        };
+        let retrying = What::Retrying {
+            problem: problem(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        assert!(goes_on(&told(vec![unknown("504")])));
+        assert!(goes_on(&told(vec![lost(), unknown("404"), back])));
+        for news in [
+            vec![lost(), unknown("404")],
+            vec![lost(), replaced.clone(), unknown("new")],
+            vec![replaced],
+            vec![retrying],
+        ] {
+            assert!(!goes_on(&told(news.clone())), "{news:?}");
+        }
+    }
+
+    #[test]
+    fn where_an_update_stands_is_said_with_its_reason() {
+        let reason = "the order's answer is not known: 504. Whether the device got it is not known";
+        assert_eq!(
+            standing(&told(vec![unknown(reason)])),
+            "unknown: the order's answer is not known: 504"
+        );
+        assert_eq!(standing(&told(Vec::new())), "intended");
+    }
+}

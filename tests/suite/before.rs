@@ -76,6 +76,12 @@ fn what_is_wrong_with_the_hub_is_said_once() {
     assert_eq!(said, 1, "{ended:?}");
     assert!(ended.stderr.contains("No device was invoked"), "{ended:?}");
     assert!(!ended.stderr.contains("idle-"), "{ended:?}");
+    // The forecast was said before anything was spent.
+    let first = ended.stderr.lines().next().unwrap();
+    assert!(
+        first.starts_with("forecast for S1?: 40 updates"),
+        "{ended:?}"
+    );
     args.push("--json");
     let ended = update(&Home::on(&emulator), &args);
     assert_eq!(ended.names(), ["update.refused"]);

@@ -234,6 +234,9 @@ fn plain_http_is_told() {
 #[case("press-7", "https://fw.test/spare/a.bin", false)]
 #[case("pump-1", "https://fw.test/press/a.bin", false)]
 #[case("press-7", "https://evil.test/?https://fw.test/press/a.bin", true)]
+#[case("press-7", "HTTPS://u:p@FW.test:443/press/a.bin", false)]
+#[case("press-7", "https://eu.cdn.test/press/a.bin", false)]
+#[case("press-7", "https://evil.test/.cdn.test/press/a.bin", true)]
 fn a_model_gets_only_its_packages(#[case] model: &str, #[case] text: &str, #[case] refused: bool) {
     let rule = |uri: &str| ModelRule {
         path: "tags.model".into(),
@@ -244,6 +247,7 @@ fn a_model_gets_only_its_packages(#[case] model: &str, #[case] text: &str, #[cas
         models: vec![
             rule("https://fw.test/press/*"),
             rule("https://fw.test/spare/*.bin"),
+            rule("https://*.cdn.test/press/*"),
         ],
         ..Rules::default()
     };
