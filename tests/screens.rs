@@ -146,6 +146,7 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("refused", &["refused"])]
 #[case("watched-only", &["refused", "device-management", "watched only"])]
 #[case("read-only", &["read-only"])]
+#[case("watching-only", &["watching only", "the journal failed"])]
 #[case("unauthorized", &["401"])]
 #[case("quit", &["in flight"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {

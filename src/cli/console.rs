@@ -7,7 +7,7 @@ use crate::domain::event::Command;
 
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
-use super::session::Session;
+use super::session::{Session, end};
 use super::{demo, log, out};
 
 pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
@@ -27,16 +27,24 @@ pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
 }
 
 /// Runs the console on a session to its end.
-pub(super) async fn show(session: &Session, context: Context) -> Result<Code, Failure> {
+pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code, Failure> {
     let _log = log::start(&session.paths.log());
-    let running = session.start(None)?;
+    let opened = session.journal_or_watch()?;
+    // Before the engine asks for more: the first frame waits for it.
+    let recent = opened.journal.recent_uris(&session.profile.host).await;
+    // The engine tells of a journal that cannot be read.
+    context.recent_uris = recent.unwrap_or_default();
+    context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
+    context.only_watches.clone_from(&opened.only_watches);
+    let running = session.start_on(opened, None);
     let engine = running.engine();
     let sender = engine.clone();
     // What an earlier process left open is watched on.
     tokio::spawn(async move { sender.send(Command::Resume).await });
     let ended = console::run(engine, context).await;
-    running.stop().await;
+    let written = end(running).await;
     match ended {
+        Ok(Exit::Quit) if !written => Ok(Code::Failure),
         Ok(Exit::Quit) => Ok(Code::Completed),
         Ok(Exit::Signal(number)) => Ok(Code::Signal(u8::try_from(number).unwrap_or_default())),
         Err(error) => Err(Failure::new(Code::Failure, error)),

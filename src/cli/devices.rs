@@ -35,7 +35,8 @@ pub(super) async fn run(verb: Devices, global: &Global) -> Result<Code, Failure>
         code = signals.next() => Ok(code),
         listed = list(&engine, events, verb.json) => listed,
     };
-    running.stop().await;
+    // It has nothing to write down.
+    let _ = running.stop().await;
     code
 }
 

@@ -46,6 +46,8 @@ struct Follow {
     updates: BTreeMap<UpdateId, Update>,
     durations: Durations,
     codes: Vec<Code>,
+    /// Something that was seen is not written down yet.
+    unwritten: bool,
 }
 
 /// Prints what happens until all is settled, the time is up, or a signal comes.
@@ -72,6 +74,7 @@ pub(super) async fn follow(
         updates: BTreeMap::new(),
         durations: Durations::default(),
         codes: Vec::new(),
+        unwritten: false,
     };
     while !follow.is_settled() {
         tokio::select! {
@@ -106,7 +109,9 @@ impl Follow {
                 Code::of_update(update)
             }
         });
-        Code::worst(self.codes.iter().copied().chain(updates))
+        let journal = self.unwritten.then_some(Code::Failure);
+        let codes = self.codes.iter().copied().chain(journal);
+        Code::worst(codes.chain(updates))
     }
 
     /// The watching ends before the updates do.
@@ -157,6 +162,7 @@ impl Follow {
         events.after(&snapshot);
         self.resuming &= snapshot.resuming;
         self.durations = snapshot.durations;
+        self.unwritten = snapshot.journal.is_some();
         for update in snapshot.updates {
             self.awaited.remove(&update.device);
             let told = self.updates.get(&update.id).is_some_and(|u| !u.is_open());
@@ -200,8 +206,15 @@ impl Follow {
             What::Durations { learnt } => self.durations = learnt.clone().into(),
             What::JournalProblem { problem } => {
                 out::complain(&problem.to_string());
-                self.codes.push(Code::Failure);
-                self.resuming = false;
+                // Nobody knows then what is open; what is only late may come.
+                match std::mem::take(&mut self.resuming) {
+                    true => self.codes.push(Code::Failure),
+                    false => self.unwritten = true,
+                }
+            }
+            What::JournalRecovered {} => {
+                out::note("the journal is written again, with all that was seen meanwhile");
+                self.unwritten = false;
             }
             What::Link { state, problem } => match (state, problem) {
                 (Link::Online, _) => {}

@@ -18,6 +18,7 @@ mod session;
 mod signals;
 mod update;
 mod watch;
+mod who;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ use crate::domain::durations::Durations;
 use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
 use crate::domain::preflight::{self, Finding, ModelRule, PackageInfo, Rules};
+use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
 use crate::domain::quota::{AHEAD, Forecast, Quota};
 use crate::domain::tag::Lease;
@@ -22,16 +23,19 @@ use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::engine::{Running, Settings, spawn};
 use crate::hub::{Client, ConnectionString, Query, Service, Settings as HubSettings};
-use crate::journal::Journal;
+use crate::journal::{self, Journal, JournalError};
 use crate::package::{self, Inspector};
 
 use super::args::Global;
 use super::exit::Failure;
 use super::out;
+use super::who::who;
 
 const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
 const CA_FILE: &str = "OTADECK_CA_FILE";
 
+/// Events that could not be written down and are said one by one.
+const SAID: usize = 20;
 /// Devices of one question about rules.
 const AT_ONCE: usize = 20;
 
@@ -57,6 +61,35 @@ pub(super) struct Session {
 pub(super) struct Inspection {
     pub(super) findings: Vec<Finding>,
     pub(super) server: Option<PackageInfo>,
+}
+
+/// The journal that an engine is to work on.
+pub(super) struct Opened {
+    pub(super) journal: Journal,
+    /// Why there is no journal to write to, so that nothing is started.
+    pub(super) only_watches: Option<Problem>,
+}
+
+/// Ends the engine; says what could not be written down. Tells whether all was.
+pub(super) async fn end(running: Running) -> bool {
+    let left = running.stop().await;
+    if !left.is_empty() {
+        let mut text = format!(
+            "{} events could not be written to the journal; they are in the log, if that could \
+             be written:",
+            left.len()
+        );
+        for event in left.iter().take(SAID) {
+            let event = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
+            text.push_str(&format!("\n  {event}"));
+        }
+        if left.len() > SAID {
+            text.push_str(&format!("\n  and {} more", left.len() - SAID));
+        }
+        text.push_str("\nWhat the devices do is told by their twins: otadeck watch --resume");
+        out::complain(&text);
+    }
+    left.is_empty()
 }
 
 impl Session {
@@ -148,15 +181,56 @@ impl Session {
         self.keep_journal = false;
     }
 
+    /// The journal, or one that ends with the process when none is wanted.
+    fn journal(&self) -> Result<Journal, JournalError> {
+        if !self.keep_journal {
+            return Journal::in_memory(&who());
+        }
+        Journal::open_with(&journal::Settings {
+            path: self.paths.journal(),
+            by: who(),
+            keep: Some(self.config.journal_keep),
+        })
+    }
+
     /// Starts the engine. Nothing is sent before it is asked for.
     pub(super) fn start(&self, query: Option<Query>) -> Result<Running, Failure> {
-        let by = who();
-        let journal = if self.keep_journal {
-            Journal::open(&self.paths.journal(), &by)
-        } else {
-            Journal::in_memory(&by)
+        let journal = self.journal().map_err(|e| Failure::from(e.problem()))?;
+        if let Some(remark) = journal.remark() {
+            out::note(remark);
+        }
+        let only_watches = None;
+        let opened = Opened {
+            journal,
+            only_watches,
         };
-        let journal = journal.map_err(|e| Failure::from(e.problem()))?;
+        Ok(self.start_on(opened, query))
+    }
+
+    /// The journal; without a usable one a stand-in, on which nothing is started.
+    pub(super) fn journal_or_watch(&self) -> Result<Opened, Failure> {
+        let problem = match self.journal() {
+            Ok(journal) => {
+                return Ok(Opened {
+                    journal,
+                    only_watches: None,
+                });
+            }
+            Err(error) => error.problem().hint(
+                "Only watching is possible: what is not written down is not done, so nothing \
+                 is started. Mend that, name another state_dir, or say --no-journal to go \
+                 without.",
+            ),
+        };
+        let journal = Journal::in_memory(&who()).map_err(|e| Failure::from(e.problem()))?;
+        Ok(Opened {
+            journal,
+            only_watches: Some(problem),
+        })
+    }
+
+    /// Starts the engine on that journal.
+    pub(super) fn start_on(&self, opened: Opened, query: Option<Query>) -> Running {
         let mut settings = Settings::new(self.profile.clone(), self.dialects.clone());
         if let Some(query) = query {
             settings.query = query;
@@ -174,8 +248,9 @@ impl Session {
         settings.day_share = self.day_share;
         settings.spent = (Timestamp::now(), self.spent.load(Ordering::Relaxed));
         settings.lease = self.lease;
-        settings.by = by;
-        Ok(spawn(Arc::clone(&self.client), journal, settings))
+        settings.by = who();
+        settings.no_journal = opened.only_watches;
+        spawn(Arc::clone(&self.client), opened.journal, settings)
     }
 
     /// What can be said of a package before it is sent.
@@ -362,20 +437,4 @@ fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {
 
 fn seconds(duration: jiff::SignedDuration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or_default()
-}
-
-/// Who works here, as far as the system tells: `ana@jump1 (ssh from 10.0.0.7)`.
-pub(super) fn who() -> String {
-    let var = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
-    let user = var("USER")
-        .or_else(|| var("LOGNAME"))
-        .unwrap_or_else(|| "somebody".to_owned());
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let from = var("SSH_CLIENT")
-        .and_then(|v| v.split(' ').next().map(|a| format!(" (ssh from {a})")))
-        .unwrap_or_default();
-    crate::domain::clean::line(&format!("{user}@{host}{from}"), 120)
 }

@@ -17,10 +17,11 @@ use crate::domain::update::under_way;
 use crate::domain::uri::PackageUri;
 
 use super::args::{Global, Update};
-use super::exit::{Code, Failure};
+use super::exit::{Code, Failure, worst};
 use super::follow::{Options, Whose, follow};
-use super::session::{Inspection, Session, who};
+use super::session::{Inspection, Session, end};
 use super::signals::Signals;
+use super::who::who;
 use super::{check, log, out};
 
 const PACKAGE_URI: &str = "OTADECK_PACKAGE_URI";
@@ -107,8 +108,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
         &mut signals,
     )
     .await;
-    running.stop().await;
-    code
+    worst(end(running).await, code)
 }
 
 /// The URI from the flag, stdin or the environment.

@@ -3,11 +3,11 @@
 use crate::domain::event::Command;
 
 use super::args::{Global, Watch};
-use super::exit::{Code, Failure};
+use super::exit::{Code, Failure, worst};
 use super::follow::{Options, Whose, follow};
-use super::session::Session;
+use super::session::{Session, end};
 use super::signals::Signals;
-use super::{check, log};
+use super::{check, log, out};
 
 pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     if verb.resume && global.no_journal {
@@ -30,7 +30,14 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
         (Whose::Devices(verb.devices), commands)
     };
-    let running = session.start(None)?;
+    let opened = session.journal_or_watch()?;
+    match &opened.only_watches {
+        // There is nothing to carry on with.
+        Some(problem) if verb.resume => return Err(problem.clone().into()),
+        Some(problem) => out::complain(&problem.to_string()),
+        None => opened.journal.remark().into_iter().for_each(out::note),
+    }
+    let running = session.start_on(opened, None);
     let engine = running.engine();
     let events = engine.subscribe();
     let sender = engine.clone();
@@ -47,6 +54,5 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         until,
     };
     let code = follow(engine, events, whose, options, &mut signals).await;
-    running.stop().await;
-    code
+    worst(end(running).await, code)
 }

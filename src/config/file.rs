@@ -20,7 +20,7 @@ use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
 
 /// All that a configuration file may say.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The hub to use when none is named.
@@ -29,6 +29,9 @@ pub struct Config {
     /// The folder of journal and log, instead of the user's state folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
+    /// How long updates stay in the journal after they have ended.
+    #[serde(with = "duration_text")]
+    pub journal_keep: SignedDuration,
     /// How updates are started and watched.
     pub update: UpdateConfig,
     /// When an update in which nothing changes is stalled.
@@ -37,6 +40,20 @@ pub struct Config {
     pub dialect: BTreeMap<String, DialectConfig>,
     /// The hubs, by the operator's names for them.
     pub hub: BTreeMap<String, HubConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default_hub: None,
+            state_dir: None,
+            journal_keep: SignedDuration::from_hours(400 * 24),
+            update: UpdateConfig::default(),
+            deadlines: DeadlinesConfig::default(),
+            dialect: BTreeMap::new(),
+            hub: BTreeMap::new(),
+        }
+    }
 }
 
 /// How updates are started and watched.
@@ -341,6 +358,9 @@ fn check(config: &Config) -> Result<(), String> {
         tries,
         ask_package_server: _,
     } = &config.update;
+    if config.journal_keep < SignedDuration::from_hours(24) {
+        return Err("journal_keep must be at least 1d".to_owned());
+    }
     let seconds = response_timeout.as_secs();
     if !u32::try_from(seconds).is_ok_and(|s| RESPONSE_TIMEOUT.contains(&s)) {
         return Err("update.response_timeout must be between 5s and 5m".to_owned());
@@ -445,6 +465,7 @@ pub(super) mod duration_text {
         let seconds = d.as_secs();
         s.serialize_str(&match seconds {
             0 => "0s".to_owned(),
+            n if n % 86_400 == 0 && n > 86_400 => format!("{}d", n / 86_400),
             n if n % 3_600 == 0 => format!("{}h", n / 3_600),
             n if n % 60 == 0 => format!("{}m", n / 60),
             n => format!("{n}s"),
@@ -489,6 +510,7 @@ mod tests {
     fn the_example_is_the_defaults() {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.update, UpdateConfig::default());
+        assert_eq!(example.journal_keep, Config::default().journal_keep);
         assert_eq!(example.deadlines, DeadlinesConfig::default());
         let plant = &example.hub["plant"];
         let defaults = HubConfig::default();
@@ -497,6 +519,7 @@ mod tests {
         assert_eq!(plant.day_share, defaults.day_share);
         assert_eq!(plant.lease, defaults.lease);
         let full = Config {
+            journal_keep: SignedDuration::ZERO,
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
             update: UpdateConfig::default(),
@@ -579,6 +602,7 @@ mod tests {
     #[case("[hub.a]\nsecret_evn = \"A\"", "did you mean `secret_env`?")]
     #[case("[hub.a]\nreadonly = true", "did you mean `read_only`?")]
     #[case("[update]\nphase_deadline = \"soon\"", "write 8s, 15m or 2h")]
+    #[case("journal_keep = \"23h\"", "at least 1d")]
     #[case("[update]\nresponse_timeout = \"1s\"", "between 5s and 5m")]
     #[case("[update]\nresponse_timeout = \"6m\"", "between 5s and 5m")]
     #[case("[update]\nconnect_timeout = \"1m\"", "not be longer")]

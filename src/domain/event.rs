@@ -298,6 +298,9 @@ pub enum What {
         /// Why.
         problem: Problem,
     },
+    /// All that could not be written down for a while is written down.
+    #[serde(rename = "journal.recovered")]
+    JournalRecovered {},
     /// A package URI was looked at, before anything is sent to a device.
     #[serde(rename = "package.inspected")]
     Inspected {

@@ -2,8 +2,8 @@
 //!
 //! Every write to a hub takes a permit by value: a method call a [`Permit`], a tag
 //! a [`TagPermit`], each good for exactly what it was given for. Only [`Gate`] makes
-//! them. It asks in this order: is the hub read-only, is it production and not
-//! armed, was the intent committed to the journal?
+//! them. It asks in this order: is the hub read-only, can the journal be written, is
+//! the hub production and not armed, was the intent committed to the journal?
 //!
 //! A tag that stands already is renewed and given back without arming anew: that
 //! the hub may be written to was confirmed when the update began, and a tag that
@@ -55,6 +55,7 @@ impl GateKeeper for House {
 pub struct Gate {
     profile: Profile,
     armed_until: Option<Duration>,
+    unwritten: Option<Problem>,
 }
 
 impl Gate {
@@ -64,7 +65,22 @@ impl Gate {
         Self {
             profile,
             armed_until: None,
+            unwritten: None,
         }
+    }
+
+    /// The same gate, closed while there is a reason why nothing can be written
+    /// down.
+    #[must_use]
+    pub fn unwritten(mut self, because: Option<Problem>) -> Self {
+        self.unwritten = because;
+        self
+    }
+
+    /// Why nothing can be written down, if that is so.
+    #[must_use]
+    pub fn unwritten_because(&self) -> Option<&Problem> {
+        self.unwritten.as_ref()
     }
 
     /// Arms a production hub for [`ARMED`] when `name` is its name.
@@ -79,10 +95,14 @@ impl Gate {
     /// May anything be written now?
     ///
     /// # Errors
-    /// A problem of kind `ReadOnly` or `Unconfirmed` that says what to do.
+    /// A problem of kind `ReadOnly`, `Journal` or `Unconfirmed` that says what to
+    /// do.
     pub fn check(&self, now: Duration) -> Result<(), Problem> {
         self.writable()?;
         let name = &self.profile.name;
+        if let Some(problem) = &self.unwritten {
+            return Err(problem.clone());
+        }
         if self.profile.is_production() && self.armed_until.is_none_or(|until| until <= now) {
             let problem = Problem::new(
                 Kind::Unconfirmed,

@@ -19,22 +19,26 @@ use crate::package::Inspector;
 
 use super::core::{Core, Input, Now, Output, Settings};
 use super::handle::{Backend, Engine, Request, channel};
+use super::scribe::Scribe;
 
 /// Answers that wait for the core.
 const INBOX: usize = 1_024;
 /// How long the end waits for a method call that is under way.
 const LAST_CALLS: Duration = Duration::from_millis(500);
 /// How long the end waits for tags that are being given back.
-const LAST_TAGS: Duration = Duration::from_secs(2);
+const LAST_TAGS: Duration = Duration::from_millis(500);
 /// How long the end waits for the journal.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_millis(1_200);
+/// How long it waits then for the journal's task, which only has to look at the
+/// time.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// An engine at work.
 #[derive(Debug)]
 pub struct Running {
     engine: Engine,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<Event>>,
 }
 
 impl Running {
@@ -45,12 +49,12 @@ impl Running {
     }
 
     /// Ends the engine: reads are dropped, a method call under way gets half a
-    /// second to be answered, a tag two to be given back, the journal is written to
-    /// the end.
-    pub async fn stop(self) {
+    /// second to be answered, a tag as long to be given back, the journal is written
+    /// to the end. Gives what could not be written, oldest first.
+    pub async fn stop(self) -> Vec<Event> {
         self.stop.cancel();
         // A panic of the engine was reported by the panic hook.
-        let _ = self.task.await;
+        self.task.await.unwrap_or_default()
     }
 }
 
@@ -73,8 +77,10 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         calls: TaskTracker::new(),
         tags: TaskTracker::new(),
         stop: stop.clone(),
+        too_late: CancellationToken::new(),
     };
-    let scribe = tokio::spawn(scribe_task(journal, hub, work, answers));
+    let scribe = Scribe::new(journal, hub, answers, shell.too_late.clone());
+    let scribe = tokio::spawn(scribe.run(work));
     let task = tokio::spawn(shell.run(backend, inbox, scribe));
     Running { engine, stop, task }
 }
@@ -90,6 +96,8 @@ struct Shell<S> {
     calls: TaskTracker,
     tags: TaskTracker,
     stop: CancellationToken,
+    /// What the journal has not taken by then it does not get.
+    too_late: CancellationToken,
 }
 
 impl<S: Service> Shell<S> {
@@ -97,8 +105,8 @@ impl<S: Service> Shell<S> {
         mut self,
         mut backend: Backend,
         mut inbox: mpsc::Receiver<Input>,
-        scribe: JoinHandle<()>,
-    ) {
+        scribe: JoinHandle<Vec<Event>>,
+    ) -> Vec<Event> {
         self.perform(Output::PastUpdates, &mut backend);
         loop {
             let wake = self.core.wake_at().map(|at| self.start + at);
@@ -123,7 +131,7 @@ impl<S: Service> Shell<S> {
             }
         }
         self.stop.cancel();
-        self.end(&mut backend, inbox, scribe).await;
+        self.end(&mut backend, inbox, scribe).await
     }
 
     /// Takes in the answers of calls that are under way, then lets the journal
@@ -132,8 +140,8 @@ impl<S: Service> Shell<S> {
         mut self,
         backend: &mut Backend,
         mut inbox: mpsc::Receiver<Input>,
-        scribe: JoinHandle<()>,
-    ) {
+        mut scribe: JoinHandle<Vec<Event>>,
+    ) -> Vec<Event> {
         self.handle(Input::Stop, backend);
         let (calls, tags) = (self.calls.clone(), self.tags.clone());
         self.last(&calls, LAST_CALLS, &mut inbox, backend).await;
@@ -141,11 +149,24 @@ impl<S: Service> Shell<S> {
         while let Ok(input) = inbox.try_recv() {
             self.handle(input, backend);
         }
+        let too_late = self.too_late.clone();
         drop(self);
         drop(inbox);
-        if timeout(LAST_WORDS, scribe).await.is_err() {
+        let written = timeout(LAST_WORDS, &mut scribe).await;
+        too_late.cancel();
+        let left = match written {
+            Ok(left) => Ok(left),
+            Err(_) => timeout(GRACE, scribe).await,
+        };
+        let Ok(left) = left else {
             tracing::error!("the journal did not finish in time");
+            return Vec::new();
+        };
+        let left = left.unwrap_or_default();
+        for event in &left {
+            tracing::error!("not written to the journal: {}", text(event));
         }
+        left
     }
 
     /// Waits until these tasks have ended, also those that their answers begin.
@@ -193,8 +214,7 @@ impl<S: Service> Shell<S> {
             }
             Output::Record(_)
             | Output::Commit { .. }
-            | Output::Intend(_)
-            | Output::TakeOver(_)
+            | Output::Intend { .. }
             | Output::AskHolder(_)
             | Output::PastUpdates
             | Output::OpenUpdates
@@ -285,69 +305,15 @@ impl<S: Service> Shell<S> {
 
 /// Logs what happened to updates and to the link; rows and twins only when asked.
 fn log(event: &Event) {
-    let text = || {
-        let text = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
-        clean::json(&text)
-    };
     match event.what {
-        What::Device { .. } | What::Twin { .. } | What::Budget(_) => tracing::trace!("{}", text()),
-        _ => tracing::info!("{}", text()),
+        What::Device { .. } | What::Twin { .. } | What::Budget(_) => {
+            tracing::trace!("{}", text(event));
+        }
+        _ => tracing::info!("{}", text(event)),
     }
 }
 
-/// Writes to the journal in the order in which it was decided. Unbounded: the
-/// core must not wait for a disk, and an event is small and rare.
-async fn scribe_task(
-    journal: Journal,
-    hub: String,
-    mut work: mpsc::UnboundedReceiver<Output>,
-    answers: mpsc::Sender<Input>,
-) {
-    while let Some(output) = work.recv().await {
-        let answer = match output {
-            Output::Intend(event) => {
-                let Some(update) = event.update_id.clone() else {
-                    continue;
-                };
-                let result = journal.intend(*event).await;
-                Input::Intended { update, result }
-            }
-            Output::TakeOver(event) => {
-                let Some(update) = event.update_id.clone() else {
-                    continue;
-                };
-                let result = journal.take_over(*event).await;
-                Input::Intended { update, result }
-            }
-            Output::AskHolder(device) => {
-                let result = journal.refuse(&hub, device.clone()).await;
-                Input::Held { device, result }
-            }
-            Output::Commit { update, events } => {
-                let invokes = |event: &Event| matches!(event.what, What::Invoked { .. });
-                let result = match events.iter().any(invokes) {
-                    true => journal.dispatch(events).await.map(Some),
-                    false => journal.record(events).await.map(|()| None),
-                };
-                Input::Committed { update, result }
-            }
-            Output::Record(events) => match journal.record(events).await {
-                Ok(()) => continue,
-                failed => Input::Recorded(failed),
-            },
-            Output::PastUpdates => Input::Past(journal.past_updates(&hub).await),
-            Output::OpenUpdates => Input::Opened(journal.open_updates(&hub).await),
-            Output::Adopt(update) => {
-                let result = journal.adopt(update.clone()).await;
-                Input::Adopted { update, result }
-            }
-            _ => continue,
-        };
-        // At the end nobody listens any more, and the rest is still written.
-        let _ = answers.send(answer).await;
-    }
-    // Open updates stay so; whoever takes them up need not wait for us.
-    if let Err(error) = journal.leave().await {
-        tracing::warn!("the leases could not be given back: {error}");
-    }
+fn text(event: &Event) -> String {
+    let text = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
+    clean::json(&text)
 }

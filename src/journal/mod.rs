@@ -9,18 +9,26 @@
 //! ```sql
 //! event(id, time, hub, device_id, update_id, kind, body)    -- body: the event as JSON
 //! lease(hub, device_id, update_id, holder…, since, beat)    -- one a device
+//! updates, timeline                                         -- views for people
 //! ```
 //!
-//! The file is readable with any SQLite tool and only by its owner (0600).
+//! The file is readable with any SQLite tool, and only by its owner or, in a folder
+//! that several operators share, by its group: see [`Place`]. The whole URI of a
+//! signed package is not in it, but in a file of its own while its update is open.
 
 mod holder;
 mod lease;
+mod place;
 mod read;
 mod schema;
+mod secrets;
+mod tidy;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use jiff::SignedDuration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::clean;
@@ -28,8 +36,14 @@ use crate::domain::event::{Event, What};
 use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
+use crate::domain::uri::PackageUri;
+
+use secrets::Secrets;
+use writer::{OpenFile, Store};
 
 use holder::Holder;
+
+pub use place::Place;
 
 /// How to take a device over from whoever has it.
 const FORCE: &str = "--force with its id, or type that in the console, and what is there ends \
@@ -37,6 +51,8 @@ const FORCE: &str = "--force with its id, or type that in the console, and what 
 
 /// Jobs that wait for the writer; more make their senders wait.
 const JOBS: usize = 1_024;
+/// Portions of old updates that are removed after one start.
+const PORTIONS: usize = 50;
 
 /// What can go wrong with the journal.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -64,6 +80,9 @@ pub enum JournalError {
     /// A write or a read failed: a full or broken disk.
     #[error("the journal failed: {0}")]
     Failed(String),
+    /// What is in the file cannot be right.
+    #[error("the journal is damaged: {0}")]
+    Damaged(String),
     /// A living process holds the device.
     #[error("{device} is being updated: {holding}")]
     Busy {
@@ -97,6 +116,12 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Can the journal not be believed any more?
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+    }
+
     /// The same in words an operator can act on.
     #[must_use]
     pub fn problem(&self) -> Problem {
@@ -134,10 +159,15 @@ impl JournalError {
             ),
             Self::Newer { .. } => Problem::new(Kind::Journal, self.to_string(), "")
                 .hint("Nothing was done. Use that otadeck, or another state_dir."),
+            Self::Damaged(_) => Problem::new(Kind::Journal, self.to_string(), "").hint(
+                "Nothing is sent, because nobody can tell what is under way. Move the file away \
+                 and keep it (sqlite3's .recover may save it); another is made at the next start. \
+                 Then look at each device before you start anything.",
+            ),
             Self::Unusable { .. } | Self::Failed(_) => {
                 Problem::new(Kind::Journal, self.to_string(), "").hint(
                     "What is not written down is not done: nothing was sent. \
-                     Mend the disk, or say --no-journal to go without.",
+                     Mend that, name another state_dir, or say --no-journal to go without.",
                 )
             }
         }
@@ -188,10 +218,22 @@ impl Receipt {
     }
 }
 
+/// How the journal is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Its file.
+    pub path: PathBuf,
+    /// Who writes.
+    pub by: String,
+    /// How long updates are kept after they have ended; for ever without it.
+    pub keep: Option<SignedDuration>,
+}
+
 /// A handle on the journal. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Journal {
     jobs: mpsc::Sender<Job>,
+    remark: Option<Arc<str>>,
 }
 
 /// An open update that was taken up.
@@ -204,9 +246,13 @@ pub struct Adopted {
 }
 
 enum Job {
-    Intend(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
+    Intend {
+        event: Box<Event>,
+        package: Option<PackageUri>,
+        forced: bool,
+        reply: oneshot::Sender<Result<Receipt, JournalError>>,
+    },
     Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
-    TakeOver(Box<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Dispatch(Vec<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Refuse(String, DeviceId, oneshot::Sender<Result<(), JournalError>>),
     Leave(oneshot::Sender<Result<(), JournalError>>),
@@ -216,17 +262,52 @@ enum Job {
         String,
         oneshot::Sender<Result<Vec<Vec<Event>>, JournalError>>,
     ),
+    Recent(
+        String,
+        oneshot::Sender<Result<Vec<PackageUri>, JournalError>>,
+    ),
+    Check(oneshot::Sender<Result<(), JournalError>>),
+    Tidy(oneshot::Sender<Result<bool, JournalError>>),
 }
 
 impl Journal {
-    /// Opens the journal at `path`, making it and its folder when they are not
-    /// there yet, readable by the owner alone. `by` says who writes.
+    /// Opens the journal, making it and its folder when they are not there yet.
     ///
     /// # Errors
     /// [`JournalError::Unusable`] or [`JournalError::Newer`].
+    pub fn open_with(settings: &Settings) -> Result<Self, JournalError> {
+        let path = settings.path.clone();
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+        match Place::of(folder.unwrap_or(Path::new("."))) {
+            Ok(place) => Self::open_in(place, settings),
+            Err(cause) => Err(JournalError::Unusable { path, cause }),
+        }
+    }
+
+    fn open_in(place: Place, settings: &Settings) -> Result<Self, JournalError> {
+        let path = &settings.path;
+        let connection = schema::open(path, &place)?;
+        let remark = place.remark().map(Into::into);
+        let store = Store {
+            connection,
+            secrets: Secrets::Files(place),
+            keep: settings.keep,
+            file: Some(OpenFile::of(path)),
+        };
+        Ok(Self::start(store, &settings.by, remark))
+    }
+
+    /// Opens the journal at `path` and keeps all that is in it. `by` says who
+    /// writes.
+    ///
+    /// # Errors
+    /// As [`Journal::open_with`].
     pub fn open(path: &Path, by: &str) -> Result<Self, JournalError> {
-        let connection = schema::open(path)?;
-        Ok(Self::start(connection, by))
+        Self::open_with(&Settings {
+            path: path.to_owned(),
+            by: by.to_owned(),
+            keep: None,
+        })
     }
 
     /// A journal that ends with the process, for `--no-journal` and tests.
@@ -234,15 +315,26 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Failed`] when there is no memory for it.
     pub fn in_memory(by: &str) -> Result<Self, JournalError> {
-        let connection = schema::in_memory()?;
-        Ok(Self::start(connection, by))
+        let store = Store {
+            connection: schema::in_memory()?,
+            secrets: Secrets::Memory(Default::default()),
+            keep: None,
+            file: None,
+        };
+        Ok(Self::start(store, by, None))
     }
 
-    fn start(connection: rusqlite::Connection, by: &str) -> Self {
+    fn start(store: Store, by: &str, remark: Option<Arc<str>>) -> Self {
         let (jobs, inbox) = mpsc::channel(JOBS);
         let holder = Holder::this_process(by);
-        std::thread::spawn(move || writer::run(connection, &holder, inbox));
-        Self { jobs }
+        std::thread::spawn(move || writer::run(store, &holder, inbox));
+        Self { jobs, remark }
+    }
+
+    /// What is odd about the place where it lies, and what to do about it.
+    #[must_use]
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     /// Commits an `update.intended` event to the disk and takes the device's
@@ -252,8 +344,51 @@ impl Journal {
     /// [`JournalError::Busy`] when a living process holds the device,
     /// [`JournalError::Open`] when an earlier update of it has no verdict.
     pub async fn intend(&self, intended: Event) -> Result<Receipt, JournalError> {
-        self.ask(|reply| Job::Intend(Box::new(intended), reply))
-            .await
+        self.begin(intended, None, false).await
+    }
+
+    /// The same for an update that puts `package` on the device. What is secret
+    /// of its URI is kept beside the journal, for its owner alone, from before
+    /// the intent is committed until the last open update that got it has ended.
+    ///
+    /// # Errors
+    /// As [`Journal::intend`]; and [`JournalError::Failed`] when the secret cannot
+    /// be kept.
+    pub async fn intend_package(
+        &self,
+        intended: Event,
+        package: PackageUri,
+    ) -> Result<Receipt, JournalError> {
+        self.begin(intended, Some(package), false).await
+    }
+
+    /// As [`Journal::intend_package`], by whoever has typed that the device is taken
+    /// over: what is open of it ends as given up, in the same transaction.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn take_over(
+        &self,
+        intended: Event,
+        package: PackageUri,
+    ) -> Result<Receipt, JournalError> {
+        self.begin(intended, Some(package), true).await
+    }
+
+    async fn begin(
+        &self,
+        intended: Event,
+        package: Option<PackageUri>,
+        forced: bool,
+    ) -> Result<Receipt, JournalError> {
+        let event = Box::new(intended);
+        self.ask(|reply| Job::Intend {
+            event,
+            package,
+            forced,
+            reply,
+        })
+        .await
     }
 
     /// Appends events. A verdict is on the disk when this returns, and its
@@ -264,16 +399,6 @@ impl Journal {
     /// and then none of the events is written. [`JournalError::Failed`].
     pub async fn record(&self, events: Vec<Event>) -> Result<(), JournalError> {
         self.ask(|reply| Job::Record(events, reply)).await
-    }
-
-    /// As [`Journal::intend`], by whoever has typed that the device is taken over:
-    /// what is open of it ends as given up, in the same transaction.
-    ///
-    /// # Errors
-    /// [`JournalError::Failed`].
-    pub async fn take_over(&self, intended: Event) -> Result<Receipt, JournalError> {
-        self.ask(|reply| Job::TakeOver(Box::new(intended), reply))
-            .await
     }
 
     /// Commits that an order goes out now: an `update.invoked`, and what it rests
@@ -330,6 +455,31 @@ impl Journal {
     /// [`JournalError::Failed`].
     pub async fn past_updates(&self, hub: &str) -> Result<Vec<Vec<Event>>, JournalError> {
         self.ask(|reply| Job::Past(hub.to_owned(), reply)).await
+    }
+
+    /// The packages of the newest updates of `hub`, newest first, each once, as
+    /// far as they can be sent again: signed ones while an update that got them is
+    /// open. A handful.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn recent_uris(&self, hub: &str) -> Result<Vec<PackageUri>, JournalError> {
+        self.ask(|reply| Job::Recent(hub.to_owned(), reply)).await
+    }
+
+    /// Looks whether the file is sound, then removes what is old, and secrets
+    /// that nobody needs. In portions, between which others come to their turn.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] before anything else is done; [`JournalError::Failed`].
+    pub async fn tidy(&self) -> Result<(), JournalError> {
+        self.ask(Job::Check).await?;
+        for _ in 0..PORTIONS {
+            if !self.ask(Job::Tidy).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn ask<T>(

@@ -1,68 +1,221 @@
 //! The journal's thread: the only owner of the connection. Does one job after
 //! another; what a device's lease allows is said by [`lease`], what was written
-//! down is found by [`read`].
+//! down is found by [`read`], what is old is removed by [`tidy`].
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::any::Any;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use tokio::sync::mpsc;
 
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::uri::PackageUri;
 
-use super::{Holder, Job, JournalError, Receipt, lease, read};
+use super::secrets::Secrets;
+use super::{Holder, Job, JournalError, Receipt, lease, read, schema, tidy};
+
+/// All that the thread owns.
+pub(super) struct Store {
+    pub(super) connection: Connection,
+    pub(super) secrets: Secrets,
+    /// How long ended updates are kept; for ever without it.
+    pub(super) keep: Option<SignedDuration>,
+    /// The file, while the journal is one.
+    pub(super) file: Option<OpenFile>,
+}
+
+/// The file that was opened.
+pub(super) struct OpenFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl OpenFile {
+    pub(super) fn of(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: identity(path),
+        }
+    }
+
+    /// SQLite would go on writing to a file that nobody finds any more.
+    fn refuse_another(&self) -> Result<(), JournalError> {
+        if identity(&self.path) == self.identity {
+            return Ok(());
+        }
+        Err(JournalError::Failed(format!(
+            "{} was moved, deleted or replaced while it was open; put it back, or start otadeck anew",
+            self.path.display()
+        )))
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
 
 /// Does jobs until all handles are gone.
-pub(super) fn run(mut connection: Connection, holder: &Holder, mut jobs: mpsc::Receiver<Job>) {
+pub(super) fn run(mut store: Store, holder: &Holder, mut jobs: mpsc::Receiver<Job>) {
     let mut pulse = lease::Pulse::new();
-    while let Some(job) = pulse.job(&connection, holder, &mut jobs) {
+    while let Some(job) = pulse.job(&store.connection, holder, &mut jobs) {
         // A caller that is gone needs no answer.
         match job {
-            Job::Intend(event, reply) => {
-                let _ = reply.send(intend(&mut connection, holder, &event, false));
-            }
-            Job::TakeOver(event, reply) => {
-                let _ = reply.send(intend(&mut connection, holder, &event, true));
-            }
-            Job::Dispatch(events, reply) => {
-                let _ = reply.send(dispatch(&mut connection, holder, &events));
-            }
-            Job::Refuse(hub, device, reply) => {
-                let _ = reply.send(lease::refuse(&connection, &hub, &device));
-            }
-            Job::Leave(reply) => {
-                let _ = reply.send(lease::leave(&connection, holder));
+            Job::Intend {
+                event,
+                package,
+                forced,
+                reply,
+            } => {
+                let _ = reply.send(store.intend(holder, &event, package.as_ref(), forced));
             }
             Job::Record(events, reply) => {
-                let _ = reply.send(record(&mut connection, &events));
+                let _ = reply.send(store.record(&events));
+            }
+            Job::Dispatch(events, reply) => {
+                let there = store.refuse_another_file();
+                let receipt = there.and_then(|()| dispatch(&mut store.connection, holder, &events));
+                let _ = reply.send(receipt);
+            }
+            Job::Refuse(hub, device, reply) => {
+                let _ = reply.send(lease::refuse(&store.connection, &hub, &device));
+            }
+            Job::Leave(reply) => {
+                let _ = reply.send(lease::leave(&store.connection, holder));
             }
             Job::Adopt(update, reply) => {
-                let adopted = lease::adopt(&mut connection, holder, &update);
+                let there = store.refuse_another_file();
+                let adopted =
+                    there.and_then(|()| lease::adopt(&mut store.connection, holder, &update));
                 let _ = reply.send(adopted);
             }
             Job::Open(hub, reply) => {
-                let _ = reply.send(read::open_updates(&connection, &hub));
+                let _ = reply.send(read::open_updates(&store.connection, &hub));
             }
             Job::Past(hub, reply) => {
-                let _ = reply.send(read::past_updates(&connection, &hub));
+                let _ = reply.send(read::past_updates(&store.connection, &hub));
+            }
+            Job::Recent(hub, reply) => {
+                let _ = reply.send(read::recent_uris(&store.connection, &store.secrets, &hub));
+            }
+            Job::Check(reply) => {
+                let _ = reply.send(tidy::check(&store.connection));
+            }
+            Job::Tidy(reply) => {
+                let _ = reply.send(tidy::tidy(&mut store, Timestamp::now()));
             }
         }
     }
 }
 
-pub(super) fn failed(error: impl std::fmt::Display) -> JournalError {
-    JournalError::Failed(error.to_string())
+/// Something that SQLite or the reading of an event complains of.
+pub(super) fn failed(error: impl std::fmt::Display + 'static) -> JournalError {
+    let any: &dyn Any = &error;
+    let code = any
+        .downcast_ref::<rusqlite::Error>()
+        .and_then(rusqlite::Error::sqlite_error_code);
+    match code {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            JournalError::Damaged(error.to_string())
+        }
+        _ => JournalError::Failed(error.to_string()),
+    }
+}
+
+/// An event that stands in the journal and cannot be read.
+pub(super) fn unreadable(update: &str, error: &serde_json::Error) -> JournalError {
+    JournalError::Damaged(format!(
+        "an event of the update {update} is unreadable: {error}"
+    ))
 }
 
 /// A transaction that will write. What a decision depends on is on the disk
 /// when it commits; observations may be lost with the power, not with the
-/// process.
+/// process. Without a write-ahead log a lost write could spoil the file, so
+/// there each is waited for.
 pub(super) fn begin(connection: &mut Connection, sync: bool) -> rusqlite::Result<Transaction<'_>> {
-    let level = if sync { "FULL" } else { "NORMAL" };
+    let lazy = !sync && schema::mode(connection)? == "wal";
+    let level = if lazy { "NORMAL" } else { "FULL" };
     connection.pragma_update(None, "synchronous", level)?;
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
+impl Store {
+    fn refuse_another_file(&self) -> Result<(), JournalError> {
+        self.file.as_ref().map_or(Ok(()), OpenFile::refuse_another)
+    }
+
+    /// Writes an intent down. What is secret of its package is in its file before
+    /// that, and is not left there when it fails.
+    fn intend(
+        &mut self,
+        holder: &Holder,
+        event: &Event,
+        uri: Option<&PackageUri>,
+        forced: bool,
+    ) -> Result<Receipt, JournalError> {
+        self.refuse_another_file()?;
+        let transaction = begin(&mut self.connection, true).map_err(failed)?;
+        let kept = match uri {
+            Some(uri) => self.secrets.keep(uri).map_err(|e| {
+                failed(format!(
+                    "the signature of the package cannot be kept beside it: {e}"
+                ))
+            })?,
+            None => None,
+        };
+        let receipt = intend(transaction, holder, event, forced);
+        if let (Err(_), Some(name)) = (&receipt, kept) {
+            self.forget_unless_needed(&name);
+        }
+        // What was taken over has ended, and its secret with it.
+        if forced && let Err(error) = tidy::sweep(self) {
+            not_forgotten(&error);
+        }
+        receipt
+    }
+
+    fn record(&mut self, events: &[Event]) -> Result<(), JournalError> {
+        self.refuse_another_file()?;
+        record(&mut self.connection, events)?;
+        for event in events {
+            if let (What::Verdict { .. }, Some(update)) = (&event.what, &event.update_id)
+                && let Ok(Some(name)) = read::uri_sha256(&self.connection, update)
+                && self.secrets.holds(&name)
+            {
+                self.forget_unless_needed(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a secret, unless an open update needs it. What cannot be removed
+    /// now is swept up at the next start.
+    fn forget_unless_needed(&mut self, name: &str) {
+        let forgotten = begin(&mut self.connection, false).map_err(failed);
+        let forgotten = forgotten.and_then(|transaction| {
+            if !read::open_secrets(&transaction)?.contains(name) {
+                self.secrets.forget(name).map_err(failed)?;
+            }
+            transaction.commit().map_err(failed)
+        });
+        if let Err(error) = forgotten {
+            not_forgotten(&error);
+        }
+    }
+}
+
+fn not_forgotten(error: &JournalError) {
+    tracing::warn!("a signature that is not needed any more is still there: {error}");
+}
+
 fn intend(
-    connection: &mut Connection,
+    transaction: Transaction<'_>,
     holder: &Holder,
     event: &Event,
     forced: bool,
@@ -72,7 +225,6 @@ fn intend(
     else {
         return Err(failed("an intent without a device or an update"));
     };
-    let transaction = begin(connection, true).map_err(failed)?;
     if forced {
         lease::take_over(&transaction, &intent.hub, device, event)?;
     } else {

@@ -436,7 +436,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 31] = [
+pub const SCENES: [Scene; 32] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -631,6 +631,17 @@ pub const SCENES: [Scene; 31] = [
         };
         let mut stage = Stage::new(profile, size, colour);
         stage.online().listed().keys("jj<enter>").twin("press-0040");
+        stage
+    }),
+    ("watching-only", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        let title = "the journal failed: database or disk is full";
+        let problem = Problem::new(Kind::Journal, title, "").hint(
+            "What is seen is kept in memory and tried again; until it is written down nothing \
+             new is started. Make room, or mend the disk.",
+        );
+        stage.general(What::JournalProblem { problem });
+        stage.keys("jj<enter>").twin("press-0040");
         stage
     }),
     ("unauthorized", |size, colour| {

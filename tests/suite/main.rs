@@ -12,12 +12,16 @@ mod before;
 mod budget;
 mod dialects;
 mod durability;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod hostile;
+mod journal;
 mod kills;
 mod once;
 mod processes;
 mod recordings;
 mod rooms;
+mod secrets;
 mod shell;
 mod stories;
 mod support;

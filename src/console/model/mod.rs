@@ -46,7 +46,9 @@ pub struct Context {
     pub sample_uris: Vec<String>,
     /// URIs of earlier sessions, newest first. Those that were redacted when
     /// they were written down cannot be sent and are not offered.
-    pub recent_uris: Vec<String>,
+    pub recent_uris: Vec<PackageUri>,
+    /// Why nothing can be written down, so that nothing is started.
+    pub only_watches: Option<Problem>,
     /// Something to say at the start; stays until it is dismissed.
     pub first_notice: Option<String>,
     /// Do hub and devices end with the console?
@@ -65,6 +67,7 @@ impl Context {
             dialects: Dialects::built_in(),
             sample_uris: Vec::new(),
             recent_uris: Vec::new(),
+            only_watches: None,
             first_notice: None,
             demo: false,
             colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -207,6 +210,8 @@ pub struct Model {
     pub(crate) recent: Vec<PackageUri>,
     pub(crate) samples: Vec<PackageUri>,
     pub(crate) notice: Option<String>,
+    /// Why nothing can be written down; nothing is started meanwhile.
+    pub(crate) unwritten: Option<Problem>,
     pub(crate) panel: Option<Panel>,
     pub(crate) bar: Option<Bar>,
     pub(crate) dialog: Option<Dialog>,
@@ -218,10 +223,9 @@ impl Model {
     /// columns and rows.
     #[must_use]
     pub fn new(context: Context, size: (u16, u16), now: Timestamp) -> Self {
-        let usable = |list: &[String]| -> Vec<PackageUri> {
-            let parsed = list.iter().filter_map(|text| PackageUri::parse(text).ok());
-            parsed.filter(|uri| !uri.expose().contains("***")).collect()
-        };
+        let usable = |uri: &PackageUri| !uri.expose().contains("***");
+        let samples = context.sample_uris.iter();
+        let samples = samples.filter_map(|text| PackageUri::parse(text).ok());
         Self {
             theme: Theme::built_in(context.colour),
             keymap: Keymap::built_in(),
@@ -237,8 +241,14 @@ impl Model {
             durations: Durations::default(),
             facts: HashMap::new(),
             asked: HashMap::new(),
-            recent: usable(&context.recent_uris),
-            samples: usable(&context.sample_uris),
+            recent: context
+                .recent_uris
+                .iter()
+                .filter(|u| usable(u))
+                .cloned()
+                .collect(),
+            samples: samples.filter(usable).collect(),
+            unwritten: context.only_watches.clone(),
             notice: context.first_notice.clone(),
             panel: None,
             bar: None,
@@ -292,6 +302,7 @@ impl Model {
     /// May an update of this device be asked for now?
     pub(crate) fn may_ask(&self, device: &DeviceId) -> bool {
         !self.context.profile.read_only
+            && self.unwritten.is_none()
             && !self.ended
             && self.updates.open_of(device).is_none()
             && !matches!(self.asked.get(device), Some(Asked::Waiting(_)))

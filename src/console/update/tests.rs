@@ -19,6 +19,7 @@ use crate::domain::phase::Phase;
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::update::{Baseline, Evidence, Outcome, Update};
+use crate::domain::uri::PackageUri;
 use crate::engine::Snapshot;
 
 const URI: &str = "https://x.test/fw.bin";
@@ -354,12 +355,9 @@ fn a_taken_order_empties_the_field_and_an_ended_update_frees_it() {
 #[test]
 fn redacted_uris_of_earlier_sessions_are_not_offered() {
     let mut context = Context::new(profile());
-    context.recent_uris = vec![
-        "https://x.test/a?sig=***".into(),
-        URI.into(),
-        "no uri".into(),
-    ];
-    context.sample_uris = vec![URI.into(), "https://x.test/b".into()];
+    let redacted = PackageUri::parse("https://x.test/a?sig=***").unwrap();
+    context.recent_uris = vec![redacted, PackageUri::parse(URI).unwrap()];
+    context.sample_uris = vec!["no uri".into(), URI.into(), "https://x.test/b".into()];
     let model = Model::new(context, (80, 24), start());
     let offers: Vec<_> = model
         .offers()
@@ -514,6 +512,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
         link: (Link::Online, None),
         starting: Vec::new(),
         refusals: Vec::new(),
+        journal: None,
         resuming: false,
         durations: Default::default(),
         budget: crate::domain::quota::Budget::at_rest(&profile()),

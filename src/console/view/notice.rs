@@ -26,6 +26,9 @@ fn document(model: &Model, width: u16) -> Doc<'_> {
                     devices; quit, and `otadeck watch --resume` carries on watching.";
         doc.text(Role::Bad, text);
     }
+    if let Some(problem) = &model.unwritten {
+        doc.problem(Role::Bad, "✗", problem);
+    }
     if let Some(problem) = &model.link.1 {
         match model.link.0 {
             Link::Online => {}

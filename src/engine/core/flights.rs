@@ -293,7 +293,7 @@ impl Core {
             // It holds all the same; the next start finds it out again.
             Err(error) => {
                 self.fold(id, events, now);
-                self.not_written(&error, now);
+                self.recorded(Err(error), now);
             }
         }
     }

@@ -97,6 +97,9 @@ pub struct Settings {
     pub lease: Lease,
     /// Who works here: `user@host`.
     pub by: String,
+    /// Why there is no journal, although one is wanted: then nothing is started,
+    /// only watched.
+    pub no_journal: Option<Problem>,
 }
 
 impl Settings {
@@ -120,6 +123,7 @@ impl Settings {
             spent: (Timestamp::default(), 0),
             lease: Lease::Journal,
             by: String::new(),
+            no_journal: None,
         }
     }
 }
@@ -231,7 +235,7 @@ pub enum Input {
         /// The proof, when an order may go out now.
         result: Result<Option<Receipt>, JournalError>,
     },
-    /// Events were written down, or were not.
+    /// Events cannot be written down; or, after that, all of them are again.
     Recorded(Result<(), JournalError>),
     /// The engine ends: nothing more is sent.
     Stop,
@@ -265,13 +269,19 @@ pub enum Output {
         /// The page's token; absent for the first.
         continuation: Option<String>,
     },
-    /// Commit an intent; [`Input::Intended`] answers.
-    Intend(Box<Event>),
-    /// The same, ending what is open of the device; [`Input::Intended`] answers.
-    TakeOver(Box<Event>),
+    /// Commit an intent, and keep what is secret of its package;
+    /// [`Input::Intended`] answers.
+    Intend {
+        /// The intent.
+        event: Box<Event>,
+        /// The package.
+        uri: PackageUri,
+        /// Does what is open of the device end with it?
+        forced: bool,
+    },
     /// Find who works on a device; [`Input::Held`] answers.
     AskHolder(DeviceId),
-    /// Write observations down; [`Input::Recorded`] answers when that fails.
+    /// Write observations down; [`Input::Recorded`] tells when that goes wrong.
     Record(Vec<Event>),
     /// Commit a decision, that an order goes out or a verdict, before anything is
     /// done or said of it; [`Input::Committed`] answers.
@@ -365,7 +375,7 @@ impl Core {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            gate: Gate::new(settings.profile.clone()),
+            gate: Gate::new(settings.profile.clone()).unwritten(settings.no_journal.clone()),
             pace: Pace::new(settings.profile.reads_per_second()),
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
             ledger: Ledger::new(&settings),
@@ -409,9 +419,15 @@ impl Core {
             Input::TagWritten { update, result } => self.tag_written(&update, result, now),
             Input::TagSeen { update, result } => self.tag_seen(&update, result, now),
             Input::Identified { update, result } => self.identified(&update, result, now),
-            Input::Past(result) => self.past(result, now),
+            Input::Past(result) => {
+                self.close_when_unreadable(result.as_ref().err());
+                self.past(result, now);
+            }
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
-            Input::Opened(result) => self.opened(result, now),
+            Input::Opened(result) => {
+                self.close_when_unreadable(result.as_ref().err());
+                self.opened(result, now);
+            }
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Held { device, result } => self.held(&device, result, now),
             Input::Committed { update, result } => self.committed(&update, result, now),
@@ -487,24 +503,49 @@ impl Core {
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
             budget: self.ledger.told(),
+            journal: self.gate.unwritten_because().cloned(),
             resuming: self.resume.is_under_way(),
             durations: self.durations.clone(),
             sequence: 0,
         }
     }
 
+    /// What is not written down is not done: nothing is started until all is.
     fn recorded(&mut self, result: Result<(), JournalError>, now: Now) {
-        match result {
-            Ok(()) => {}
-            Err(JournalError::Over { verdict }) => self.overruled(*verdict, now),
-            Err(error) => self.not_written(&error, now),
+        let what = match result {
+            Ok(()) => {
+                self.close_gate(self.settings.no_journal.clone());
+                What::JournalRecovered {}
+            }
+            Err(JournalError::Over { verdict }) => return self.overruled(*verdict, now),
+            Err(error) if error.is_damage() => {
+                self.close_when_unreadable(Some(&error));
+                let problem = error.problem();
+                What::JournalProblem { problem }
+            }
+            Err(error) => {
+                let problem = error.problem().hint(
+                    "What is seen is kept in memory and tried again; until it is written down \
+                      nothing new is started. Make room, or mend the disk.",
+                );
+                self.close_gate(Some(problem.clone()));
+                What::JournalProblem { problem }
+            }
+        };
+        self.publish(Event::general(now.wall, what));
+    }
+
+    /// With a journal that cannot be read nobody can tell what is under way:
+    /// nothing is started any more.
+    fn close_when_unreadable(&mut self, error: Option<&JournalError>) {
+        if let Some(error) = error {
+            self.settings.no_journal = Some(error.problem());
+            self.close_gate(self.settings.no_journal.clone());
         }
     }
 
-    /// Tells that something could not be written down.
-    fn not_written(&mut self, error: &JournalError, now: Now) {
-        let problem = error.problem();
-        self.publish(Event::general(now.wall, What::JournalProblem { problem }));
+    fn close_gate(&mut self, because: Option<Problem>) {
+        self.gate = self.gate.clone().unwritten(because);
     }
 
     fn publish(&mut self, event: Event) {

@@ -56,7 +56,7 @@ impl Core {
     pub(super) fn opened(&mut self, result: Result<Vec<UpdateId>, JournalError>, now: Now) {
         let updates = match result {
             Ok(updates) => updates,
-            Err(error) => return self.not_written(&error, now),
+            Err(error) => return self.recorded(Err(error), now),
         };
         if self.resume.waiting.is_empty() {
             self.resume.count = 0;

@@ -226,9 +226,10 @@ impl Core {
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
         }
-        self.out.push(match forced {
-            true => Output::TakeOver(Box::new(event)),
-            false => Output::Intend(Box::new(event)),
+        self.out.push(Output::Intend {
+            event: Box::new(event),
+            uri: start.uri,
+            forced,
         });
     }
 

@@ -4,6 +4,7 @@ mod anything;
 mod budget;
 mod dialects;
 mod gap;
+mod journal;
 mod leases;
 mod life;
 mod listing;
@@ -123,7 +124,7 @@ impl Story {
         for output in self.core.handle(input, self.now()) {
             match output {
                 Output::Publish(events) => self.said.extend(events),
-                Output::Intend(event) | Output::TakeOver(event) => {
+                Output::Intend { event, .. } => {
                     let update = event.update_id.clone().unwrap();
                     let result = Ok(Receipt::for_test(&event));
                     self.intents.push(*event);

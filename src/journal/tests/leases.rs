@@ -42,6 +42,10 @@ impl Two {
     }
 }
 
+fn package() -> PackageUri {
+    PackageUri::parse("https://x.test/fw").unwrap()
+}
+
 fn id_of(event: &Event) -> UpdateId {
     event.update_id.clone().unwrap()
 }
@@ -102,7 +106,7 @@ async fn taking_over_ends_what_is_open_and_the_old_process_sends_nothing_more() 
     let (first, second) = (intended("a", "h"), intended("a", "h"));
     two.ana.intend(first.clone()).await.unwrap();
     two.ana.dispatch(vec![invoked(&first, 1)]).await.unwrap();
-    two.ben.take_over(second.clone()).await.unwrap();
+    two.ben.take_over(second.clone(), package()).await.unwrap();
     assert_eq!(two.leases(), 1);
     for events in [vec![invoked(&first, 2)], vec![then(&first, verdict())]] {
         let sends = matches!(events[0].what, What::Invoked { .. });
@@ -248,7 +252,10 @@ async fn a_damaged_event_keeps_nothing_else_from_being_taken_up() {
     two.set("started = 'long ago'");
     let refused = two.ben.intend(intended("b", "h")).await.unwrap_err();
     assert!(matches!(refused, JournalError::Open { .. }), "{refused}");
-    two.ben.take_over(intended("b", "h")).await.unwrap();
+    two.ben
+        .take_over(intended("b", "h"), package())
+        .await
+        .unwrap();
 }
 
 /// While nothing is held there is no timer that could wake anybody.
@@ -256,7 +263,7 @@ async fn a_damaged_event_keeps_nothing_else_from_being_taken_up() {
 fn the_pulse_beats_only_while_something_is_held() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
-    let mut connection = schema::open(&path).unwrap();
+    let mut connection = schema::open(&path, &Place::of(folder.path()).unwrap()).unwrap();
     let holder = Holder::this_process("ana");
     let mut pulse = lease::Pulse::new();
     pulse.look(&connection, &holder);

@@ -219,6 +219,11 @@ impl Running {
         }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn signal(&self, which: Signal) {
         signal(self.child.as_ref().unwrap().id(), which);
     }
