@@ -122,6 +122,7 @@ impl Rules {
     /// May the device of `twin` be given `uri`? The refusal says why not.
     #[must_use]
     pub fn refuses(&self, uri: &PackageUri, twin: &Twin) -> Option<Finding> {
+        let place = uri.place();
         let mut forbidden = None;
         for rule in &self.models {
             let Some(model) = twin.text_at(&rule.path) else {
@@ -130,7 +131,7 @@ impl Rules {
             if !pattern::matches(&rule.model, model) {
                 continue;
             }
-            if is_place(&rule.uri, uri.place()) {
+            if is_place(&rule.uri, &place) {
                 return None;
             }
             forbidden.get_or_insert((model, &rule.uri));

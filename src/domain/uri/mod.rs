@@ -20,7 +20,6 @@ const MAX_URI: usize = 4_096;
 #[derive(Clone, PartialEq, Eq)]
 pub struct PackageUri {
     text: String,
-    place: String,
     redacted: String,
     file_name: String,
 }
@@ -120,7 +119,6 @@ impl PackageUri {
         strict::parts(rest, &url)?;
         Ok(Self {
             redacted: redact::url(text),
-            place: format!("{}{}", url.origin().ascii_serialization(), url.path()),
             file_name: file_name(&url),
             text: text.to_owned(),
         })
@@ -141,8 +139,10 @@ impl PackageUri {
     /// Scheme, host, port where it is not the scheme's own, and path: what rules on
     /// packages are held against. Scheme and host are in lower case.
     #[must_use]
-    pub fn place(&self) -> &str {
-        &self.place
+    pub fn place(&self) -> String {
+        let url = Url::parse(&self.text).ok();
+        let place = |url: Url| format!("{}{}", url.origin().ascii_serialization(), url.path());
+        url.map(place).unwrap_or_default()
     }
 
     /// The last part of the path, or the host: a short name for the package.
