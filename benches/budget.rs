@@ -210,7 +210,7 @@ async fn delay() {
         "  otadeck               {ours:6.0} ms mean   {:.2} of it; goal 250 ms and a round trip",
         ours / ideal
     );
-    running.stop().await;
+    running.stop().await.expect("the journal is written");
     emulator.shutdown().await;
 }
 
@@ -296,7 +296,7 @@ async fn thousand() {
         "  refused               {}",
         noted.refused.load(Ordering::Relaxed)
     );
-    running.stop().await;
+    running.stop().await.expect("the journal is written");
     emulator.shutdown().await;
 }
 

@@ -41,4 +41,6 @@ pub mod hub;
 pub mod journal;
 pub mod mqtt;
 pub mod package;
+#[doc(hidden)]
+pub mod rehearsal;
 pub mod scenario;

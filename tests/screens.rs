@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+#[path = "screens/past.rs"]
+mod past;
 #[path = "screens/scenes.rs"]
 mod scenes;
 #[path = "screens/svg.rs"]
@@ -147,8 +149,18 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("watched-only", &["refused", "device-management", "watched only"])]
 #[case("read-only", &["read-only"])]
 #[case("watching-only", &["watching only", "the journal failed"])]
-#[case("unauthorized", &["401"])]
+#[case("unauthorized", &["401", "unauthorized"])]
+#[case("retrying", &["in 4 s (3)", "as of 12:03:20, 40 s ago"])]
+#[case("retrying-update", &["in 4 s (12)", "as of 12:04:34, 40 s ago"])]
+#[case("clock-skew", &["12 min behind"])]
 #[case("quit", &["in flight"])]
+#[case("history", &["History", "press-0043", "failed", "completed"])]
+#[case("history-filter", &["/004 fail", "failed"])]
+#[case("history-loading", &["Reading"])]
+#[case("history-empty", &["No update"])]
+#[case("history-failed", &["malformed"])]
+#[case("past-update", &["failed: press-0043", "not live", "▕"])]
+#[case("replay", &["REPLAY", "not live", "playing 5×", "press-0043", "event 4 of 6", "downloading"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
     let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {

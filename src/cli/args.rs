@@ -8,9 +8,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::domain::clean;
+use crate::domain::history::End;
 use crate::domain::id::DeviceId;
 use crate::domain::profile::Tier;
-use crate::domain::time;
+use crate::domain::replay::{FASTEST, USUAL};
+use crate::domain::time::{self, Moment};
 use crate::emulator::faults::LONGEST_LAG;
 use crate::scenario::BUILT_IN;
 
@@ -48,6 +50,9 @@ pub(super) struct Global {
     /// Plain lines; the verbs print nothing else
     #[arg(long, global = true)]
     pub(super) plain: bool,
+    /// Draw the console with ASCII alone
+    #[arg(long, global = true)]
+    pub(super) ascii: bool,
     /// Keep nothing: no journal, so nothing can be resumed
     #[arg(long, global = true)]
     pub(super) no_journal: bool,
@@ -67,6 +72,25 @@ pub(super) enum Verb {
     Update(Update),
     /// Watch what devices report, without starting anything
     Watch(Watch),
+    /// Tell what was written down of past updates; no hub is asked
+    History(History),
+    /// What is configured, where that comes from, and what is wrong with it
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// Look for mistakes in the file and in each hub's secret, without asking any hub
+    Check,
+    /// Print every setting with where it comes from
+    Show {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -192,6 +216,53 @@ pub(super) struct Watch {
     /// One JSON event a line
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct History {
+    /// One update, by its id or as much of its begin as tells it apart
+    #[arg(value_name = "UPDATE", conflicts_with_all = ["device", "outcome", "since", "until", "limit"])]
+    pub(super) update: Option<String>,
+    /// Only these devices
+    #[arg(long, num_args = 1.., value_name = "ID")]
+    pub(super) device: Vec<DeviceId>,
+    #[arg(long, value_delimiter = ',', value_name = "OUTCOME", value_parser = end, help = format!("Only those that ended so, or have not: {}", ends()))]
+    pub(super) outcome: Vec<End>,
+    /// Only those decided since then: 2026-11-23T12:04:00Z, 2026-11-23, or 2h, 3d ago
+    #[arg(long, value_name = "T", value_parser = Moment::parse)]
+    pub(super) since: Option<Moment>,
+    /// Only those decided until then; a day counts to its end
+    #[arg(long, value_name = "T", value_parser = Moment::parse)]
+    pub(super) until: Option<Moment>,
+    /// Only the newest so many; the plain list shows 100 unless told
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<usize>,
+    /// The events, one JSON object a line, as they were printed then
+    #[arg(long, conflicts_with_all = ["csv", "markdown", "replay"])]
+    pub(super) json: bool,
+    /// A table for spreadsheets
+    #[arg(long, conflicts_with_all = ["markdown", "replay"])]
+    pub(super) csv: bool,
+    /// A note for the next shift: what is open, what failed, what was completed
+    #[arg(long, conflicts_with = "replay")]
+    pub(super) markdown: bool,
+    /// Play the update again on the screen; needs a terminal
+    #[arg(long, requires = "update")]
+    pub(super) replay: bool,
+    /// How many times faster than it was: 1 to 100
+    #[arg(long, default_value_t = USUAL, requires = "replay", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(FASTEST)))]
+    pub(super) speed: u32,
+}
+
+fn end(text: &str) -> Result<End, String> {
+    let named = |end: &End| end.name().eq_ignore_ascii_case(text.trim());
+    let end = End::ALL.into_iter().find(named);
+    end.ok_or_else(|| format!("no outcome; there are {}", ends()))
+}
+
+fn ends() -> String {
+    let names: Vec<&str> = End::ALL.iter().map(|end| end.name()).collect();
+    names.join(", ")
 }
 
 fn sha256(text: &str) -> Result<String, String> {

@@ -9,7 +9,7 @@ use crate::hub::ConnectionString;
 
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
-use super::session::Session;
+use super::session::{Session, configuration};
 use super::{console, emulator as verb};
 
 /// How long the console waits for the devices before it shows what is there.
@@ -42,6 +42,10 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     );
     session.profile.read_only = global.read_only;
     let mut context = Context::new(session.profile.clone());
+    // A configuration that is broken or not there is no reason to have no demo.
+    if let Ok((config, paths)) = configuration(global) {
+        console::dress(&mut context, &config, &paths, global);
+    }
     context.demo = true;
     context.sample_uris = PACKAGES.map(|name| hub.package_url(name)).to_vec();
     let code = console::show(&session, context).await;

@@ -2,7 +2,7 @@
 
 use crate::domain::clean;
 use crate::domain::device::{Connection, DeviceRow, Enablement};
-use crate::domain::event::{Command, Event, InventoryState, What};
+use crate::domain::event::{Command, Event, InventoryState, Way, What};
 use crate::engine::{Batch, Engine, Subscription};
 use crate::hub::Query;
 
@@ -10,7 +10,7 @@ use super::args::{Devices, Global};
 use super::exit::{Code, Failure};
 use super::session::Session;
 use super::signals::Signals;
-use super::{log, out};
+use super::{ending, log, out};
 
 /// Columns of a table cell at most.
 const CELL: usize = 40;
@@ -29,15 +29,15 @@ pub(super) async fn run(verb: Devices, global: &Global) -> Result<Code, Failure>
     let engine = running.engine();
     let events = engine.subscribe();
     let ended = |e| Failure::internal("the engine has ended", e);
-    engine.send(Command::List).await.map_err(ended)?;
-    let code = tokio::select! {
-        biased;
-        code = signals.next() => Ok(code),
-        listed = list(&engine, events, verb.json) => listed,
+    let listing = async move {
+        engine.send(Command::List).await.map_err(ended)?;
+        tokio::select! {
+            biased;
+            code = signals.next() => Ok(code),
+            listed = list(&engine, events, verb.json) => listed,
+        }
     };
-    // It has nothing to write down.
-    let _ = running.stop().await;
-    code
+    ending::tend(running, listing).await
 }
 
 async fn list(engine: &Engine, mut events: Subscription, json: bool) -> Result<Code, Failure> {
@@ -74,10 +74,10 @@ async fn list(engine: &Engine, mut events: Subscription, json: bool) -> Result<C
                     ..
                 } => return Err(problem.clone().into()),
                 // A listing goes on trying for a while.
-                What::Link {
+                What::Link(Way {
                     problem: Some(problem),
                     ..
-                } if !told => {
+                }) if !told => {
                     told = true;
                     out::note(&format!("{}; trying again", problem.line()));
                 }

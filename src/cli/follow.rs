@@ -1,12 +1,14 @@
 //! Follows updates to their end: prints what happens, tells the exit code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::domain::clean;
 use crate::domain::durations::{self, Durations};
-use crate::domain::event::{Event, Link, What};
+use crate::domain::event::{Event, Link, Way, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::problem::Problem;
@@ -17,6 +19,9 @@ use crate::engine::{Batch, Engine, Subscription};
 use super::exit::{Code, Failure};
 use super::out;
 use super::signals::Signals;
+
+/// How long the end waits for a reader that reads slowly.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How to follow.
 pub(super) struct Options {
@@ -45,9 +50,13 @@ struct Follow {
     resuming: bool,
     updates: BTreeMap<UpdateId, Update>,
     durations: Durations,
+    /// The way to the hub, as it was told last.
+    way: Option<Way>,
     codes: Vec<Code>,
     /// Something that was seen is not written down yet.
     unwritten: bool,
+    /// What is to be printed, and waits for room.
+    said: VecDeque<String>,
 }
 
 /// Prints what happens until all is settled, the time is up, or a signal comes.
@@ -73,21 +82,43 @@ pub(super) async fn follow(
         resuming,
         updates: BTreeMap::new(),
         durations: Durations::default(),
+        way: None,
         codes: Vec::new(),
         unwritten: false,
+        said: VecDeque::new(),
     };
-    while !follow.is_settled() {
+    let mut over = None;
+    loop {
+        let said = follow.said.front().cloned();
+        let idle = said.is_none();
+        if idle && (over.is_some() || follow.is_settled()) {
+            break;
+        }
         tokio::select! {
-            // A signal first; then what has happened, before the time is up.
+            // A signal first; then what is to be said of what has happened, before
+            // more is heard; all that before the time is up.
             biased;
-            code = signals.next() => return Ok(follow.left_open(Some(code))),
-            batch = events.next() => follow.batch(batch, &mut events).await?,
-            () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => {
-                return Ok(follow.left_open(None));
+            code = signals.next() => {
+                // A reader that still reads gets what was said up to now.
+                let _ = timeout(LAST_WORDS, follow.say_all()).await;
+                return Ok(follow.left_open(Some(code)));
+            }
+            printed = out::print(said.unwrap_or_default()), if !idle => {
+                printed?;
+                follow.said.pop_front();
+            }
+            batch = events.next(), if idle => follow.batch(batch, &mut events).await?,
+            () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() && over.is_none() => {
+                over = Some(follow.left_open(None));
             }
         }
     }
-    Ok(follow.code())
+    let code = over.unwrap_or_else(|| follow.code());
+    tokio::select! {
+        biased;
+        signal = signals.next() => Ok(signal),
+        printed = out::printed() => printed.map(|()| code),
+    }
 }
 
 impl Follow {
@@ -98,6 +129,15 @@ impl Follow {
     fn settles(&self, update: &Update) -> bool {
         let unknown = matches!(update.doubt, Some((OpenState::Unknown, _)));
         !update.is_open() || (self.options.no_wait && (update.answer.is_some() || unknown))
+    }
+
+    /// Prints what waits, to the end.
+    async fn say_all(&mut self) -> Result<(), Failure> {
+        while let Some(text) = self.said.front().cloned() {
+            out::print(text).await?;
+            self.said.pop_front();
+        }
+        out::printed().await
     }
 
     fn code(&self) -> Code {
@@ -157,6 +197,10 @@ impl Follow {
     /// stands.
     async fn catch_up(&mut self, events: &mut Subscription) -> Result<(), Failure> {
         out::note("the output was too slow; some lines are missing");
+        if self.options.json {
+            let lagged = Event::general(Timestamp::now(), What::Lagged {});
+            self.said.push_back(out::event(&lagged)?);
+        }
         let ended = |e| Failure::internal("the engine has ended", e);
         let snapshot = self.engine.snapshot().await.map_err(ended)?;
         events.after(&snapshot);
@@ -216,11 +260,11 @@ impl Follow {
                 out::note("the journal is written again, with all that was seen meanwhile");
                 self.unwritten = false;
             }
-            What::Link { state, problem } => match (state, problem) {
-                (Link::Online, _) => {}
-                (_, Some(problem)) => out::note(&format!("{}; trying again", problem.line())),
-                (_, None) => {}
-            },
+            What::Link(way) => self.link(way),
+            What::Clock {
+                problem: Some(problem),
+                ..
+            } => out::note(&format!("{}. {}", problem.line(), problem.hint)),
             _ => {}
         }
         let known = match event
@@ -240,21 +284,44 @@ impl Follow {
         self.print(event, known.as_ref())
     }
 
-    fn print(&self, event: &Event, update: Option<&Update>) -> Result<(), Failure> {
-        if self.options.json {
-            return match &event.what {
-                What::Device { .. } | What::Inventory { .. } | What::Twin { .. } => Ok(()),
-                What::DeviceProblem { .. }
+    /// One line for what is new; the single tries of an outage are in the NDJSON.
+    fn link(&mut self, way: &Way) {
+        let before = self.way.replace(way.clone());
+        if before.as_ref().is_some_and(|before| before.says_as(way)) {
+            return;
+        }
+        match (way.state, &way.problem, before.map(|before| before.state)) {
+            (Link::Online, _, Some(Link::Retrying | Link::Unauthorized)) => {
+                out::note("the hub answers again");
+            }
+            (Link::Online, ..) => {}
+            (_, Some(problem), _) => {
+                out::note(&format!("{}; trying again", problem.line()));
+                out::note(&problem.hint);
+            }
+            (_, None, _) => {}
+        }
+    }
+
+    fn print(&mut self, event: &Event, update: Option<&Update>) -> Result<(), Failure> {
+        let text = match (self.options.json, update) {
+            (true, _) => match &event.what {
+                What::Device { .. }
+                | What::Inventory { .. }
+                | What::Twin { .. }
+                | What::DeviceProblem { .. }
                 | What::Gone {}
                 | What::Durations { .. }
-                | What::Budget(_) => Ok(()),
-                _ => out::json(event),
-            };
+                | What::Budget(_) => return Ok(()),
+                _ => out::event(event)?,
+            },
+            (false, Some(update)) => words(event, update, &self.durations),
+            (false, None) => return Ok(()),
+        };
+        if !text.is_empty() {
+            self.said.push_back(text);
         }
-        match update {
-            Some(update) => out::lines(&words(event, update, &self.durations)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -474,5 +541,67 @@ mod tests {
             "unknown: the order's answer is not known: 504"
         );
         assert_eq!(standing(&told(Vec::new())), "intended");
+    }
+
+    use crate::engine::{Request, channel};
+
+    fn follow(json: bool, engine: Engine) -> Follow {
+        Follow {
+            options: Options {
+                json,
+                no_wait: false,
+                until: None,
+            },
+            engine,
+            awaited: BTreeSet::new(),
+            resuming: true,
+            updates: BTreeMap::new(),
+            durations: Durations::default(),
+            way: None,
+            codes: Vec::new(),
+            unwritten: false,
+            said: VecDeque::new(),
+        }
+    }
+
+    /// Whoever reads too slowly is told so, and goes on from how all stands.
+    #[tokio::test]
+    async fn a_slow_reader_is_told_what_it_has_missed() {
+        let (engine, mut backend) = channel();
+        let mut events = engine.subscribe();
+        let resumed = Event::general(Timestamp::UNIX_EPOCH, What::Resumed { count: 0 });
+        for _ in 0..2_000 {
+            backend.publish(vec![resumed.clone()]);
+        }
+        let settings = {
+            let profile = crate::domain::profile::Profile {
+                name: "test".into(),
+                host: "hub.test".into(),
+                environment: None,
+                read_only: false,
+                tier: None,
+                units: 1,
+            };
+            crate::engine::Settings::new(profile, crate::domain::dialect::Dialects::built_in())
+        };
+        let snapshot = crate::engine::core::Core::new(settings).snapshot();
+        let mut follow = follow(true, engine);
+        let batch = events.next().await;
+        let (told, ()) = tokio::join!(follow.batch(batch, &mut events), async {
+            match backend.requests.recv().await {
+                Some(Request::Snapshot(reply)) => backend.answer(reply, snapshot),
+                other => panic!("{other:?}"),
+            }
+        });
+        told.unwrap();
+        let said: Vec<_> = follow.said.into_iter().collect();
+        assert_eq!(said.len(), 1);
+        assert!(said[0].contains("\"event\":\"lagged\""), "{said:?}");
+        drop(backend);
+        assert_eq!(
+            events.next().await,
+            None,
+            "what is in the snapshot is left out"
+        );
     }
 }

@@ -5,13 +5,16 @@
 
 mod args;
 mod check;
+mod config;
 mod console;
 mod demo;
 mod device;
 mod devices;
 mod emulator;
+mod ending;
 mod exit;
 mod follow;
+mod history;
 mod log;
 mod out;
 mod session;
@@ -20,9 +23,11 @@ mod update;
 mod watch;
 mod who;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::Parser;
+use futures_util::FutureExt as _;
 
 use args::{Args, Verb};
 pub use exit::Code;
@@ -35,6 +40,7 @@ pub fn main() -> ExitCode {
     // First of all: every TLS connection needs it, and building a client
     // without it panics. Only a second call could fail, and there is none.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    ending::heed_panics();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -52,21 +58,36 @@ pub fn main() -> ExitCode {
         .worker_threads(2)
         .enable_all()
         .build();
-    let ended = match runtime {
-        Ok(runtime) => {
-            let ended = runtime.block_on(run(args));
-            // What is left is nothing that anybody waits for.
-            runtime.shutdown_background();
-            ended
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            out::usage(&format!("otadeck: no threads can be started: {error}"));
+            return Code::Failure.into();
         }
-        Err(error) => Err(Failure::internal("no threads can be started", error)),
     };
-    match ended {
-        Ok(code) => code.into(),
-        Err(failure) => {
+    let code = runtime.block_on(to_the_end(args));
+    // What is left is nothing that anybody waits for.
+    runtime.shutdown_background();
+    code.into()
+}
+
+/// Does what the arguments say and tells what is to be told of its end.
+async fn to_the_end(args: Args) -> Code {
+    let ended = AssertUnwindSafe(Box::pin(run(args))).catch_unwind().await;
+    let code = match ended {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
             out::complain(&failure.to_string());
-            failure.code.into()
+            failure.code
         }
+        // The hook has told it.
+        Err(_) => Code::Failure,
+    };
+    out::last_words().await;
+    if ending::is_defect() {
+        Code::Failure
+    } else {
+        code
     }
 }
 
@@ -78,6 +99,8 @@ async fn run(args: Args) -> Result<Code, Failure> {
         Some(Verb::Device(verb)) => device::run(verb).await,
         Some(Verb::Devices(verb)) => devices::run(verb, &args.global).await,
         Some(Verb::Update(verb)) => update::run(verb, &args.global).await,
+        Some(Verb::Config { verb }) => config::run(verb, &args.global).await,
         Some(Verb::Watch(verb)) => watch::run(verb, &args.global).await,
+        Some(Verb::History(verb)) => history::run(verb, &args.global).await,
     }
 }

@@ -31,11 +31,9 @@ use super::exit::Failure;
 use super::out;
 use super::who::who;
 
-const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
-const CA_FILE: &str = "OTADECK_CA_FILE";
+pub(super) const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
+pub(super) const CA_FILE: &str = "OTADECK_CA_FILE";
 
-/// Events that could not be written down and are said one by one.
-const SAID: usize = 20;
 /// Devices of one question about rules.
 const AT_ONCE: usize = 20;
 
@@ -68,28 +66,6 @@ pub(super) struct Opened {
     pub(super) journal: Journal,
     /// Why there is no journal to write to, so that nothing is started.
     pub(super) only_watches: Option<Problem>,
-}
-
-/// Ends the engine; says what could not be written down. Tells whether all was.
-pub(super) async fn end(running: Running) -> bool {
-    let left = running.stop().await;
-    if !left.is_empty() {
-        let mut text = format!(
-            "{} events could not be written to the journal; they are in the log, if that could \
-             be written:",
-            left.len()
-        );
-        for event in left.iter().take(SAID) {
-            let event = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
-            text.push_str(&format!("\n  {event}"));
-        }
-        if left.len() > SAID {
-            text.push_str(&format!("\n  and {} more", left.len() - SAID));
-        }
-        text.push_str("\nWhat the devices do is told by their twins: otadeck watch --resume");
-        out::complain(&text);
-    }
-    left.is_empty()
 }
 
 impl Session {
@@ -176,6 +152,11 @@ impl Session {
         }
     }
 
+    /// The configuration.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Keeps nothing: for verbs that only read.
     pub(super) fn keep_no_journal(&mut self) {
         self.keep_journal = false;
@@ -257,7 +238,7 @@ impl Session {
     pub(super) async fn inspect(&self, uri: &PackageUri) -> Inspection {
         let mut server = None;
         let findings = |server: Option<&Result<PackageInfo, String>>| {
-            let now = Timestamp::now();
+            let now = self.client.hub_now();
             let deadlines = self
                 .config
                 .deadlines
@@ -328,7 +309,7 @@ impl Session {
 }
 
 /// Says which dialects cannot be told apart, unless a rule speaks of them.
-fn warn_of_rivals(dialects: &Dialects) {
+pub(super) fn warn_of_rivals(dialects: &Dialects) {
     for (path, names) in dialects.rivals() {
         let ruled = |rule: &Rule| names.contains(&rule.dialect.as_str());
         if !dialects.rules().iter().any(ruled) {
@@ -341,7 +322,7 @@ fn warn_of_rivals(dialects: &Dialects) {
     }
 }
 
-fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {
+pub(super) fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {
     let user = Paths::of_user();
     let path = match (&global.config, &user) {
         (Some(path), _) => path.clone(),
@@ -400,7 +381,11 @@ fn choose(
     Ok(known(&name).map(|hub| (Some(name), hub)))
 }
 
-async fn get(source: &SecretSource, paths: &Paths, hub: &str) -> Result<SecretString, Failure> {
+pub(super) async fn get(
+    source: &SecretSource,
+    paths: &Paths,
+    hub: &str,
+) -> Result<SecretString, Failure> {
     let secret = source.get(&paths.config).await;
     secret.map_err(|e| Failure::usage(format!("hub {hub:?}: {e}")))
 }

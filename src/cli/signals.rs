@@ -1,51 +1,54 @@
 //! SIGINT, SIGTERM and SIGHUP as a future.
 
-use std::time::Duration;
+use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::console::is_ignored;
+
+use super::ending;
 use super::exit::{Code, Failure};
 
-/// How long the program may take to end by itself after a signal. Whoever waits
-/// for a reader that reads no more, of a pipe for example, cannot.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Those that end the program.
+const ENDING: [u8; 3] = [15, 2, 1];
 
-/// The signals that end the program.
-pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
+/// The signals that end the program, and defects.
+pub(super) struct Signals(Vec<(u8, Signal)>);
 
 impl Signals {
-    /// Takes the signals over from now on, for a verb that writes to stdout all
-    /// the time: it ends even when nobody reads that any more.
+    /// Takes the signals over from now on, for a verb that must end in time even
+    /// when it waits for somebody: for a reader that reads no more, for example.
     pub(super) fn insist() -> Result<Self, Failure> {
         let mut same = Self::take()?;
-        tokio::spawn(async move {
-            let code = same.next().await;
-            tokio::time::sleep(PATIENCE).await;
-            std::process::exit(i32::from(code.number()));
-        });
+        tokio::spawn(async move { ending::last_resort(same.next().await) });
         Self::take()
     }
 
-    /// Takes the signals over from now on.
+    /// Takes the signals over from now on; not those that the process was
+    /// started to ignore.
     pub(super) fn take() -> Result<Self, Failure> {
-        let one = |kind| signal(kind).map_err(|e| Failure::internal("no signals", e));
-        Ok(Self {
-            interrupt: one(SignalKind::interrupt())?,
-            terminate: one(SignalKind::terminate())?,
-            hang_up: one(SignalKind::hangup())?,
-        })
+        let heeded = ENDING.into_iter().filter(|n| !is_ignored(i32::from(*n)));
+        let taken = heeded.map(|number| {
+            let taken = signal(SignalKind::from_raw(i32::from(number)));
+            let taken = taken.map_err(|e| Failure::internal("no signals", e))?;
+            Ok((number, taken))
+        });
+        Ok(Self(taken.collect::<Result<_, Failure>>()?))
     }
 
-    /// Waits for one of them. Cancel-safe.
+    /// Waits for one of them, or for a defect. Cancel-safe.
     pub(super) async fn next(&mut self) -> Code {
+        let heard = std::future::poll_fn(|context| {
+            for (number, signal) in &mut self.0 {
+                if let Poll::Ready(Some(())) = signal.poll_recv(context) {
+                    return Poll::Ready(Code::Signal(*number));
+                }
+            }
+            Poll::Pending
+        });
         tokio::select! {
-            _ = self.interrupt.recv() => Code::Signal(2),
-            _ = self.terminate.recv() => Code::Signal(15),
-            _ = self.hang_up.recv() => Code::Signal(1),
+            code = heard => code,
+            () = ending::defect() => Code::Failure,
         }
     }
 }

@@ -17,12 +17,12 @@ use crate::domain::update::under_way;
 use crate::domain::uri::PackageUri;
 
 use super::args::{Global, Update};
-use super::exit::{Code, Failure, worst};
+use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::session::{Inspection, Session, end};
+use super::session::{Inspection, Session};
 use super::signals::Signals;
 use super::who::who;
-use super::{check, log, out};
+use super::{check, ending, log, out};
 
 const PACKAGE_URI: &str = "OTADECK_PACKAGE_URI";
 /// The longest URI that is read from stdin, in bytes.
@@ -100,15 +100,9 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
             }
         }
     });
-    let code = follow(
-        engine,
-        events,
-        Whose::Devices(devices),
-        options,
-        &mut signals,
-    )
-    .await;
-    worst(end(running).await, code)
+    let whose = Whose::Devices(devices);
+    let following = follow(engine, events, whose, options, &mut signals);
+    ending::tend(running, following).await
 }
 
 /// The URI from the flag, stdin or the environment.

@@ -3,11 +3,11 @@
 use crate::domain::event::Command;
 
 use super::args::{Global, Watch};
-use super::exit::{Code, Failure, worst};
+use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::session::{Session, end};
+use super::session::Session;
 use super::signals::Signals;
-use super::{check, log, out};
+use super::{check, ending, log, out};
 
 pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     if verb.resume && global.no_journal {
@@ -53,6 +53,6 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
         no_wait: false,
         until,
     };
-    let code = follow(engine, events, whose, options, &mut signals).await;
-    worst(end(running).await, code)
+    let following = follow(engine, events, whose, options, &mut signals);
+    ending::tend(running, following).await
 }

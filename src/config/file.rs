@@ -16,6 +16,7 @@ use crate::domain::tag::Lease;
 use crate::domain::time;
 use crate::domain::twin::Path;
 
+use super::console::ConsoleConfig;
 use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
 
@@ -32,6 +33,8 @@ pub struct Config {
     /// How long updates stay in the journal after they have ended.
     #[serde(with = "duration_text")]
     pub journal_keep: SignedDuration,
+    /// How the console looks.
+    pub console: ConsoleConfig,
     /// How updates are started and watched.
     pub update: UpdateConfig,
     /// When an update in which nothing changes is stalled.
@@ -48,6 +51,7 @@ impl Default for Config {
             default_hub: None,
             state_dir: None,
             journal_keep: SignedDuration::from_hours(400 * 24),
+            console: ConsoleConfig::default(),
             update: UpdateConfig::default(),
             deadlines: DeadlinesConfig::default(),
             dialect: BTreeMap::new(),
@@ -317,7 +321,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
 }
 
 /// The line of a key, or of the innermost table around it that is there.
-fn line_of(text: &str, key: &[String]) -> Option<usize> {
+pub(super) fn line_of(text: &str, key: &[String]) -> Option<usize> {
     let document = toml::de::DeTable::parse(text).ok()?;
     let mut table = document.get_ref();
     let mut steps = key.iter();
@@ -511,6 +515,7 @@ mod tests {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.update, UpdateConfig::default());
         assert_eq!(example.journal_keep, Config::default().journal_keep);
+        assert_eq!(example.console, ConsoleConfig::default());
         assert_eq!(example.deadlines, DeadlinesConfig::default());
         let plant = &example.hub["plant"];
         let defaults = HubConfig::default();
@@ -522,6 +527,7 @@ mod tests {
             journal_keep: SignedDuration::ZERO,
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
+            console: ConsoleConfig::default(),
             update: UpdateConfig::default(),
             deadlines: DeadlinesConfig {
                 queued: Some(SignedDuration::from_mins(1)),

@@ -5,12 +5,16 @@
 //! every key with its default, and a test holds it to this code. Secrets do not
 //! stand in the file: a hub names the *source* of its connection string.
 
+mod console;
 mod dialect;
 mod file;
 mod paths;
 mod secret;
+mod shown;
 
+pub use console::ConsoleConfig;
 pub use dialect::{DialectConfig, DialectError, Misplaced, PayloadAs, RuleConfig};
 pub use file::{Config, ConfigError, DeadlinesConfig, HubConfig, UpdateConfig, load};
 pub use paths::{Paths, PathsError};
 pub use secret::{SecretError, SecretSource};
+pub use shown::{Setting, settings, text_at};

@@ -43,6 +43,12 @@ impl Paths {
         }
     }
 
+    /// The folder of themes of the operator's own.
+    #[must_use]
+    pub fn themes(&self) -> PathBuf {
+        self.config.with_file_name("themes")
+    }
+
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> PathBuf {

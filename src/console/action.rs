@@ -26,8 +26,20 @@ pub enum Action {
     Switch,
     /// Type a filter.
     Filter,
+    /// Mark the selected device, or take its mark away.
+    Mark,
+    /// Mark everything that is shown, or take those marks away.
+    MarkShown,
+    /// Sort by the next column.
+    Sort,
+    /// Turn the order round.
+    Reverse,
+    /// Show the twin as JSON, or as a tree again.
+    Raw,
     /// Type a command.
     Prompt,
+    /// Complete what was typed.
+    Complete,
     /// Take what was typed.
     Submit,
     /// Yes.
@@ -36,6 +48,24 @@ pub enum Action {
     List,
     /// Show the updates of this session.
     Updates,
+    /// Show past updates; leave them.
+    History,
+    /// Play the shown update again.
+    Replay,
+    /// Stop a replay, or go on.
+    Pause,
+    /// Play faster.
+    Faster,
+    /// Play slower.
+    Slower,
+    /// To the next event.
+    Forward,
+    /// To the event before.
+    Backward,
+    /// Play from the begin.
+    BeginAgain,
+    /// Skip long silences of a replay, or do not.
+    SkipSilences,
     /// To the next device with an update in flight.
     NextUpdate,
     /// To the previous one.

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use tui_input::backend::crossterm::to_input_request;
 
 use super::action::Action;
+use super::look::Keys;
 use super::message::Message;
 
 const BUILT_IN: &str = include_str!("../../assets/keymap.toml");
@@ -33,8 +36,18 @@ pub(crate) enum Place {
     Filter,
     /// A command's text.
     Prompt,
+    /// The search's text, in a twin.
+    Search,
     /// The updates of this session.
     Updates,
+    /// Past updates.
+    History,
+    /// The filter's text there.
+    Find,
+    /// A past update.
+    Record,
+    /// A past update, played again.
+    Replay,
     /// The question before quitting.
     Quit,
     /// The help itself.
@@ -54,7 +67,10 @@ impl Place {
     /// Is text typed here? Then a plain character is text, unless the place
     /// itself binds it.
     fn takes_text(self) -> bool {
-        matches!(self, Self::Field | Self::Arm | Self::Filter | Self::Prompt)
+        matches!(
+            self,
+            Self::Field | Self::Arm | Self::Filter | Self::Prompt | Self::Search | Self::Find
+        )
     }
 
     /// The heading in the help.
@@ -68,7 +84,12 @@ impl Place {
             Self::Arm => "Confirmation by a name",
             Self::Filter => "Filter",
             Self::Prompt => "Command line",
+            Self::Search => "Search in a twin",
             Self::Updates => "Updates of this session",
+            Self::History => "History",
+            Self::Find => "Filter of the history",
+            Self::Record => "A past update",
+            Self::Replay => "Replay",
             Self::Quit => "Question before quitting",
             Self::Help => "Help",
             Self::Anywhere => "Everywhere",
@@ -114,14 +135,47 @@ impl Keymap {
     fn parse(text: &str) -> Result<Self, String> {
         let bindings: BTreeMap<Place, Vec<Binding>> =
             toml::from_str(text).map_err(|e| e.to_string())?;
+        Self::of(bindings)
+    }
+
+    /// The built-in keymap with other keys for some of its actions.
+    ///
+    /// # Errors
+    /// Names the place, the action or the key that is none, and a key that would
+    /// mean two things at one place.
+    pub(crate) fn with(keys: &Keys) -> Result<Self, String> {
+        let mut bindings = Self::built_in().bindings;
+        for (place, actions) in keys {
+            let known: Place = named(place).ok_or_else(|| format!("no place {place:?}"))?;
+            let here = bindings.entry(known).or_default();
+            for (action, spelt) in actions {
+                let known: Action =
+                    named(action).ok_or_else(|| format!("no action {action:?} (in {place})"))?;
+                let mut of_action = here.iter_mut().filter(|b| b.action == known);
+                let Some(binding) = of_action.next() else {
+                    return Err(format!("{action:?} means nothing in {place}"));
+                };
+                binding.keys.clone_from(spelt);
+                // Where an action had two lines, its keys are now in one.
+                of_action.for_each(|other| other.keys.clear());
+            }
+            here.retain(|binding| !binding.keys.is_empty());
+        }
+        Self::of(bindings)
+    }
+
+    fn of(bindings: BTreeMap<Place, Vec<Binding>>) -> Result<Self, String> {
         let mut lookup: BTreeMap<Place, Vec<(KeyEvent, Action)>> = BTreeMap::new();
         for (place, list) in &bindings {
             let known = lookup.entry(*place).or_default();
             for binding in list {
                 for spelt in &binding.keys {
                     let key = one_key(spelt)?;
-                    if known.iter().any(|(k, _)| *k == key) {
-                        return Err(format!("{spelt} is bound twice in {place:?}"));
+                    if let Some((_, other)) = known.iter().find(|(k, _)| *k == key) {
+                        return Err(format!(
+                            "{spelt} is bound twice in {place:?}: {other:?} and {:?}",
+                            binding.action
+                        ));
                     }
                     known.push((key, binding.action));
                 }
@@ -170,12 +224,20 @@ impl Keymap {
     }
 }
 
+/// The place or the action of that name.
+fn named<'a, T: Deserialize<'a>>(name: &'a str) -> Option<T> {
+    let name: StrDeserializer<'a, ValueError> = name.into_deserializer();
+    T::deserialize(name).ok()
+}
+
 /// A key as it is shown: `enter`, `ctrl-c`, `?`.
 pub(crate) fn shown(spelt: &str) -> &str {
     let name = spelt.strip_prefix('<').and_then(|s| s.strip_suffix('>'));
     match name {
         Some("up") => "↑",
         Some("down") => "↓",
+        Some("left") => "←",
+        Some("right") => "→",
         Some(name) => name,
         None => spelt,
     }
@@ -269,7 +331,7 @@ mod tests {
             assert!(!bindings.is_empty(), "{place:?}");
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
-        assert_eq!(keymap.places().count(), 12);
+        assert_eq!(keymap.places().count(), 17);
     }
 
     #[test]
@@ -285,6 +347,44 @@ mod tests {
             Some(Message::Edit(tui_input::InputRequest::DeletePrevWord))
         );
         assert_eq!(message(Place::Table, "Z"), None);
+    }
+
+    fn with(place: &str, action: &str, keys: &[&str]) -> Result<Keymap, String> {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let actions = BTreeMap::from([(action.to_owned(), keys)]);
+        Keymap::with(&Keys::from([(place.to_owned(), actions)]))
+    }
+
+    #[test]
+    fn keys_of_ones_own_take_the_place_of_the_built_in_ones() {
+        let keymap = with("table", "open", &["o", "ctrl-o"]).unwrap();
+        let press = |key: &str| keymap.message(Place::Table, one_key(key).unwrap());
+        assert_eq!(press("o"), Some(Message::Act(Action::Open)));
+        assert_eq!(press("<enter>"), None);
+        assert_eq!(press("j"), Some(Message::Act(Action::Next)));
+        // The help and the footer are made of the same.
+        let open = keymap.at(Place::Table)[0].clone();
+        assert_eq!(open.keys, ["o", "ctrl-o"]);
+        assert_eq!(
+            with("table", "mark", &[]).unwrap().at(Place::Table).len() + 1,
+            { Keymap::built_in().at(Place::Table).len() }
+        );
+    }
+
+    #[rstest::rstest]
+    #[case("table", "open", "j", "j is bound twice in Table: Open and Next")]
+    #[case("tabel", "open", "o", "tabel")]
+    #[case("table", "opne", "o", "opne")]
+    #[case("table", "open", "<entr>", "entr")]
+    #[case("help", "mark", "m", "means nothing in help")]
+    fn wrong_keys_are_named(
+        #[case] place: &str,
+        #[case] action: &str,
+        #[case] key: &str,
+        #[case] names: &str,
+    ) {
+        let error = with(place, action, &[key]).unwrap_err();
+        assert!(error.contains(names), "{error}");
     }
 
     #[rstest::rstest]

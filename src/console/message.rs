@@ -8,7 +8,8 @@ use tui_input::InputRequest;
 
 use super::action::Action;
 use crate::domain::event::{Command, Event};
-use crate::engine::Snapshot;
+use crate::domain::history::Ask;
+use crate::engine::{Past, Snapshot};
 
 /// Something that happened. Time comes in as a value, so the same messages
 /// give the same model, always.
@@ -28,8 +29,13 @@ pub enum Message {
     Events(Arc<[Event]>),
     /// The engine tells how all stands: at the start, and after a lag.
     Snapshot(Box<Snapshot>),
-    /// The engine has ended; nothing new will come.
-    EngineEnded,
+    /// The engine tells of the past: what was asked, and the answer.
+    Past(Ask, Box<Past>),
+    /// Something is to be known that no event tells, about the log for example.
+    Notice(String),
+    /// The process was stopped, or is about to be: whoever goes on may be
+    /// somebody else.
+    Suspended,
 }
 
 /// Something that is to be done outside the model.
@@ -39,6 +45,9 @@ pub enum Effect {
     Send(Command),
     /// Ask the engine how all stands; answered by [`Message::Snapshot`].
     Snapshot,
+    /// Ask the engine about the past; answered by [`Message::Past`]. A newer
+    /// question takes the place of one that waits.
+    Past(Ask),
     /// Stop the process until the shell continues it; nothing answers.
     Suspend,
     /// Leave the loop and restore the terminal; nothing answers.

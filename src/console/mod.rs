@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
-//! and `terminal` touch the world. A frame is drawn when something has changed,
+//! and what it uses directly (`terminal`, `tty`, `input`, `signals`) touch the world. A frame is drawn when something has changed,
 //! at most one each 16 ms; the process wakes by itself only when something on
 //! the screen ages visibly.
 //!
@@ -21,13 +21,19 @@
 //! | `update` | what a message does to that |
 //! | `view` | how it looks |
 //! | `theme` | styles by role, out of `assets/themes` |
+//! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run` | the loop |
-//! | `signals` | what the system tells: signals, hang-up |
+//! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
+//! | `tty` | its descriptors, used so that nothing waits for it |
+//! | `input`, `keys` | what is typed: as it comes, and what the bytes mean |
 
 mod action;
+mod input;
 mod keymap;
+mod keys;
+mod look;
 mod message;
 mod model;
 mod run;
@@ -35,13 +41,17 @@ mod signals;
 mod terminal;
 mod text;
 mod theme;
+mod tty;
 mod update;
 mod view;
 
 pub use action::Action;
+pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};
 pub use model::{Context, Model};
-pub use run::{ConsoleError, Exit, run};
+pub use run::{ConsoleError, Ended, Exit, replay, run};
+pub use signals::is_ignored;
+pub use terminal::{GIVEN_BACK, restore as give_back};
 pub use update::update;
 pub use view::view;
 

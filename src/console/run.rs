@@ -4,26 +4,34 @@
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use ratatui::crossterm::event::{Event as Input, EventStream, KeyEventKind};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::input::{Input, Keyboard};
+use super::keys::Typed;
 use super::message::{Effect, Message};
 use super::model::{Context, Model};
-use super::signals::{HangUp, Heard, SIGHUP, Signals};
+use super::signals::{self, Heard, SIGHUP, Signals};
 use super::terminal::{self, Screen};
+use super::tty;
 use super::update::update;
 use super::view::next_wake;
 use crate::domain::event::Command;
-use crate::engine::{Batch, Engine, Snapshot, Stopped, Subscription};
+use crate::domain::history::Ask;
+use crate::domain::replay::Replay;
+use crate::engine::{self, Batch, Engine, Past, Snapshot, Stopped, Subscription};
 
 /// After this long a stop that was asked for has come and gone, or will not
 /// come.
 const STOP: Duration = Duration::from_millis(200);
+/// How long the engine may take to disarm the hub before the process stops.
+const DISARM: Duration = Duration::from_millis(200);
 /// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(16);
 
@@ -51,9 +59,18 @@ pub enum ConsoleError {
     /// Signals cannot be listened to.
     #[error("cannot listen to signals: {0}")]
     Signals(io::Error),
-    /// A panic has given the terminal back.
+    /// A panic has given the terminal back, or the engine has ended by itself.
     #[error("a defect has ended the console; the log says more")]
     Broken,
+}
+
+/// How the console has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Why.
+    pub why: Result<Exit, ConsoleError>,
+    /// The updates that have no verdict yet, a line each: device and state.
+    pub open: Vec<String>,
 }
 
 fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
@@ -61,34 +78,86 @@ fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
 }
 
 /// Runs the console on this process's terminal until the operator quits or a
-/// signal comes. The first frame is drawn before the engine has answered
-/// anything. To be driven by `block_on`, or by a task that stays on its thread:
-/// the panic hook knows the drawing thread.
-///
-/// # Errors
-/// [`ConsoleError`] when the terminal fails; it has been given back by then.
-pub async fn run(engine: Engine, context: Context) -> Result<Exit, ConsoleError> {
+/// signal comes; by then the terminal has been given back. The first frame is
+/// drawn before the engine has answered anything. What comes through `notices`
+/// is shown. To be driven by `block_on`: a stop takes effect on the first thread.
+pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<String>) -> Ended {
+    let model = Model::new(context, size(), Timestamp::now());
+    let first = [Command::List, Command::Attend(true)];
+    drive(engine, model, first.into(), Some(notices)).await
+}
+
+/// Plays a recorded update again on this process's terminal until the operator
+/// ends it or a signal comes, as [`run`] does. There is no engine behind it and no
+/// hub.
+pub async fn replay(context: Context, replay: Replay) -> Ended {
+    let model = Model::replaying(context, replay, size(), Timestamp::now());
+    // Held to the end: an engine that nobody serves and that has not ended.
+    let (engine, _backend) = engine::channel();
+    drive(engine, model, VecDeque::new(), None).await
+}
+
+fn size() -> (u16, u16) {
+    tty::size().unwrap_or((80, 24))
+}
+
+async fn drive(
+    engine: Engine,
+    mut model: Model,
+    outbox: VecDeque<Command>,
+    notices: Option<mpsc::Receiver<String>>,
+) -> Ended {
+    let shown = show(engine, &mut model, outbox, notices);
+    // The hook has said what there is to say of a panic.
+    let why = AssertUnwindSafe(shown).catch_unwind().await;
+    Ended {
+        why: why.unwrap_or(Err(ConsoleError::Broken)),
+        open: model.left_open(),
+    }
+}
+
+async fn show(
+    engine: Engine,
+    model: &mut Model,
+    outbox: VecDeque<Command>,
+    notices: Option<mpsc::Receiver<String>>,
+) -> Result<Exit, ConsoleError> {
     let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
-    let size = Screen::size().unwrap_or((80, 24));
-    let mut model = Model::new(context, size, Timestamp::now());
-    let mut screen = Screen::enter().map_err(terminal_error("set up"))?;
-    screen.draw(&model).map_err(terminal_error("write to"))?;
+    let input = Keyboard::open().map_err(terminal_error("read"))?;
+    let mut screen = Screen::enter(model.size).map_err(terminal_error("set up"))?;
+    screen.draw(model).map_err(terminal_error("write to"))?;
     let events = engine.subscribe();
     let mut console = Console {
         answer: Some(ask(&engine)),
-        outbox: VecDeque::from([Command::List, Command::Attend(true)]),
+        past: None,
+        outbox,
         engine,
         events: Some(events),
-        input: EventStream::new(),
-        hang_up: HangUp::new(),
+        input,
+        notices,
         dirty: false,
         drawn: Instant::now(),
         stopped: None,
+        aside: false,
         asked: false,
     };
-    let exit = console.turn(&mut model, &mut screen, &mut signals).await;
-    drop(screen);
-    exit
+    match console.turn(model, &mut screen, &mut signals).await {
+        // The terminal has gone, whatever SIGHUP says.
+        Err(ConsoleError::Terminal { source, .. }) if tty::has_gone(&source) => {
+            Ok(Exit::Signal(SIGHUP))
+        }
+        other => other,
+    }
+}
+
+type PastAnswer = Pin<Box<dyn Future<Output = (Ask, Result<Past, Stopped>)> + Send>>;
+
+fn ask_past(engine: &Engine, ask: Ask) -> PastAnswer {
+    let engine = engine.clone();
+    Box::pin(async move {
+        let past = engine.history(ask.clone()).await;
+        (ask, past)
+    })
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Box<Snapshot>, Stopped>> + Send>>;
@@ -105,14 +174,19 @@ struct Console {
     events: Option<Subscription>,
     /// A snapshot that was asked for.
     answer: Option<Answer>,
+    /// The past that was asked for, the last question.
+    past: Option<PastAnswer>,
     /// Commands that wait for the engine, in their order.
     outbox: VecDeque<Command>,
-    input: EventStream,
-    hang_up: HangUp,
+    input: Keyboard,
+    /// `None` when nothing will come any more.
+    notices: Option<mpsc::Receiver<String>>,
     dirty: bool,
     drawn: Instant,
     /// When a stop was asked for; the terminal is not ours until it is over.
     stopped: Option<Instant>,
+    /// Is the process about to stop again, because it goes on in the background?
+    aside: bool,
     /// Has a question just come up?
     asked: bool,
 }
@@ -120,12 +194,32 @@ struct Console {
 /// What the loop was woken by.
 enum Woken {
     Heard(Heard),
+    Broken,
+    Written(io::Result<()>),
     Frame,
-    Input(Option<io::Result<Input>>),
+    Input(Input),
     Answered(Result<Box<Snapshot>, Stopped>),
+    Past(Ask, Result<Past, Stopped>),
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
+    Noticed(Option<String>),
     Aged,
+}
+
+/// What follows from a wake-up.
+enum Next {
+    Fold(Option<Message>),
+    Stop(Job),
+    End(Exit),
+    Nothing,
+}
+
+/// Who is to be stopped.
+enum Job {
+    /// All processes of the job: the key was pressed.
+    Whole,
+    /// This process: the signal was for it.
+    Own,
 }
 
 impl Console {
@@ -136,68 +230,97 @@ impl Console {
         signals: &mut Signals,
     ) -> Result<Exit, ConsoleError> {
         loop {
-            let woken = self.wait(model, signals).await;
-            let message = match woken {
-                Woken::Heard(Heard::End(number)) => return Ok(Exit::Signal(number)),
-                Woken::Heard(Heard::Continued) => {
-                    self.stopped = None;
-                    screen.enter_again().map_err(terminal_error("set up"))?;
-                    self.dirty = true;
-                    None
-                }
-                Woken::Frame => {
-                    self.draw(model, screen)?;
+            let woken = self.wait(model, screen, signals).await;
+            let message = match self.next(woken, model, screen)? {
+                Next::Fold(message) => message,
+                Next::Stop(job) => {
+                    self.sleep(model, screen, signals, job).await;
                     continue;
                 }
-                // The terminal has gone, whatever SIGHUP says.
-                Woken::Input(None) => return Ok(Exit::Signal(SIGHUP)),
-                Woken::Input(Some(input)) => {
-                    let input = input.map_err(terminal_error("read"))?;
-                    message(model, input)
-                }
-                Woken::Answered(Ok(snapshot)) => {
-                    if let Some(events) = &mut self.events {
-                        events.after(&snapshot);
-                    }
-                    Some(Message::Snapshot(snapshot))
-                }
-                Woken::Told(Some(Batch::Events(events))) => Some(Message::Events(events)),
-                Woken::Told(Some(Batch::Lagged)) => {
-                    self.answer = Some(ask(&self.engine));
-                    None
-                }
-                Woken::Sent(Ok(())) => continue,
-                Woken::Answered(Err(Stopped)) | Woken::Sent(Err(Stopped)) | Woken::Told(None) => {
-                    self.events = None;
-                    self.answer = None;
-                    self.outbox.clear();
-                    (!model.ended).then_some(Message::EngineEnded)
-                }
-                Woken::Aged => {
-                    self.dirty = true;
-                    None
-                }
+                Next::End(exit) => return Ok(exit),
+                Next::Nothing => continue,
             };
-            if let Some(exit) = self.fold(model, message)? {
-                return Ok(exit);
+            match self.fold(model, message) {
+                Some(Next::End(exit)) => return Ok(exit),
+                Some(Next::Stop(job)) => self.sleep(model, screen, signals, job).await,
+                _ => {}
             }
             if std::mem::take(&mut self.asked) {
-                self.forget_typed_ahead().await;
+                // Keys that came before the question could be seen, typed ahead or
+                // the rest of a text that was pasted as keys, answer nothing.
+                self.input.forget();
             }
         }
     }
 
-    /// Waits for the next thing. In this order: what ends the process; a frame
-    /// that is due, so that no flood keeps the screen from moving; keys; the
-    /// engine's answers before its events, which are newer; time.
-    async fn wait(&mut self, model: &Model, signals: &mut Signals) -> Woken {
+    fn next(
+        &mut self,
+        woken: Woken,
+        model: &mut Model,
+        screen: &mut Screen,
+    ) -> Result<Next, ConsoleError> {
+        let message = match woken {
+            Woken::Heard(Heard::End(number)) => return Ok(Next::End(Exit::Signal(number))),
+            Woken::Heard(Heard::Stop) => return Ok(Next::Stop(Job::Own)),
+            Woken::Heard(Heard::Continued) => return self.continued(screen),
+            Woken::Input(Input::Gone) => return Ok(Next::End(Exit::Signal(SIGHUP))),
+            Woken::Broken => return Err(ConsoleError::Broken),
+            Woken::Written(written) => {
+                written.map_err(terminal_error("write to"))?;
+                return Ok(Next::Nothing);
+            }
+            Woken::Frame => {
+                self.draw(model, screen)?;
+                return Ok(Next::Nothing);
+            }
+            Woken::Input(Input::Typed(Typed::Key(key))) => model.keymap.message(model.place(), key),
+            Woken::Input(Input::Typed(Typed::Paste(text))) => Some(Message::Paste(text)),
+            Woken::Answered(Ok(snapshot)) => {
+                if let Some(events) = &mut self.events {
+                    events.after(&snapshot);
+                }
+                Some(Message::Snapshot(snapshot))
+            }
+            Woken::Told(Some(Batch::Events(events))) => Some(Message::Events(events)),
+            Woken::Told(Some(Batch::Lagged)) => {
+                self.answer = Some(ask(&self.engine));
+                None
+            }
+            Woken::Past(ask, Ok(past)) => Some(Message::Past(ask, Box::new(past))),
+            Woken::Sent(Ok(())) => return Ok(Next::Nothing),
+            Woken::Noticed(Some(text)) => Some(Message::Notice(text)),
+            Woken::Noticed(None) => {
+                self.notices = None;
+                return Ok(Next::Nothing);
+            }
+            // It ends only when it is told to, or by a defect. A screen on which
+            // nothing will move again helps nobody, and this process would keep
+            // the devices' leases: nobody else could carry on.
+            Woken::Answered(Err(Stopped))
+            | Woken::Past(_, Err(Stopped))
+            | Woken::Sent(Err(Stopped))
+            | Woken::Told(None) => return Err(ConsoleError::Broken),
+            Woken::Heard(Heard::Resized) | Woken::Aged => {
+                self.dirty = true;
+                None
+            }
+        };
+        Ok(Next::Fold(message))
+    }
+
+    /// Waits for the next thing. In this order: what ends the process; room for
+    /// what waits to be written; a frame that is due, so that no flood keeps the
+    /// screen from moving; keys; the engine's answers before its events, which
+    /// are newer; time.
+    async fn wait(&mut self, model: &Model, screen: &mut Screen, signals: &mut Signals) -> Woken {
         let Self {
             engine,
             events,
             answer,
+            past,
             outbox,
             input,
-            hang_up,
+            notices,
             dirty,
             drawn,
             stopped,
@@ -205,36 +328,41 @@ impl Console {
         } = self;
         if let Some(since) = *stopped {
             return tokio::select! {
+                biased;
                 heard = signals.next() => Woken::Heard(heard),
+                () = terminal::lost() => Woken::Broken,
                 () = sleep_until(since + STOP) => Woken::Heard(Heard::Continued),
             };
         }
         let wake = next_wake(model).map(instant);
+        let due = *dirty && !screen.is_behind();
         tokio::select! {
             biased;
             heard = signals.next() => Woken::Heard(heard),
-            () = hang_up.happens() => Woken::Heard(Heard::End(SIGHUP)),
-            () = sleep_until(*drawn + FRAME), if *dirty => Woken::Frame,
-            event = input.next() => Woken::Input(event),
+            () = terminal::lost() => Woken::Broken,
+            written = screen.catches_up() => Woken::Written(written),
+            () = sleep_until(*drawn + FRAME), if due => Woken::Frame,
+            typed = input.next() => Woken::Input(typed),
             result = poll_some(answer.as_mut()) => {
                 *answer = None;
                 Woken::Answered(result)
+            }
+            (ask, result) = poll_past(past.as_mut()) => {
+                *past = None;
+                Woken::Past(ask, result)
             }
             sent = send_first(engine, outbox.front().cloned()) => {
                 outbox.pop_front();
                 Woken::Sent(sent)
             }
             batch = next_batch(events.as_mut()) => Woken::Told(batch),
+            text = next_notice(notices.as_mut()) => Woken::Noticed(text),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Woken::Aged,
         }
     }
 
     /// Folds a message in, at the time that it is, and does what follows.
-    fn fold(
-        &mut self,
-        model: &mut Model,
-        message: Option<Message>,
-    ) -> Result<Option<Exit>, ConsoleError> {
+    fn fold(&mut self, model: &mut Model, message: Option<Message>) -> Option<Next> {
         let mut effects = update(model, Message::Tick(Timestamp::now()));
         if let Some(message) = message {
             self.dirty = true;
@@ -242,38 +370,70 @@ impl Console {
             effects.extend(update(model, message));
             self.asked = !asked && model.place().asks();
         }
+        let mut next = None;
         for effect in effects {
             match effect {
-                Effect::Quit => return Ok(Some(Exit::Quit)),
+                Effect::Quit => return Some(Next::End(Exit::Quit)),
                 Effect::Snapshot => self.answer = Some(ask(&self.engine)),
-                Effect::Send(command) if !model.ended => self.outbox.push_back(command),
-                Effect::Send(_) => {}
-                Effect::Suspend => {
-                    suspend();
-                    self.stopped = Some(Instant::now());
-                }
+                Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
+                Effect::Send(command) => self.outbox.push_back(command),
+                Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
         }
-        Ok(None)
+        next
     }
 
-    /// Drops the keys that came before the question could be seen: typed ahead,
-    /// or the rest of a text that was pasted as keys. They answer nothing.
-    async fn forget_typed_ahead(&mut self) {
-        loop {
-            tokio::select! {
-                biased;
-                Some(Ok(_)) = self.input.next() => {}
-                () = std::future::ready(()) => return,
-            }
+    /// Gives the terminal back and stops the process. That takes effect at once,
+    /// or not at all where no shell could continue it. Whoever continues it may
+    /// be somebody else: a production hub is disarmed, and what was typed to
+    /// confirm is forgotten.
+    async fn sleep(
+        &mut self,
+        model: &mut Model,
+        screen: &mut Screen,
+        signals: &mut Signals,
+        job: Job,
+    ) {
+        update(model, Message::Suspended);
+        disarm(&self.engine).await;
+        screen.leave();
+        if matches!(job, Job::Whole) {
+            signals.stop_the_others().await;
         }
+        signals::stop();
+        self.stopped = Some(Instant::now());
+    }
+
+    /// The process goes on. In the background the terminal is not ours, and
+    /// nobody could see or say anything: it stops again, until it is brought to
+    /// the foreground. Not at once: who is ended while he is stopped is told both
+    /// to end and to go on, and may hear that first.
+    fn continued(&mut self, screen: &mut Screen) -> Result<Next, ConsoleError> {
+        if !tty::is_ours() {
+            screen.leave();
+            if std::mem::replace(&mut self.aside, true) {
+                signals::stop();
+                self.aside = false;
+            }
+            self.stopped = Some(Instant::now());
+            return Ok(Next::Nothing);
+        }
+        self.aside = false;
+        // It may have been stopped by a signal that cannot be heard.
+        if self.stopped.take().is_none() {
+            self.outbox.push_back(Command::Disarm);
+        }
+        screen.enter_again().map_err(terminal_error("set up"))?;
+        self.input.forget();
+        self.dirty = true;
+        Ok(Next::Fold(Some(Message::Suspended)))
     }
 
     fn draw(&mut self, model: &mut Model, screen: &mut Screen) -> Result<(), ConsoleError> {
         if !Screen::is_taken() {
             return Err(ConsoleError::Broken);
         }
-        if let Some((columns, rows)) = Screen::size().filter(|size| *size != model.size) {
+        if let Some((columns, rows)) = tty::size().filter(|size| *size != model.size) {
             update(model, Message::Resize(columns, rows));
         }
         screen.draw(model).map_err(terminal_error("write to"))?;
@@ -283,16 +443,15 @@ impl Console {
     }
 }
 
-/// What an input event means; `None` for what means nothing here.
-fn message(model: &Model, input: Input) -> Option<Message> {
-    match input {
-        Input::Key(key) if key.kind != KeyEventKind::Release => {
-            model.keymap.message(model.place(), key)
-        }
-        Input::Paste(text) => Some(Message::Paste(text)),
-        Input::Resize(columns, rows) => Some(Message::Resize(columns, rows)),
-        _ => None,
-    }
+/// Disarms a production hub, and sees that it was done, unless the engine is
+/// too busy to say so; then it is the first thing that it does afterwards.
+async fn disarm(engine: &Engine) {
+    let told = timeout(DISARM, async {
+        engine.send(Command::Disarm).await?;
+        engine.snapshot().await.map(drop)
+    });
+    // The engine's end is noticed by the loop.
+    let _ = told.await;
 }
 
 fn instant(time: Timestamp) -> Instant {
@@ -303,6 +462,13 @@ fn instant(time: Timestamp) -> Instant {
 async fn poll_some(answer: Option<&mut Answer>) -> Result<Box<Snapshot>, Stopped> {
     match answer {
         Some(answer) => answer.await,
+        None => pending().await,
+    }
+}
+
+async fn poll_past(past: Option<&mut PastAnswer>) -> (Ask, Result<Past, Stopped>) {
+    match past {
+        Some(past) => past.await,
         None => pending().await,
     }
 }
@@ -322,10 +488,9 @@ async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
     }
 }
 
-/// Gives the terminal back and asks for the process to be stopped. That takes
-/// effect a little later, and not at all where no shell could continue it.
-fn suspend() {
-    terminal::restore();
-    let own = rustix::process::getpid();
-    let _ = rustix::process::kill_process(own, rustix::process::Signal::TSTP);
+async fn next_notice(notices: Option<&mut mpsc::Receiver<String>>) -> Option<String> {
+    match notices {
+        Some(notices) => notices.recv().await,
+        None => pending().await,
+    }
 }

@@ -9,68 +9,121 @@
 //! Giving back is idempotent and writes to the terminal directly, so that every
 //! way out may do it, and none must know whether another did. Frames go out in
 //! one write each, between the marks of synchronized output.
+//!
+//! Nothing here waits for a terminal that stands still. Of a frame that does not
+//! go out in one write the rest is kept, at most one; while it waits no other is
+//! made. When there is room again the rest goes out, and then what has changed
+//! up to then: the newest frame wins, and those between were never built. No
+//! thread writes: the loop does, when the terminal has room, so that nothing
+//! has two owners, and a write is never under way when the terminal is given back.
 
-use std::fs::File;
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, Once};
-use std::thread::ThreadId;
+use std::sync::{Mutex, MutexGuard, Once, TryLockError};
+use std::time::{Duration, Instant};
 
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use ratatui::crossterm::event::EnableBracketedPaste;
 use ratatui::crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode, size,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
 };
-use ratatui::crossterm::{cursor, execute, queue};
+use ratatui::crossterm::{cursor, queue};
 use ratatui::layout::{Position, Rect};
+use ratatui::{Terminal, TerminalOptions, Viewport};
+use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 
 use super::model::Model;
+use super::tty::{self, Out};
 
 /// A frame of a large terminal, drawn whole, fits into this.
 const FRAME: usize = 64 * 1024;
+/// How long a terminal that stands still is waited for when it is given back;
+/// once before and once after what waits there is thrown away.
+const ROOM: Duration = Duration::from_millis(80);
+/// How long giving back the terminal may take.
+pub const GIVEN_BACK: Duration = ROOM.saturating_mul(3);
+
+/// What gives the terminal back: cancels a sequence that was cut, ends a frame,
+/// then colours, bracketed paste, the alternate screen, the hidden cursor.
+const LEAVE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b[?2004l\x1b[?1049l\x1b[?25h";
 
 /// Is the terminal ours at the moment?
 static TAKEN: AtomicBool = AtomicBool::new(false);
-/// The thread that draws: a panic there ends the console, one elsewhere does
-/// not and must not disturb the screen.
-static DRAWS: Mutex<Option<ThreadId>> = Mutex::new(None);
+/// Held by whoever writes to it.
+static WRITES: Mutex<()> = Mutex::new(());
+/// Somebody has panicked, and the terminal was given back.
+static LOST: Notify = Notify::const_new();
 static HOOK: Once = Once::new();
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Frames>>,
+    terminal: Terminal<CrosstermBackend<Held>>,
+    /// What is drawn, until the frame is whole.
+    held: Held,
+    out: AsyncFd<Out>,
+    /// What there was no room for yet.
+    waiting: Vec<u8>,
+    size: (u16, u16),
 }
 
 impl Screen {
     /// Takes the terminal: raw mode, the alternate screen, bracketed paste.
-    pub(super) fn enter() -> io::Result<Self> {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for the sake of types that lie about their \
+                  descriptor; this one owns it"
+    )]
+    pub(super) fn enter(size: (u16, u16)) -> io::Result<Self> {
         hook_panics();
-        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let frames = Frames {
-            out,
-            held: Vec::with_capacity(FRAME),
+        let held = Held::default();
+        let options = TerminalOptions {
+            viewport: Viewport::Fixed(area(size)),
         };
-        let terminal = Terminal::new(CrosstermBackend::new(frames))?;
-        take()?;
-        Ok(Self { terminal })
+        let terminal = Terminal::with_options(CrosstermBackend::new(held.clone()), options)?;
+        let interest = Interest::WRITABLE | Interest::ERROR;
+        let mut screen = Self {
+            terminal,
+            held,
+            out: AsyncFd::with_interest(Out::open()?, interest)?,
+            waiting: Vec::new(),
+            size,
+        };
+        screen.take()?;
+        Ok(screen)
     }
 
     /// Takes the terminal again after the process was stopped, whatever the
     /// shell has made of it meanwhile, and forgets what was on it.
     pub(super) fn enter_again(&mut self) -> io::Result<()> {
-        restore();
-        take()?;
-        let size = self.terminal.size()?;
+        self.leave();
+        self.take()?;
+        self.size = tty::size().unwrap_or(self.size);
         // Not `clear`: that asks the terminal where its cursor is, and waits.
-        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
+        self.terminal.resize(area(self.size))
     }
 
-    /// How many columns and rows it has.
-    pub(super) fn size() -> Option<(u16, u16)> {
-        size().ok()
+    /// Gives the terminal back, with what was not written yet.
+    pub(super) fn leave(&mut self) {
+        self.waiting.clear();
+        self.held.0.borrow_mut().clear();
+        restore();
+    }
+
+    fn take(&mut self) -> io::Result<()> {
+        enable_raw_mode()?;
+        TAKEN.store(true, Ordering::Release);
+        queue!(
+            self.held,
+            EnterAlternateScreen,
+            EnableBracketedPaste,
+            cursor::Hide
+        )
     }
 
     /// Is it still ours? A panic may have given it back.
@@ -78,13 +131,57 @@ impl Screen {
         TAKEN.load(Ordering::Acquire)
     }
 
-    /// Draws a frame in one write.
+    /// Does a frame still wait for room? Then no other may be drawn.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Draws a frame, in one write if there is room for it.
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        if model.updates.open().any(|update| update.answer.is_some()) {
+            crate::rehearsal::panic_at("view");
+        }
+        queue!(self.held, BeginSynchronizedUpdate)?;
+        if model.size != self.size {
+            self.size = model.size;
+            self.terminal.resize(area(self.size))?;
+        }
         self.terminal
             .draw(|frame| super::view::view(model, frame))?;
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        io::Write::flush(self.terminal.backend_mut())
+        queue!(self.held, EndSynchronizedUpdate)?;
+        self.waiting = self.held.0.take();
+        self.send()
+    }
+
+    /// Waits until what was left over has been written; when nothing was, until
+    /// the terminal has gone. Cancelled, it has lost nothing.
+    ///
+    /// # Errors
+    /// When the terminal has gone.
+    pub(super) async fn catches_up(&mut self) -> io::Result<()> {
+        if !self.is_behind() {
+            let _ = self.out.ready(Interest::ERROR).await?;
+            return Err(rustix::io::Errno::IO.into());
+        }
+        loop {
+            self.out.writable().await?.clear_ready();
+            self.send()?;
+            if !self.is_behind() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let _alone = alone();
+        if !Self::is_taken() {
+            // It was given back meanwhile, and is somebody else's.
+            self.waiting.clear();
+            return Ok(());
+        }
+        let sent = self.out.get_ref().write(&self.waiting)?;
+        self.waiting.drain(..sent);
+        Ok(())
     }
 }
 
@@ -94,87 +191,84 @@ impl Drop for Screen {
     }
 }
 
-fn take() -> io::Result<()> {
-    enable_raw_mode()?;
-    TAKEN.store(true, Ordering::Release);
-    if let Ok(mut draws) = DRAWS.lock() {
-        *draws = Some(std::thread::current().id());
+fn area((columns, rows): (u16, u16)) -> Rect {
+    Rect::from((Position::ORIGIN, (columns, rows).into()))
+}
+
+/// Keeps a frame and what gives the terminal back from mixing: they may come from
+/// two threads. Not for long: a thread that has panicked in here holds it for ever.
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    let began = Instant::now();
+    while began.elapsed() < ROOM {
+        match WRITES.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
     }
-    execute!(
-        io::stdout(),
-        EnterAlternateScreen,
-        EnableBracketedPaste,
-        cursor::Hide
-    )
+    None
+}
+
+/// Waits until a panic has given the terminal back.
+pub(super) async fn lost() {
+    LOST.notified().await;
 }
 
 /// Gives the terminal back as it was. Does nothing when that was done before,
 /// and goes on when a part of it fails: the terminal may be gone.
-pub(super) fn restore() {
-    if !TAKEN.swap(false, Ordering::AcqRel) {
+///
+/// The modes are set at once, whatever waits for output. The rest has to be
+/// written: to a terminal that stands still it is, after what waits there was
+/// thrown away. Where even that does not help (its buffer beyond our reach is
+/// full), the alternate screen stays until somebody says `reset`.
+///
+/// A process in the background gives nothing back: the terminal is another's.
+pub fn restore() {
+    let _alone = alone();
+    if !TAKEN.swap(false, Ordering::AcqRel) || !tty::is_ours() {
         return;
     }
-    let mut out = io::stdout();
-    let _ = execute!(
-        out,
-        EndSynchronizedUpdate,
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        cursor::Show
-    );
+    if let Ok(out) = Out::open()
+        && !out.write_within(LEAVE, ROOM).is_empty()
+    {
+        let _ = tcflush(&out, QueueSelector::OFlush);
+        let _ = tcflow(&out, Action::OOn);
+        if !out.write_within(LEAVE, ROOM).is_empty() {
+            tracing::warn!("the terminal takes nothing; it may need `reset`");
+        }
+    }
     let _ = disable_raw_mode();
 }
 
-/// From now on a panic of the drawing thread gives the terminal back before it
-/// says what it has to say. One of another thread goes to the log only, while
-/// the screen is ours.
+/// From now on a panic, wherever it is, gives the terminal back before it says
+/// what it has to say, and ends the console.
 fn hook_panics() {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if TAKEN.load(Ordering::Acquire) && !draws_here() {
-                tracing::error!("{panic}");
-                return;
-            }
             restore();
             before(panic);
+            LOST.notify_one();
         }));
     });
 }
 
-/// Is this the thread that draws? When that cannot be told it counts as such:
-/// a terminal given back too early is better than one never given back.
-fn draws_here() -> bool {
-    match DRAWS.try_lock() {
-        Ok(draws) => draws.is_none_or(|id| id == std::thread::current().id()),
-        Err(_) => true,
-    }
-}
+/// Holds what is drawn until the frame is whole: whoever draws flushes in the
+/// middle too, and a part of a frame is worth neither a write nor a look.
+#[derive(Clone, Default)]
+struct Held(Rc<RefCell<Vec<u8>>>);
 
-/// Holds what is written until the frame is whole. The one place through which
-/// frames leave.
-struct Frames {
-    out: File,
-    held: Vec<u8>,
-}
-
-/// What ends a frame.
-const END: &[u8] = b"\x1b[?2026l";
-
-impl Write for Frames {
+impl Write for Held {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.held.extend_from_slice(bytes);
+        let mut held = self.0.borrow_mut();
+        if held.capacity() == 0 {
+            held.reserve(FRAME);
+        }
+        held.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
-    /// Sends the frame if it is whole: whoever draws flushes in the middle too,
-    /// and a part of a frame is worth neither a write nor a look.
     fn flush(&mut self) -> io::Result<()> {
-        if !self.held.ends_with(END) {
-            return Ok(());
-        }
-        let sent = self.out.write_all(&self.held);
-        self.held.clear();
-        sent
+        Ok(())
     }
 }

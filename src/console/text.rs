@@ -6,6 +6,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::domain::clean;
+use crate::domain::time::spoken;
 
 /// The longest foreign text that is looked at for one line of the screen.
 const LONGEST: usize = 4_096;
@@ -120,6 +121,12 @@ pub(crate) fn day_and_clock(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// `as of 12:04:01, 40 s ago`: how old something is that looks like news.
+pub(crate) fn as_of(now: Timestamp, then: Timestamp) -> String {
+    let passed = now.duration_since(then).max(SignedDuration::ZERO);
+    format!("as of {}, {} ago", clock(then), spoken(passed))
+}
+
 /// How long ago something was, and how fine that is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grain {
@@ -175,6 +182,18 @@ pub(crate) fn next_age(now: Timestamp, then: Timestamp, grain: Grain) -> Timesta
 pub(crate) fn next_second(now: Timestamp, then: Timestamp) -> Timestamp {
     let millis = now.duration_since(then).as_millis();
     after(now, 1_000 - millis.rem_euclid(1_000))
+}
+
+/// Whole seconds until `then`, rounded up: a countdown ends at 1.
+pub(crate) fn seconds_until(now: Timestamp, then: Timestamp) -> i64 {
+    let millis = then.duration_since(now).as_millis().max(0);
+    i64::try_from((millis + 999) / 1_000).unwrap_or(i64::MAX)
+}
+
+/// When a countdown to `then` moves on; `None` when it is over.
+pub(crate) fn next_count(now: Timestamp, then: Timestamp) -> Option<Timestamp> {
+    let left = then.duration_since(now).as_millis();
+    (left > 0).then(|| after(now, (left - 1) % 1_000 + 1))
 }
 
 fn after(now: Timestamp, millis: i128) -> Timestamp {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
-const QUIET: &str = include_str!("../../assets/themes/quiet.toml");
+const DARK: &str = include_str!("../../assets/themes/dark.toml");
+const LIGHT: &str = include_str!("../../assets/themes/light.toml");
 const MONO: &str = include_str!("../../assets/themes/mono.toml");
 
 /// What a piece of text is.
@@ -55,15 +56,24 @@ pub(crate) enum Role {
 pub(crate) struct Theme(HashMap<Role, Style>);
 
 impl Theme {
-    /// The built-in theme, with the terminal's colours or without any. A
-    /// defect in it costs the styles, never the console; a test holds both.
-    pub(crate) fn built_in(colour: bool) -> Self {
-        Self::parse(if colour { QUIET } else { MONO }).unwrap_or_default()
+    /// The built-in themes by their names, the default first. A defect in one
+    /// costs its styles, never the console; a test holds them.
+    pub(crate) fn built_in() -> Vec<(String, Self)> {
+        let themes = [("dark", DARK), ("light", LIGHT), ("mono", MONO)];
+        let parsed = |(name, text): (&str, &str)| {
+            let theme = Self::parse(text).unwrap_or_default();
+            (name.to_owned(), theme)
+        };
+        themes.map(parsed).into()
     }
 
     /// Reads a theme: role = "words".
-    fn parse(text: &str) -> Result<Self, String> {
-        let roles: HashMap<Role, String> = toml::from_str(text).map_err(|e| e.to_string())?;
+    ///
+    /// # Errors
+    /// Names the role or the word that is none.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let roles: HashMap<Role, String> =
+            toml::from_str(text).map_err(|e| e.message().to_owned())?;
         roles
             .into_iter()
             .map(|(role, words)| Ok((role, style(&words)?)))
@@ -114,8 +124,21 @@ fn colour(word: &str) -> Result<Color, String> {
         "bright-magenta" => Color::LightMagenta,
         "bright-cyan" => Color::LightCyan,
         "bright-white" => Color::White,
-        _ => return Err(format!("{word:?} is no colour and no modifier")),
+        _ => {
+            let other = exact(word);
+            return other.ok_or_else(|| format!("{word:?} is no colour and no modifier"));
+        }
     })
+}
+
+/// `#rrggbb`, or one of a terminal's 256 as a number.
+fn exact(word: &str) -> Option<Color> {
+    if let Some(hex) = word.strip_prefix('#').filter(|hex| hex.len() == 6) {
+        let rgb = u32::from_str_radix(hex, 16).ok()?;
+        let [_, r, g, b] = rgb.to_be_bytes();
+        return Some(Color::Rgb(r, g, b));
+    }
+    word.parse().ok().map(Color::Indexed)
 }
 
 #[cfg(test)]
@@ -124,20 +147,35 @@ mod tests {
 
     #[test]
     fn the_built_in_themes_are_whole_and_mono_has_no_colour() {
-        let quiet = Theme::parse(QUIET).unwrap();
+        let roles = |text| {
+            let theme = Theme::parse(text).unwrap();
+            let mut roles: Vec<_> = theme.0.keys().map(|r| format!("{r:?}")).collect();
+            roles.sort();
+            roles
+        };
+        assert_eq!(roles(DARK).len(), 18);
+        assert_eq!(roles(DARK), roles(LIGHT));
+        assert_eq!(roles(DARK), roles(MONO));
         let mono = Theme::parse(MONO).unwrap();
-        let mut roles: Vec<_> = quiet.0.keys().map(|r| format!("{r:?}")).collect();
-        let mut same: Vec<_> = mono.0.keys().map(|r| format!("{r:?}")).collect();
-        roles.sort();
-        same.sort();
-        assert_eq!(roles, same);
-        assert_eq!(roles.len(), 18);
         assert!(mono.0.values().all(|s| s.fg.is_none() && s.bg.is_none()));
     }
 
     #[test]
+    fn colours_have_names_numbers_or_parts() {
+        let theme = Theme::parse("title = \"#ff8000 on-236\"").unwrap();
+        let style = theme.style(Role::Title);
+        assert_eq!(style.fg, Some(Color::Rgb(255, 128, 0)));
+        assert_eq!(style.bg, Some(Color::Indexed(236)));
+    }
+
+    #[test]
     fn unknown_words_are_errors() {
-        assert!(Theme::parse("title = \"blod\"").is_err());
+        for word in ["blod", "#ff80", "#gg8000", "256", "on-"] {
+            assert!(
+                Theme::parse(&format!("title = {word:?}")).is_err(),
+                "{word}"
+            );
+        }
         assert!(Theme::parse("titel = \"bold\"").is_err());
     }
 }

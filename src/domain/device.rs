@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::dialect::{Dialect, Dialects};
 use super::id::DeviceId;
 use super::phase::Phase;
+use super::tags::Tags;
 use super::twin::Twin;
 pub use super::twin::{Connection, Enablement};
 
@@ -40,6 +41,9 @@ pub struct DeviceRow {
     /// When its last update ended, as the device says, in the device's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_update: Option<String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
     /// When we read this.
     pub seen: Timestamp,
 }
@@ -64,6 +68,7 @@ impl DeviceRow {
             phase: reading.value.is_some().then_some(reading.phase),
             reported_status: reading.value,
             last_update: reading.end.map(|e| e.text),
+            tags: Tags::of(&twin.tags),
             seen,
         }
     }

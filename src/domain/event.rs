@@ -139,12 +139,16 @@ pub enum What {
         /// Why.
         problem: Problem,
     },
-    /// The way to the hub changed its state.
+    /// The way to the hub changed its state, or another try to reach it has
+    /// failed.
     #[serde(rename = "link")]
-    Link {
-        /// How it is now.
-        state: Link,
-        /// Why, when it is not well.
+    Link(Way),
+    /// How far our clock is from the hub's, when that is far.
+    #[serde(rename = "clock")]
+    Clock {
+        /// The hub's clock less ours, in seconds: positive when ours is behind.
+        skew_seconds: i64,
+        /// What that is, and what to do; absent when the clocks agree again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<Problem>,
     },
@@ -317,6 +321,10 @@ pub enum What {
         /// Is the server's answer awaited still?
         waiting: bool,
     },
+    /// Whoever reads these lines reads too slowly: some before this one are
+    /// missing. Verdicts are not.
+    #[serde(rename = "lagged")]
+    Lagged {},
     /// How the read budget stands; told when it looks different, at most once a
     /// second.
     #[serde(rename = "budget")]
@@ -401,6 +409,47 @@ pub enum Link {
     Unauthorized,
 }
 
+/// The way to the hub: how it is, why, and when it is tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Way {
+    /// How it is now.
+    pub state: Link,
+    /// Why, when it is not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// Which try comes next, 1 for the first; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// When that is, by our clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// When the hub was last heard, while it is not online; absent when never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Timestamp>,
+}
+
+impl Way {
+    /// A way of which nothing but its state is known.
+    #[must_use]
+    pub fn new(state: Link) -> Self {
+        Self {
+            state,
+            problem: None,
+            attempt: None,
+            at: None,
+            heard: None,
+        }
+    }
+
+    /// Does it look as `other` does to whoever is told in words: the same state
+    /// for the same reason?
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        self.state == other.state && self.problem == other.problem
+    }
+}
+
 /// What a front end asks of the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -425,6 +474,8 @@ pub enum Command {
     GiveUp(UpdateId),
     /// Confirm writes to a production hub by its name, for some minutes.
     Arm(String),
+    /// Take that back: whoever confirmed may have gone.
+    Disarm,
 }
 
 /// The order to put a package on a device.

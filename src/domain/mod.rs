@@ -14,6 +14,8 @@
 //! | [`durations`] | how long phases took, and what follows: deadlines, estimates |
 //! | [`gauge`] | how far an update is, and how sure that is |
 //! | [`event`] | the one vocabulary: [`event::Event`] and [`event::Command`] |
+//! | [`history`] | past updates: how they are asked for, and what comes back |
+//! | [`replay`] | a recorded update, played again in virtual time |
 //! | [`uri`] | the package URI: checked, redacted |
 //! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
@@ -25,7 +27,9 @@
 //! | [`quota`] | the day's messages: spent, and forecast |
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
+//! | [`told`] | an event of an update in words |
 //! | [`time`] | the hub's time formats |
+//! | [`skew`] | how far our clock is from the hub's |
 //! | [`pattern`], [`span`] | patterns with `*`, times and fractions as scenarios write them |
 
 pub mod backoff;
@@ -36,6 +40,7 @@ pub mod durations;
 pub mod event;
 pub mod evidence;
 pub mod gauge;
+pub mod history;
 pub mod holding;
 pub mod id;
 pub mod method;
@@ -47,9 +52,13 @@ pub mod problem;
 pub mod profile;
 pub mod quota;
 pub mod redact;
+pub mod replay;
+pub mod skew;
 pub mod span;
 pub mod tag;
+pub mod tags;
 pub mod time;
+pub mod told;
 pub mod twin;
 pub mod update;
 pub mod uri;

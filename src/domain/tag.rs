@@ -120,15 +120,19 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// The tag of an update of `by` (`user@host`, and what follows a space), taken
-    /// at that time. Where `by` sits, an SSH client's address for example, stays
-    /// out of it.
+    /// The tag of an update of `by` (`user@host (sudo by ana, ssh from …)`), taken at
+    /// that time. Where `by` sits, the SSH client's address, stays out of it.
     #[must_use]
     pub fn new(by: &str, update: UpdateId, package: &str, since: Timestamp) -> Self {
-        let public = by.split(' ').next().unwrap_or_default();
-        let (user, host) = public.rsplit_once('@').unwrap_or((public, ""));
+        let (user, rest) = by.split_once('@').unwrap_or((by, ""));
+        let (host, how) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut how = how.trim_matches(['(', ')']).split(", ");
+        let user = match how.find(|part| part.starts_with("sudo by ")) {
+            Some(sudo) => format!("{user} ({sudo})"),
+            None => user.to_owned(),
+        };
         Self {
-            by: clean::line(user, MAX_NAME),
+            by: clean::line(&user, MAX_NAME),
             host: clean::line(host, MAX_NAME),
             update,
             since: to_seconds(since),

@@ -1,6 +1,6 @@
-//! The hub's time formats.
+//! Times: the hub's formats, and how people write and read them.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
@@ -95,6 +95,72 @@ pub fn duration(text: &str) -> Result<SignedDuration, String> {
     Ok(total)
 }
 
+/// A time as people write it on a command line: one in RFC 3339, a day, or how
+/// long ago it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// `2026-11-23T12:04:00Z`.
+    At(Timestamp),
+    /// `2026-11-23`, in UTC.
+    Day(Date),
+    /// `2h`: so long ago.
+    Ago(SignedDuration),
+}
+
+impl Moment {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// A sentence that says what was wrong and what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let day = text.len() == "2026-11-23".len();
+        if let (true, Ok(day)) = (day, text.parse::<Date>()) {
+            return Ok(Self::Day(day));
+        }
+        if let Ok(time) = text.parse::<Timestamp>() {
+            return Ok(Self::At(time));
+        }
+        duration(text).map(Self::Ago).map_err(|_| {
+            format!(
+                "{text:?} is no time; write 2026-11-23T12:04:00Z, 2026-11-23, or how long ago: \
+                 2h, 3d"
+            )
+        })
+    }
+
+    /// The first moment that it means: of a day, its begin.
+    #[must_use]
+    pub fn begin(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Day(day) => midnight(day),
+            Self::Ago(passed) => now.checked_sub(passed).unwrap_or(Timestamp::MIN),
+        }
+    }
+
+    /// What comes right after it: of a day, the begin of the next.
+    #[must_use]
+    pub fn end(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Day(day) => day.tomorrow().map_or(Timestamp::MAX, midnight),
+            _ => self.begin(now),
+        }
+    }
+}
+
+fn midnight(day: Date) -> Timestamp {
+    let civil = day.to_datetime(jiff::civil::Time::midnight());
+    Offset::UTC.to_timestamp(civil).unwrap_or(Timestamp::MIN)
+}
+
+/// A time in RFC 3339, in UTC and to the second: for tables of people and of
+/// programs.
+#[must_use]
+pub fn to_the_second(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +212,34 @@ mod tests {
     #[case("9223372036854775807h", None)]
     fn durations(#[case] text: &str, #[case] millis: Option<i128>) {
         assert_eq!(duration(text).ok().map(|d| d.as_millis()), millis);
+    }
+
+    #[rstest::rstest]
+    #[case("2026-11-23T12:04:00Z", "2026-11-23T12:04:00Z", "2026-11-23T12:04:00Z")]
+    #[case(
+        "2026-11-23T12:04:00+02:00",
+        "2026-11-23T10:04:00Z",
+        "2026-11-23T10:04:00Z"
+    )]
+    #[case("2026-11-23", "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z")]
+    #[case(" 2h", "2026-11-25T10:00:00Z", "2026-11-25T10:00:00Z")]
+    #[case("3d", "2026-11-22T12:00:00Z", "2026-11-22T12:00:00Z")]
+    #[case("106751991167d", "-009999-01-02T01:59:59Z", "-009999-01-02T01:59:59Z")]
+    fn moments(#[case] text: &str, #[case] begin: &str, #[case] end: &str) {
+        let now = "2026-11-25T12:00:00Z".parse().unwrap();
+        let moment = Moment::parse(text).unwrap();
+        assert_eq!(moment.begin(now).to_string(), begin);
+        assert_eq!(moment.end(now).to_string(), end);
+    }
+
+    #[rstest::rstest]
+    #[case("")]
+    #[case("yesterday")]
+    #[case("2026-13-01")]
+    #[case("2026-11-23T12:04:00")]
+    #[case("-2h")]
+    fn what_is_no_moment_is_said(#[case] text: &str) {
+        let error = Moment::parse(text).unwrap_err();
+        assert!(error.contains("2026-11-23"), "{error}");
     }
 }

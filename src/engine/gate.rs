@@ -92,6 +92,11 @@ impl Gate {
         right
     }
 
+    /// Closes a production hub again.
+    pub fn disarm(&mut self) {
+        self.armed_until = None;
+    }
+
     /// May anything be written now?
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::device::DeviceRow;
 use crate::domain::durations::Durations;
-use crate::domain::event::{Command, Event, InventoryState, Link};
+use crate::domain::event::{Command, Event, InventoryState, Way};
+use crate::domain::history;
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
 use crate::domain::quota::Budget;
@@ -62,7 +63,12 @@ pub enum Request {
     Command(Command),
     /// Tell how all stands.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Tell of the past.
+    History(history::Ask, oneshot::Sender<Past>),
 }
+
+/// What is known of the past, or why it cannot be told.
+pub type Past = Result<history::Answer, Problem>;
 
 /// How all stands: what a front end needs that comes late or has lagged.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +78,7 @@ pub struct Snapshot {
     /// How far the listing is, and why it broke off.
     pub inventory: Option<(InventoryState, Option<Problem>)>,
     /// The way to the hub.
-    pub link: (Link, Option<Problem>),
+    pub link: Way,
     /// Every update of this process, open or ended, oldest first.
     pub updates: Vec<Update>,
     /// Devices whose order is not written down yet.
@@ -130,6 +136,18 @@ impl Engine {
     pub async fn snapshot(&self) -> Result<Snapshot, Stopped> {
         let (reply, answer) = oneshot::channel();
         let request = Request::Snapshot(reply);
+        self.requests.send(request).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// What was written down of the hub's past updates. Bounded: a page, or one
+    /// update.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the engine has ended.
+    pub async fn history(&self, ask: history::Ask) -> Result<Past, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::History(ask, reply);
         self.requests.send(request).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }

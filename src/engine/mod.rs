@@ -19,5 +19,5 @@ mod scribe;
 pub mod shell;
 
 pub use core::Settings;
-pub use handle::{Backend, Batch, Engine, Request, Snapshot, Stopped, Subscription, channel};
-pub use shell::{Running, spawn};
+pub use handle::{Backend, Batch, Engine, Past, Request, Snapshot, Stopped, Subscription, channel};
+pub use shell::{Running, Unwritten, spawn};

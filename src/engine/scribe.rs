@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::backoff::Backoff;
 use crate::domain::event::{Event, What};
 use crate::journal::{Journal, JournalError, Receipt};
+use crate::rehearsal;
 
 use super::core::{Input, Output};
 
@@ -178,7 +179,10 @@ impl Scribe {
             let some: Vec<Event> = self.backlog.iter().take(AT_ONCE).cloned().collect();
             let count = some.len();
             match self.in_time(self.journal.record(some)).await {
-                Ok(()) => drop(self.backlog.drain(..count)),
+                Ok(()) => {
+                    self.backlog.drain(..count);
+                    rehearsal::panic_at("scribe");
+                }
                 // Another process has ended that update: what came of it here is
                 // not written, and the others are.
                 Err(JournalError::Over { verdict }) => {

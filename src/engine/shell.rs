@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,12 +13,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
+use crate::domain::history::Ask;
+use crate::domain::problem::{Kind, Problem};
+use crate::domain::skew::Skew;
 use crate::hub::{Query, Service};
 use crate::journal::Journal;
 use crate::package::Inspector;
+use crate::rehearsal;
 
 use super::core::{Core, Input, Now, Output, Settings};
-use super::handle::{Backend, Engine, Request, channel};
+use super::handle::{Backend, Engine, Past, Request, channel};
 use super::scribe::Scribe;
 
 /// Answers that wait for the core.
@@ -26,19 +30,31 @@ const INBOX: usize = 1_024;
 /// How long the end waits for a method call that is under way.
 const LAST_CALLS: Duration = Duration::from_millis(500);
 /// How long the end waits for tags that are being given back.
-const LAST_TAGS: Duration = Duration::from_millis(500);
+const LAST_TAGS: Duration = Duration::from_millis(300);
 /// How long the end waits for the journal.
-const LAST_WORDS: Duration = Duration::from_millis(1_200);
+const LAST_WORDS: Duration = Duration::from_millis(600);
 /// How long it waits then for the journal's task, which only has to look at the
 /// time.
-const GRACE: Duration = Duration::from_millis(200);
+const GRACE: Duration = Duration::from_millis(100);
 
 /// An engine at work.
 #[derive(Debug)]
 pub struct Running {
     engine: Engine,
     stop: CancellationToken,
-    task: JoinHandle<Vec<Event>>,
+    task: JoinHandle<()>,
+    scribe: JoinHandle<Vec<Event>>,
+    /// What the journal has not taken by then it does not get.
+    too_late: CancellationToken,
+}
+
+/// Not all was written to the journal before the end.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the journal could not be written to the end")]
+pub struct Unwritten {
+    /// What is known to be missing, oldest first; nothing when the journal did not
+    /// even answer.
+    pub events: Vec<Event>,
 }
 
 impl Running {
@@ -49,12 +65,33 @@ impl Running {
     }
 
     /// Ends the engine: reads are dropped, a method call under way gets half a
-    /// second to be answered, a tag as long to be given back, the journal is written
-    /// to the end. Gives what could not be written, oldest first.
-    pub async fn stop(self) -> Vec<Event> {
+    /// second to be answered, a tag a third to be given back, the journal is written
+    /// to the end if it lets itself be written in time. After a panic too: what was
+    /// decided before it is written.
+    ///
+    /// # Errors
+    /// [`Unwritten`] when it does not.
+    pub async fn stop(self) -> Result<(), Unwritten> {
         self.stop.cancel();
         // A panic of the engine was reported by the panic hook.
-        self.task.await.unwrap_or_default()
+        let _ = self.task.await;
+        let mut scribe = self.scribe;
+        let written = timeout(LAST_WORDS, &mut scribe).await;
+        self.too_late.cancel();
+        let left = match written {
+            Ok(left) => Ok(left),
+            Err(_) => timeout(GRACE, scribe).await,
+        };
+        let events = match left {
+            Ok(Ok(events)) if events.is_empty() => return Ok(()),
+            Ok(Ok(events)) => events,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        };
+        tracing::error!("the journal did not finish in time");
+        for event in &events {
+            tracing::error!("not written to the journal: {}", text(event));
+        }
+        Err(Unwritten { events })
     }
 }
 
@@ -66,47 +103,54 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
     let (answers, inbox) = mpsc::channel(INBOX);
     let (scribe, work) = mpsc::unbounded_channel();
     let hub = settings.profile.host.clone();
+    let too_late = CancellationToken::new();
     let shell = Shell {
         inspector: Arc::new(Inspector::new(settings.packages.clone())),
         query: Arc::new(settings.query.clone()),
         core: Core::new(settings),
+        journal: journal.clone(),
         service: Arc::new(service),
+        skew: None,
         start: Instant::now(),
         answers: answers.clone(),
+        hub: hub.clone(),
         scribe,
         calls: TaskTracker::new(),
         tags: TaskTracker::new(),
         stop: stop.clone(),
-        too_late: CancellationToken::new(),
     };
-    let scribe = Scribe::new(journal, hub, answers, shell.too_late.clone());
+    let scribe = Scribe::new(journal, hub, answers, too_late.clone());
     let scribe = tokio::spawn(scribe.run(work));
-    let task = tokio::spawn(shell.run(backend, inbox, scribe));
-    Running { engine, stop, task }
+    let task = tokio::spawn(shell.run(backend, inbox));
+    Running {
+        engine,
+        stop,
+        task,
+        scribe,
+        too_late,
+    }
 }
 
 struct Shell<S> {
     core: Core,
+    /// Only asked of the past; what is to be written goes to the scribe.
+    journal: Journal,
+    hub: String,
     inspector: Arc<Inspector>,
     query: Arc<Query>,
     service: Arc<S>,
+    /// The hub's clock, as the core was told last.
+    skew: Option<Skew>,
     start: Instant,
     answers: mpsc::Sender<Input>,
     scribe: mpsc::UnboundedSender<Output>,
     calls: TaskTracker,
     tags: TaskTracker,
     stop: CancellationToken,
-    /// What the journal has not taken by then it does not get.
-    too_late: CancellationToken,
 }
 
 impl<S: Service> Shell<S> {
-    async fn run(
-        mut self,
-        mut backend: Backend,
-        mut inbox: mpsc::Receiver<Input>,
-        scribe: JoinHandle<Vec<Event>>,
-    ) -> Vec<Event> {
+    async fn run(mut self, mut backend: Backend, mut inbox: mpsc::Receiver<Input>) {
         self.perform(Output::PastUpdates, &mut backend);
         loop {
             let wake = self.core.wake_at().map(|at| self.start + at);
@@ -123,6 +167,7 @@ impl<S: Service> Shell<S> {
                     Some(Request::Snapshot(reply)) => {
                         backend.answer(reply, self.core.snapshot());
                     }
+                    Some(Request::History(ask, reply)) => self.tell_history(ask, reply),
                     None => break,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
@@ -131,17 +176,12 @@ impl<S: Service> Shell<S> {
             }
         }
         self.stop.cancel();
-        self.end(&mut backend, inbox, scribe).await
+        self.end(&mut backend, inbox).await;
     }
 
-    /// Takes in the answers of calls that are under way, then lets the journal
-    /// finish.
-    async fn end(
-        mut self,
-        backend: &mut Backend,
-        mut inbox: mpsc::Receiver<Input>,
-        mut scribe: JoinHandle<Vec<Event>>,
-    ) -> Vec<Event> {
+    /// Takes in the answers of calls that are under way. The journal's task ends
+    /// when it has done what it was told up to then.
+    async fn end(mut self, backend: &mut Backend, mut inbox: mpsc::Receiver<Input>) {
         self.handle(Input::Stop, backend);
         let (calls, tags) = (self.calls.clone(), self.tags.clone());
         self.last(&calls, LAST_CALLS, &mut inbox, backend).await;
@@ -149,24 +189,6 @@ impl<S: Service> Shell<S> {
         while let Ok(input) = inbox.try_recv() {
             self.handle(input, backend);
         }
-        let too_late = self.too_late.clone();
-        drop(self);
-        drop(inbox);
-        let written = timeout(LAST_WORDS, &mut scribe).await;
-        too_late.cancel();
-        let left = match written {
-            Ok(left) => Ok(left),
-            Err(_) => timeout(GRACE, scribe).await,
-        };
-        let Ok(left) = left else {
-            tracing::error!("the journal did not finish in time");
-            return Vec::new();
-        };
-        let left = left.unwrap_or_default();
-        for event in &left {
-            tracing::error!("not written to the journal: {}", text(event));
-        }
-        left
     }
 
     /// Waits until these tasks have ended, also those that their answers begin.
@@ -195,6 +217,24 @@ impl<S: Service> Shell<S> {
     }
 
     fn handle(&mut self, input: Input, backend: &mut Backend) {
+        if matches!(input, Input::Answered { .. }) {
+            rehearsal::panic_at("engine");
+        }
+        // Whoever asks for something listens by now, and a hub that has answered
+        // may have told the time.
+        let tells = matches!(
+            input,
+            Input::Command(_) | Input::Twin { .. } | Input::Page { .. } | Input::Asked { .. }
+        );
+        let skew = self.service.skew().filter(|_| tells);
+        if let Some(skew) = skew.filter(|_| skew != self.skew) {
+            self.skew = Some(skew);
+            self.feed(Input::Clock(skew), backend);
+        }
+        self.feed(input, backend);
+    }
+
+    fn feed(&mut self, input: Input, backend: &mut Backend) {
         let now = Now {
             at: self.start.elapsed(),
             wall: Timestamp::now(),
@@ -284,11 +324,27 @@ impl<S: Service> Shell<S> {
                 let answers = self.answers.clone();
                 self.calls.spawn(async move {
                     let result = service.invoke(permit).await;
+                    rehearsal::panic_at("call");
                     // The engine has ended.
                     let _ = answers.send(Input::Answered { update, result }).await;
                 });
             }
         }
+    }
+
+    /// Asks the journal about the past. Nobody waits for it but who asked.
+    fn tell_history(&self, ask: Ask, reply: oneshot::Sender<Past>) {
+        let (journal, hub) = (self.journal.clone(), self.hub.clone());
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            let told = stop.run_until_cancelled(journal.history(&hub, ask)).await;
+            let Some(told) = told else { return };
+            let past = told.map_err(|error| {
+                Problem::new(Kind::Journal, "the past cannot be told", error.to_string())
+            });
+            // A front end that is gone needs no answer.
+            let _ = reply.send(past);
+        });
     }
 
     /// Runs a read whose answer nobody misses when the engine ends.

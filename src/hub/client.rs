@@ -1,7 +1,6 @@
 //! [`Service`] over real HTTPS.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,21 +12,20 @@ use tokio::sync::OnceCell;
 use crate::domain::clean;
 use crate::domain::id::DeviceId;
 use crate::domain::method::{MethodAnswer, MethodCall};
-use crate::domain::problem::Kind;
+use crate::domain::skew::Skew;
 use crate::domain::twin::Twin;
 
 use super::connection::ConnectionString;
 use super::error::{HubError, Refusal};
+use super::net::Net;
 use super::query::{PAGE, Query};
 use super::sas;
 use super::service::{Grant, Page, Permit, Service, TagGrant, TagPermit};
+use super::tokens::{Token, Tokens};
 use super::wire::{self, Identity};
 
 /// The version of the service API that current official SDKs send.
 const API_VERSION: &str = "2021-04-12";
-/// How long one token is valid, and when it is replaced.
-const TOKEN_LIFETIME: i64 = 3_600;
-const TOKEN_RENEWAL: i64 = 600;
 /// How long to wait beyond the timeouts that a method call names: the hub
 /// answers 504 by itself before that. The C# SDK waits as long.
 const METHOD_SLACK: Duration = Duration::from_secs(15);
@@ -46,6 +44,11 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long a read may take as a whole.
     pub request_timeout: Duration,
+    /// How long a read may bring nothing at all. Orders may take as long as they
+    /// say.
+    pub silence: Duration,
+    /// How long one token is good for; it is replaced before that.
+    pub token_life: Duration,
 }
 
 impl Settings {
@@ -56,7 +59,9 @@ impl Settings {
             connection,
             ca_file,
             connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(15),
+            request_timeout: Duration::from_secs(30),
+            silence: Duration::from_secs(10),
+            token_life: Duration::from_secs(3_600),
         }
     }
 }
@@ -66,8 +71,19 @@ impl Settings {
 #[derive(Debug)]
 pub struct Client {
     settings: Settings,
-    http: OnceCell<reqwest::Client>,
-    token: Mutex<Option<(i64, HeaderValue)>>,
+    net: OnceCell<Net>,
+    tokens: Tokens,
+}
+
+/// What is asked, without its token.
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    body: Option<&'a Value>,
+    headers: &'a [(&'static str, &'a str)],
+    timeout: Duration,
+    /// Does it change anything? Then it goes out once.
+    is_order: bool,
 }
 
 /// A successful answer.
@@ -90,12 +106,23 @@ impl Client {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
+            tokens: Tokens::new(settings.token_life),
             settings,
-            http: OnceCell::new(),
-            token: Mutex::new(None),
+            net: OnceCell::new(),
         }
     }
 
+    /// The time by the hub's clock, as far as that was measured.
+    #[must_use]
+    pub fn hub_now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        let offset = self.tokens.skew().map(Skew::believed).unwrap_or_default();
+        now.checked_add(offset).unwrap_or(now)
+    }
+
+    /// Reads, and once more when the hub refuses a token that another one may do
+    /// better than: it had ended, the key was changed and changed back, or it was
+    /// signed by a wrong clock. A read changes nothing; an order never comes here.
     async fn read(
         &self,
         method: Method,
@@ -103,149 +130,106 @@ impl Client {
         body: Option<&Value>,
         headers: &[(&'static str, &str)],
     ) -> Result<Answer, HubError> {
-        let timeout = self.settings.request_timeout;
-        self.call(method, path, body, headers, timeout).await
+        let call = Call {
+            method,
+            path,
+            body,
+            headers,
+            timeout: self.settings.request_timeout,
+            is_order: false,
+        };
+        let token = self.tokens.token(&self.settings.connection);
+        match self.call(&call, &token).await {
+            Err(HubError::Answered(refusal))
+                if refusal.status == 401 && self.tokens.refused(&token) =>
+            {
+                let token = self.tokens.token(&self.settings.connection);
+                let again = self.call(&call, &token).await;
+                if matches!(&again, Err(HubError::Answered(r)) if r.status == 401) {
+                    self.tokens.refused(&token);
+                }
+                again
+            }
+            answer => answer,
+        }
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        headers: &[(&'static str, &str)],
-        timeout: Duration,
-    ) -> Result<Answer, HubError> {
-        let request = self.request(method, path, body, headers, timeout)?;
-        let http = self.http.get_or_try_init(|| self.build()).await?;
-        let response = http.execute(request).await.map_err(|e| self.lost(e))?;
+    /// Sends what changes something, once. When its token is refused, the next call
+    /// gets another one.
+    async fn order(&self, call: &Call<'_>) -> Result<Answer, HubError> {
+        let token = self.tokens.token(&self.settings.connection);
+        let answer = self.call(call, &token).await;
+        if matches!(&answer, Err(HubError::Answered(r)) if r.status == 401) {
+            self.tokens.refused(&token);
+        }
+        answer
+    }
+
+    async fn call(&self, call: &Call<'_>, token: &Token) -> Result<Answer, HubError> {
+        let request = self.request(call, token)?;
+        let net = self.net.get_or_try_init(|| Net::build(&self.settings));
+        let net = net.await?;
+        let http = match call.is_order {
+            true => &net.orders,
+            false => &net.reads,
+        };
+        let host = || self.settings.connection.address();
+        let lost = |error: reqwest::Error| net.lost(host(), &error);
+        let sent = Timestamp::now();
+        let response = http.execute(request).await.map_err(lost)?;
         let status = response.status();
         let headers = response.headers().clone();
-        let body = self.body(response).await?;
+        self.tokens.measure(&headers, sent);
+        let body = body(response, lost).await?;
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
         let name = headers
             .get("iothub-errorcode")
             .and_then(|v| v.to_str().ok());
-        let refusal = Refusal::read(status.as_u16(), name, &body);
+        let mut refusal = Refusal::read(status.as_u16(), name, &body);
         if status.as_u16() == 401 {
-            // A new token costs nothing, and the old one may be the reason.
-            *lock(&self.token) = None;
+            refusal.skew = self.tokens.skew().map(Skew::offset);
         }
         Err(HubError::Answered(Box::new(refusal)))
     }
 
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        headers: &[(&'static str, &str)],
-        timeout: Duration,
-    ) -> Result<Request, HubError> {
+    fn request(&self, call: &Call<'_>, token: &Token) -> Result<Request, HubError> {
         let ConnectionString { host, port, .. } = &self.settings.connection;
+        let path = call.path;
         let url = format!("https://{host}:{port}/{path}?api-version={API_VERSION}");
         let url = Url::parse(&url).map_err(|e| HubError::Setup(format!("{host}: {e}")))?;
-        let mut request = Request::new(method, url);
-        *request.timeout_mut() = Some(timeout);
+        let mut request = Request::new(call.method.clone(), url);
+        *request.timeout_mut() = Some(call.timeout);
         let all = request.headers_mut();
-        all.insert(AUTHORIZATION, self.token());
-        for (name, value) in headers {
+        all.insert(AUTHORIZATION, token.header.clone());
+        for (name, value) in call.headers {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| HubError::Unreadable(format!("{name} cannot be sent back")))?;
             all.insert(*name, value);
         }
-        if let Some(body) = body {
+        if let Some(body) = call.body {
             let json = HeaderValue::from_static("application/json; charset=utf-8");
             all.insert(CONTENT_TYPE, json);
             *request.body_mut() = Some(body.to_string().into());
         }
         Ok(request)
     }
+}
 
-    /// The token in use, renewed before it expires.
-    fn token(&self) -> HeaderValue {
-        let now = Timestamp::now().as_second();
-        let mut held = lock(&self.token);
-        if let Some((expiry, token)) = &*held
-            && expiry - now > TOKEN_RENEWAL
-        {
-            return token.clone();
+async fn body(
+    mut response: Response,
+    lost: impl Fn(reqwest::Error) -> HubError,
+) -> Result<Vec<u8>, HubError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(&lost)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            let cause = format!("the answer is larger than {MAX_ANSWER} bytes");
+            return Err(HubError::Unreadable(cause));
         }
-        let connection = &self.settings.connection;
-        let expiry = now + TOKEN_LIFETIME;
-        let policy = Some(connection.policy.as_str());
-        let text = sas::token(&connection.host, connection.key(), expiry, policy);
-        // A token is percent-encoded ASCII, the policy's name is checked.
-        let mut token = HeaderValue::from_str(&text).expect("a SAS token is ASCII");
-        token.set_sensitive(true);
-        *held = Some((expiry, token.clone()));
-        token
+        body.extend_from_slice(&chunk);
     }
-
-    /// Makes the HTTP client: reads the CA file and the system's certificates.
-    async fn build(&self) -> Result<reqwest::Client, HubError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("otadeck/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(self.settings.connect_timeout)
-            .tcp_nodelay(true);
-        if self.settings.connection.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        if let Some(path) = &self.settings.ca_file {
-            let shown = path.display();
-            let pem = tokio::fs::read(path)
-                .await
-                .map_err(|e| HubError::Setup(format!("cannot read the CA file {shown}: {e}")))?;
-            let bundle = reqwest::Certificate::from_pem_bundle(&pem)
-                .ok()
-                .filter(|bundle| !bundle.is_empty())
-                .ok_or_else(|| {
-                    HubError::Setup(format!("the CA file {shown} holds no PEM certificate"))
-                })?;
-            builder = builder.tls_certs_merge(bundle);
-        }
-        builder.build().map_err(|e| {
-            HubError::Setup(format!(
-                "no HTTPS client: {}; does this system have any CA certificates?",
-                chain(&e)
-            ))
-        })
-    }
-
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, HubError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.lost(e))? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                let cause = format!("the answer is larger than {MAX_ANSWER} bytes");
-                return Err(HubError::Unreadable(cause));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    /// What a broken call means: only when no connection was made is it sure
-    /// that nothing was sent.
-    fn lost(&self, error: reqwest::Error) -> HubError {
-        let host = self.settings.connection.address();
-        let cause = chain(&error);
-        if error.is_builder() {
-            return HubError::Setup(cause);
-        }
-        if error.is_connect() {
-            let kind = connect_kind(&error, &cause);
-            return HubError::Connect { host, cause, kind };
-        }
-        let cause = if error.is_timeout() {
-            "it took too long".to_owned()
-        } else {
-            cause
-        };
-        HubError::NoAnswer { host, cause }
-    }
+    Ok(body)
 }
 
 impl Service for Client {
@@ -303,19 +287,25 @@ impl Service for Client {
     }
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {
-        let call: MethodCall = permit.into_call();
-        let path = format!("twins/{}/methods", sas::encode(call.device.as_str()));
+        let order: MethodCall = permit.into_call();
+        let path = format!("twins/{}/methods", sas::encode(order.device.as_str()));
         let body = json!({
-            "methodName": call.method,
-            "responseTimeoutInSeconds": call.response_timeout,
-            "connectTimeoutInSeconds": call.connect_timeout,
-            "payload": call.payload,
+            "methodName": order.method,
+            "responseTimeoutInSeconds": order.response_timeout,
+            "connectTimeoutInSeconds": order.connect_timeout,
+            "payload": order.payload,
         });
-        let named = u64::from(call.response_timeout) + u64::from(call.connect_timeout);
+        let named = u64::from(order.response_timeout) + u64::from(order.connect_timeout);
         let timeout = Duration::from_secs(named) + METHOD_SLACK;
-        let answer = self
-            .call(Method::POST, &path, Some(&body), &[], timeout)
-            .await?;
+        let call = Call {
+            method: Method::POST,
+            path: &path,
+            body: Some(&body),
+            headers: &[],
+            timeout,
+            is_order: true,
+        };
+        let answer = self.order(&call).await?;
         let answer = parse(&answer.body)?;
         let status = answer
             .get("status")
@@ -334,11 +324,20 @@ impl Service for Client {
         let etag = wire::if_match(write.etag()).map_err(HubError::Unsendable)?;
         let headers = [("if-match", etag.as_str())];
         let body = wire::tag_patch(&write);
-        let timeout = self.settings.request_timeout;
-        let answer = self
-            .call(Method::PATCH, &path, Some(&body), &headers, timeout)
-            .await?;
+        let call = Call {
+            method: Method::PATCH,
+            path: &path,
+            body: Some(&body),
+            headers: &headers,
+            timeout: self.settings.request_timeout,
+            is_order: true,
+        };
+        let answer = self.order(&call).await?;
         twin_of(device, &answer)
+    }
+
+    fn skew(&self) -> Option<Skew> {
+        self.tokens.skew()
     }
 }
 
@@ -358,51 +357,4 @@ fn parse(body: &[u8]) -> Result<Value, HubError> {
         let begin = clean::line(&String::from_utf8_lossy(&body[..body.len().min(200)]), 60);
         HubError::Unreadable(format!("{e}; it begins {begin:?}"))
     })
-}
-
-/// An error and what caused it, in one harmless line without the URL.
-fn chain(error: &reqwest::Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        let text = clean::cause(error);
-        if texts.last() != Some(&text) {
-            texts.push(text);
-        }
-        next = error.source();
-    }
-    // The outer layers only say that something failed; the last two say what.
-    let from = texts.len().saturating_sub(2);
-    let said = texts[from..].join(": ");
-    clean::line(if said.is_empty() { "it failed" } else { &said }, 300)
-}
-
-fn connect_kind(error: &reqwest::Error, cause: &str) -> Kind {
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        if error.downcast_ref::<rustls::Error>().is_some() {
-            return Kind::Tls;
-        }
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-                .is_some()
-        {
-            return Kind::Tls;
-        }
-        next = error.source();
-    }
-    match cause {
-        c if c.contains("certificate") => Kind::Tls,
-        c if c.contains("tunnel") || c.contains("proxy") => Kind::Proxy,
-        _ => Kind::Unreachable,
-    }
-}
-
-/// The data behind the lock is whole whoever panicked while holding it.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -14,10 +14,12 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::domain::clean;
 use crate::domain::problem::{Kind, Problem};
+use crate::domain::skew;
 
 /// Did the order reach the device, or the tag the twin?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,86 @@ pub enum Delivery {
     No,
     /// Nobody knows: it may have run.
     Unknown,
+}
+
+/// What keeps a connection from being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The name is not known.
+    Name,
+    /// Refused, no way there, or nobody answers.
+    Network,
+    /// The TLS handshake broke off.
+    Handshake,
+    /// The certificate is signed by nobody whom we trust.
+    Issuer,
+    /// The certificate is another host's.
+    OtherHost,
+    /// The certificate is not valid yet, or any more.
+    Dates,
+    /// TLS failed in another way.
+    Tls,
+    /// The proxy wants a sign-in.
+    ProxySignIn,
+    /// The proxy does not let us through, or is not there itself.
+    Proxy,
+}
+
+impl Obstacle {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Name | Self::Network | Self::Handshake => Kind::Unreachable,
+            Self::Issuer | Self::OtherHost | Self::Dates | Self::Tls => Kind::Tls,
+            Self::ProxySignIn | Self::Proxy => Kind::Proxy,
+        }
+    }
+
+    /// May it be gone by itself after a while?
+    fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::Name | Self::Network | Self::Handshake | Self::Proxy
+        )
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Name => {
+                "Nothing was sent. Check the hub's name in the connection string, and this \
+                 machine's DNS."
+            }
+            Self::Network => {
+                "Nothing was sent. Check the hub's name, the network, and HTTPS_PROXY."
+            }
+            Self::Handshake => {
+                "Nothing was sent. Whatever stands between here and the hub ended the connection; \
+                 a firewall may do so to TLS."
+            }
+            Self::Issuer => {
+                "Nothing was sent. The certificate is not trusted. For a hub with a CA of its own \
+                 set ca_file or OTADECK_CA_FILE; otherwise something is intercepting the \
+                 connection: a network that wants a sign-in first, or a proxy that opens TLS, \
+                 whose CA goes into ca_file if you trust it."
+            }
+            Self::OtherHost => {
+                "Nothing was sent. Something else answers in the hub's place: a network that wants \
+                 a sign-in first (open any page in a browser), or a name that leads elsewhere."
+            }
+            Self::Dates => {
+                "Nothing was sent. Either the certificate is over, or this machine's clock is \
+                 wrong: compare it (timedatectl)."
+            }
+            Self::Tls => "Nothing was sent. Is this the hub's address and port?",
+            Self::ProxySignIn => {
+                "Nothing was sent. Put the sign-in into HTTPS_PROXY (http://user:password@host:port), \
+                 or name the hub in NO_PROXY if it can be reached without the proxy."
+            }
+            Self::Proxy => {
+                "Nothing was sent. Ask whoever runs the proxy whether it lets the hub through; \
+                 HTTPS_PROXY names it, and NO_PROXY the hosts that need none."
+            }
+        }
+    }
 }
 
 /// What came instead of an answer to a call.
@@ -38,8 +120,8 @@ pub enum HubError {
         host: String,
         /// Why not.
         cause: String,
-        /// DNS and TCP, TLS, or a proxy.
-        kind: Kind,
+        /// What stood in the way.
+        obstacle: Obstacle,
     },
     /// The request went out, at least in part, and no whole answer came back.
     #[error("no answer from {host}: {cause}")]
@@ -79,7 +161,13 @@ pub struct Refusal {
     pub tracking_id: Option<String>,
     /// The wait that a 429 names in its text; IoT Hub sends no `Retry-After`.
     pub wait: Option<Duration>,
+    /// With a 401: the hub's clock less ours, if that was measured.
+    pub skew: Option<SignedDuration>,
 }
+
+/// What to do about a clock that is far off, when a token is refused.
+const CLOCK: &str = "Set this machine's clock first (timedatectl set-ntp true): a token is good \
+                     for a time only.";
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -146,6 +234,7 @@ impl Refusal {
                 .filter(|t| !t.is_empty())
                 .map(|t| clean::line(t.trim_start_matches("Tracking ID:"), 120)),
             wait: (status == 429).then(|| wait_in(message)).flatten(),
+            skew: None,
         }
     }
 
@@ -199,10 +288,9 @@ impl Refusal {
             (Kind::Throttled, _) => "The hub is busy with too many requests; slow down.",
             (Kind::Unauthorized, _) => {
                 "Check the key and the policy's rights: reading devices and calling methods \
-                 needs ServiceConnect ('service' has it). A clock that is off by more than \
-                 five minutes looks the same."
+                 needs ServiceConnect ('service' has it)."
             }
-            (Kind::Proxy, _) => "The proxy wants a sign-in; see HTTPS_PROXY and NO_PROXY.",
+            (Kind::Proxy, _) => Obstacle::ProxySignIn.hint(),
             (Kind::Protocol, _) => {
                 "Something between here and the hub answered in its place; is this the hub's address?"
             }
@@ -235,7 +323,7 @@ impl HubError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Connect { kind, .. } => *kind,
+            Self::Connect { obstacle, .. } => obstacle.kind(),
             Self::NoAnswer { .. } => Kind::Server,
             Self::Unreadable(_) | Self::Unsendable(_) => Kind::Protocol,
             Self::Setup(_) => Kind::Tls,
@@ -254,6 +342,9 @@ impl HubError {
     /// and refused connections pass; a wrong key does not.
     #[must_use]
     pub fn is_passing(&self) -> bool {
+        if let Self::Connect { obstacle, .. } = self {
+            return obstacle.is_passing();
+        }
         matches!(
             self.kind(),
             Kind::Throttled | Kind::Unreachable | Kind::Server
@@ -302,15 +393,7 @@ impl HubError {
     #[must_use]
     pub fn problem(&self, title: impl Into<String>) -> Problem {
         let hint = match self {
-            Self::Connect {
-                kind: Kind::Tls, ..
-            } => {
-                "The certificate is not trusted. For a hub with a CA of its own set ca_file \
-                 or OTADECK_CA_FILE; otherwise something is intercepting the connection."
-            }
-            Self::Connect { .. } => {
-                "Nothing was sent. Check the hub's name, the network, and HTTPS_PROXY."
-            }
+            Self::Connect { obstacle, .. } => obstacle.hint(),
             Self::NoAnswer { .. } => "",
             Self::Unreadable(_) => "Is this the hub's address?",
             Self::Setup(_) | Self::Unsendable(_) => "Nothing was sent.",
@@ -327,6 +410,10 @@ impl HubError {
         let mut problem = Problem::new(self.kind(), title, cause).hint(hint);
         if let Self::Answered(refusal) = self {
             problem.code = refusal.code;
+            if let Some(offset) = refusal.skew.filter(|o| o.abs() > skew::BLAMED) {
+                problem.cause = format!("{}; {}", problem.cause, skew::words(offset));
+                problem.hint = format!("{CLOCK} {hint}");
+            }
         }
         problem
     }

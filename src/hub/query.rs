@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects, Rule};
 use crate::domain::id::DeviceId;
+use crate::domain::tags::Tags;
 use crate::domain::time::hub_time;
 use crate::domain::twin::{Path, Section};
 
@@ -153,6 +154,11 @@ impl Query {
             phase: reading.value.is_some().then_some(reading.phase),
             reported_status: reading.value,
             last_update: reading.end.map(|e| e.text),
+            tags: row
+                .get("tags")
+                .and_then(Value::as_object)
+                .map(Tags::of)
+                .unwrap_or_default(),
             seen,
         })
     }
@@ -167,7 +173,7 @@ fn alias(n: usize) -> String {
 /// The columns as text, and the reported properties among them: each once,
 /// though several dialects may have it.
 fn projection(dialects: &Dialects) -> (String, Vec<Path>) {
-    let mut text = "deviceId, status, connectionState, lastActivityTime".to_owned();
+    let mut text = "deviceId, status, connectionState, lastActivityTime, tags AS tags".to_owned();
     let mut columns: Vec<Path> = Vec::new();
     for path in dialects.in_question().flat_map(Dialect::inventory_paths) {
         let column = format!(", properties.reported.{path} AS {}", alias(columns.len()));
@@ -205,7 +211,7 @@ mod tests {
         let dialects = Dialects::built_in();
         let all = Query::all(&dialects);
         assert!(all.text().starts_with(
-            "SELECT deviceId, status, connectionState, lastActivityTime, \
+            "SELECT deviceId, status, connectionState, lastActivityTime, tags AS tags, \
              properties.reported.firmwareStatus AS p0, "
         ));
         assert!(all.text().ends_with(" FROM devices"));

@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::domain::device::DeviceRow;
 use crate::domain::id::DeviceId;
 use crate::domain::method::{MethodAnswer, MethodCall};
+use crate::domain::skew::Skew;
 use crate::domain::tag;
 use crate::domain::twin::Twin;
 
@@ -59,6 +60,12 @@ pub trait Service: Send + Sync + 'static {
     /// Otherwise [`HubError::delivery`] tells whether it may have been. It is
     /// never repeated by itself.
     fn write_tag(&self, permit: TagPermit) -> impl Future<Output = Result<Twin, HubError>> + Send;
+
+    /// How far our clock is from the hub's, as measured from its answers so far;
+    /// `None` when nothing was measured.
+    fn skew(&self) -> Option<Skew> {
+        None
+    }
 }
 
 /// One page of the inventory.
@@ -134,5 +141,9 @@ impl<S: Service> Service for std::sync::Arc<S> {
 
     async fn write_tag(&self, permit: TagPermit) -> Result<Twin, HubError> {
         (**self).write_tag(permit).await
+    }
+
+    fn skew(&self) -> Option<Skew> {
+        (**self).skew()
     }
 }

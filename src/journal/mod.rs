@@ -16,6 +16,7 @@
 //! that several operators share, by its group: see [`Place`]. The whole URI of a
 //! signed package is not in it, but in a file of its own while its update is open.
 
+mod history;
 mod holder;
 mod lease;
 mod place;
@@ -33,16 +34,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
+use crate::domain::history::{Answer, Ask};
 use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::uri::PackageUri;
 
+use holder::Holder;
 use secrets::Secrets;
 use writer::{OpenFile, Store};
 
-use holder::Holder;
-
+pub use history::History;
 pub use place::Place;
 
 /// How to take a device over from whoever has it.
@@ -268,6 +270,7 @@ enum Job {
     ),
     Check(oneshot::Sender<Result<(), JournalError>>),
     Tidy(oneshot::Sender<Result<bool, JournalError>>),
+    History(String, Ask, oneshot::Sender<Result<Answer, JournalError>>),
 }
 
 impl Journal {
@@ -480,6 +483,16 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// What was written down of the past of `hub`: a page of updates, or one of
+    /// them as a whole.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn history(&self, hub: &str, ask: Ask) -> Result<Answer, JournalError> {
+        self.ask(|reply| Job::History(hub.to_owned(), ask, reply))
+            .await
     }
 
     async fn ask<T>(

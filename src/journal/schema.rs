@@ -12,7 +12,7 @@ use super::JournalError;
 use super::place::{Place, whose};
 
 /// How long another process's transaction is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause between tries where SQLite does not wait by itself.
 const PAUSE: Duration = Duration::from_millis(5);
 /// The write-ahead log is cut back to this after it was written into the file.
@@ -28,7 +28,7 @@ const STEPS: [&[&str]; 2] = [
 
 /// The schema that this program writes.
 #[expect(clippy::cast_possible_truncation, reason = "there are few steps")]
-const VERSION: u32 = STEPS.len() as u32;
+pub(super) const VERSION: u32 = STEPS.len() as u32;
 
 const EVENTS: &str = "
 CREATE TABLE event (

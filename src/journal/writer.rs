@@ -17,7 +17,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::uri::PackageUri;
 
 use super::secrets::Secrets;
-use super::{Holder, Job, JournalError, Receipt, lease, read, schema, tidy};
+use super::{Holder, Job, JournalError, Receipt, history, lease, read, schema, tidy};
 
 /// All that the thread owns.
 pub(super) struct Store {
@@ -76,6 +76,7 @@ pub(super) fn run(mut store: Store, holder: &Holder, mut jobs: mpsc::Receiver<Jo
             }
             Job::Record(events, reply) => {
                 let _ = reply.send(store.record(&events));
+                crate::rehearsal::panic_at("journal");
             }
             Job::Dispatch(events, reply) => {
                 let there = store.refuse_another_file();
@@ -108,6 +109,9 @@ pub(super) fn run(mut store: Store, holder: &Holder, mut jobs: mpsc::Receiver<Jo
             }
             Job::Tidy(reply) => {
                 let _ = reply.send(tidy::tidy(&mut store, Timestamp::now()));
+            }
+            Job::History(hub, ask, reply) => {
+                let _ = reply.send(history::answer(&store.connection, &hub, &ask));
             }
         }
     }

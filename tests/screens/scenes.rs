@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use otadeck::console::{Context, Message, Model, press, update};
+use otadeck::console::{Context, Effect, Look, Message, Model, press, update};
 use otadeck::domain::device::{Connection, DeviceRow, Enablement};
 use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
-use otadeck::domain::event::{Event, Intent, InventoryState, Link, What};
+use otadeck::domain::event::{Event, Intent, InventoryState, Link, Way, What};
 use otadeck::domain::evidence::sha256;
+use otadeck::domain::history::{Answer, Page};
 use otadeck::domain::holding::{Holding, Process};
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::phase::Phase;
@@ -22,6 +23,8 @@ use otadeck::domain::update::{Baseline, Evidence, OpenState, Outcome};
 use otadeck::domain::uri::PackageUri;
 use otadeck::journal::JournalError;
 use serde_json::{Value, json};
+
+use super::past;
 
 /// The clock of every scene.
 pub fn noon() -> Timestamp {
@@ -45,7 +48,7 @@ impl Stage {
                 "https://fw.example.com/press/fw-1.5.0.bin".into(),
                 "https://fw.example.com/press/fw-1.4.2.bin".into(),
             ],
-            colour,
+            look: Look::built_in(colour),
             ..Context::new(profile)
         };
         Self {
@@ -75,16 +78,43 @@ impl Stage {
         self
     }
 
+    /// Presses keys and answers what is asked about the past, each question alike.
+    pub fn past(&mut self, keys: &str, answer: Result<Answer, Problem>) -> &mut Self {
+        for effect in press(&mut self.model, keys).unwrap() {
+            if let Effect::Past(ask) = effect {
+                let answer = Box::new(answer.clone());
+                update(&mut self.model, Message::Past(ask, answer));
+            }
+        }
+        self
+    }
+
     pub fn keys(&mut self, keys: &str) -> &mut Self {
         press(&mut self.model, keys).unwrap();
         self
     }
 
     pub fn online(&mut self) -> &mut Self {
-        self.general(What::Link {
-            state: Link::Online,
-            problem: None,
-        })
+        self.general(What::Link(Way::new(Link::Online)))
+    }
+
+    /// The hub is away and is tried again at that second; it was heard 44 s before.
+    pub fn away(&mut self, at: f64, attempt: u32) -> &mut Self {
+        let problem = Problem::new(
+            Kind::Unreachable,
+            "the hub does not answer",
+            "no connection to contoso-plant.azure-devices.net: the name is not known",
+        )
+        .hint("It is asked again. Updates go on on their devices, unseen meanwhile.");
+        #[expect(clippy::cast_possible_truncation, reason = "seconds of a scene")]
+        let again = noon() + SignedDuration::from_millis((at * 1_000.0) as i64);
+        self.general(What::Link(Way {
+            problem: Some(problem),
+            attempt: Some(attempt),
+            at: Some(again),
+            heard: Some(again - SignedDuration::from_secs(44)),
+            ..Way::new(Link::Retrying)
+        }))
     }
 
     pub fn budget(&mut self, reads: u32, limit: u32, spent: u64, slowed: Option<Slowed>) {
@@ -287,7 +317,7 @@ impl Stage {
             told_at: None,
             last_activity: None,
             tags: Default::default(),
-            desired: Section::default(),
+            desired: desired(),
             reported: section,
         };
         let dialects = Dialects::built_in();
@@ -355,6 +385,19 @@ impl Stage {
     }
 }
 
+/// What the service side asks of every device of the plant.
+fn desired() -> Section {
+    let values = json!({
+        "firmwareVersion": "1.5.0",
+        "network": {"rssi": -61},
+        "telemetry": {"every": 30},
+    });
+    Section {
+        values: values.as_object().unwrap().clone(),
+        ..Section::default()
+    }
+}
+
 pub fn plant() -> Profile {
     Profile {
         name: "contoso-plant".into(),
@@ -407,6 +450,7 @@ fn row(n: u32) -> DeviceRow {
             55 => Some("yesterday, after lunch".into()),
             _ => Some(format!("2026-10-{:02}T07:31:12Z", n % 28 + 1)),
         },
+        tags: Default::default(),
         seen: at(-80),
     }
 }
@@ -436,7 +480,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 32] = [
+pub const SCENES: [Scene; 48] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -449,9 +493,53 @@ pub const SCENES: [Scene; 32] = [
         stage.keys("<backspace><backspace>5");
         stage
     }),
+    ("marked", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("ssS/fw:1.4 !50<enter>jj<space><space>j<space><esc>");
+        stage
+    }),
+    ("filter-nothing", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("/prs42");
+        stage
+    }),
+    ("filter-half", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("/tag:site=plant (");
+        stage
+    }),
     ("field-empty", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.keys("jj<enter>").twin("press-0040");
+        stage
+    }),
+    ("twin", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>").twin("press-0040").reports(
+            "press-0040",
+            json!({
+                "firmwareStatus": "downloading",
+                "firmwareVersion": "1.4.2",
+                "lastFirmwareUpdate": "2026-10-02T07:31:12Z",
+                "logTime": "2026-11-23T11:59:12.004Z",
+                "network": {"ip": "10.4.2.17", "rssi": -61},
+            }),
+        );
+        stage
+    }),
+    ("twin-search", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>").twin("press-0040").keys("/rss");
+        stage
+    }),
+    ("twin-json", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("jj<tab>J").twin("press-0040");
+        stage
+    }),
+    ("command", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys(":sort p");
         stage
     }),
     ("field-hint", |size, colour| {
@@ -652,10 +740,10 @@ pub const SCENES: [Scene; 32] = [
             "the hub answered 401: the key of policy \"service\" is not the hub's",
         )
         .hint("Copy the connection string of the policy again, then press r.");
-        stage.general(What::Link {
-            state: Link::Unauthorized,
+        stage.general(What::Link(Way {
             problem: Some(problem.clone()),
-        });
+            ..Way::new(Link::Unauthorized)
+        }));
         stage.general(What::Inventory {
             state: InventoryState::Failed,
             count: 0,
@@ -666,14 +754,35 @@ pub const SCENES: [Scene; 32] = [
     }),
     ("retrying", |size, colour| {
         let mut stage = Stage::plant(size, colour);
+        stage.busy().away(4.0, 3).later(0.3);
+        stage
+    }),
+    ("retrying-update", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .learnt([15, 31])
+            .twin("press-0040")
+            .started("press-0040", 0)
+            .accepted("press-0040", 1);
+        stage.phase("press-0040", 16, "downloading", None);
+        stage.phase("press-0040", 31, "applying", None);
+        stage.keys("jj<enter>").later(34.0);
+        stage.away(78.0, 12).later(74.4);
+        stage
+    }),
+    ("clock-skew", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
         let problem = Problem::new(
-            Kind::Unreachable,
-            "cannot reach contoso-plant.azure-devices.net",
-            "the name is not known to the resolver",
+            Kind::Internal,
+            "this machine's clock is 12 min behind the hub's",
+            "measured from the hub's answers: 724 s",
         )
-        .hint("It is tried again in 8 s. What stands here is as old as it says.");
-        stage.general(What::Link {
-            state: Link::Retrying,
+        .hint(
+            "Set it, or let it be set (timedatectl set-ntp true). Tokens go by the hub's \
+             clock meanwhile, the times of events by this machine's.",
+        );
+        stage.general(What::Clock {
+            skew_seconds: 724,
             problem: Some(problem),
         });
         stage
@@ -721,6 +830,53 @@ pub const SCENES: [Scene; 32] = [
     ("updates", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.busy().keys("uj").later(0.3);
+        stage
+    }),
+    ("history", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.past("H", past::page("", true)).keys("jj");
+        stage
+    }),
+    ("history-filter", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .past("H", past::page("", true))
+            .past("/004 fail", past::page("fail", false));
+        stage
+    }),
+    ("history-loading", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("H");
+        stage
+    }),
+    ("history-empty", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.past("H", Ok(Answer::Page(Page::default())));
+        stage
+    }),
+    ("history-failed", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        let problem = Problem::new(
+            Kind::Journal,
+            "the past cannot be told",
+            "the journal failed: database disk image is malformed",
+        );
+        stage.past("H", Err(problem));
+        stage
+    }),
+    ("past-update", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .past("H", past::page("", false))
+            .past("jj<enter>", past::update(2));
+        stage
+    }),
+    ("replay", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage
+            .past("H", past::page("", false))
+            .past("jj<enter>", past::update(2));
+        stage.keys("p-").later(4.26);
         stage
     }),
 ];

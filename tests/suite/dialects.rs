@@ -145,6 +145,8 @@ fn a_device_that_two_dialects_claim_gets_nothing() {
     let listed = unset.run(&["devices"]);
     let warning = "warning: firmwareStatus is the status of the dialects tutorial-2018 and press";
     assert!(listed.stderr.contains(warning), "{listed:?}");
+    let checked = unset.run(&["config", "check"]);
+    assert!(checked.stderr.contains(warning), "{checked:?}");
     let set = home(&emulator, PRESS, "dialect = \"press\"\n");
     let ended = update(&set, &["--expect", "1.5.0", "--dry-run"]);
     assert_eq!(ended.code, 0, "{ended:?}");

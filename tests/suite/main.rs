@@ -10,13 +10,17 @@
 
 mod before;
 mod budget;
+mod config;
 mod dialects;
 mod durability;
+mod ending;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod history;
 mod hostile;
 mod journal;
 mod kills;
+mod network;
 mod once;
 mod processes;
 mod recordings;

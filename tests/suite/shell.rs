@@ -16,7 +16,7 @@ use otadeck::domain::twin::Twin;
 use otadeck::domain::uri::PackageUri;
 use otadeck::emulator::world::etag::IfMatch;
 use otadeck::emulator::world::{World, seeded_entropy};
-use otadeck::engine::{Batch, Settings, Subscription, spawn};
+use otadeck::engine::{Batch, Settings, Subscription, Unwritten, spawn};
 use otadeck::hub::{
     Grant, HubError, Identity, Page, Permit, Query, Service, TagGrant, TagPermit, wire,
 };
@@ -242,7 +242,7 @@ async fn a_change_is_told_within_one_interval(#[case] at_once: usize, #[case] in
             }
         }
     }
-    running.stop().await;
+    running.stop().await.unwrap();
     assert_eq!(delays.len(), 16 * 3, "downloading, applying, done");
     let worst = delays.iter().max().unwrap();
     // A millisecond for the timer's grain, others for slots that are taken.
@@ -285,7 +285,7 @@ async fn an_inventory_of_many_pages_and_a_snapshot_for_whoever_comes_late() {
     let snapshot = engine.snapshot().await.unwrap();
     assert_eq!(snapshot.rows.len(), 3_500);
     assert!(snapshot.rows.is_sorted_by(|a, b| a.device_id < b.device_id));
-    running.stop().await;
+    running.stop().await.unwrap();
     assert!(engine.snapshot().await.is_err(), "the engine has ended");
 }
 
@@ -332,7 +332,7 @@ async fn a_device_that_is_created_again_is_told_and_owes_a_sign() {
             }
         }
     }
-    running.stop().await;
+    running.stop().await.unwrap();
     assert_eq!(
         words,
         [
@@ -347,4 +347,44 @@ async fn a_device_that_is_created_again_is_told_and_owes_a_sign() {
     );
     let identity = hub.identity(&id("d0000")).await.unwrap();
     assert_eq!(generation, Some(identity.generation_id));
+}
+
+/// The end has deadlines of its own, also where the disk hangs. The clock is
+/// paused, so this is the sum of what the engine allows itself.
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_hangs_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = Journal::open(&path, "ana").unwrap();
+    let hub = Pure::new(1, "quick");
+    let settings = Settings::new(profile("hub.test"), Dialects::built_in());
+    let running = spawn(hub, journal, settings);
+    let engine = running.engine();
+    // Whatever it waits for before, it is at rest then.
+    engine.snapshot().await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.busy_timeout(Duration::from_secs(60)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let uri = PackageUri::parse("https://example.test/fw.bin").unwrap();
+    let start = Start {
+        device: id("d0000"),
+        uri,
+        expect: None,
+        force: None,
+        sha256: None,
+        reason: None,
+    };
+    engine.send(Command::Start(start)).await.unwrap();
+    // The intent waits for the disk; nothing is sent.
+    while engine.snapshot().await.unwrap().starting.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    let ended = running.stop().await;
+    let took = began.elapsed();
+    let events = Vec::new();
+    assert_eq!(ended, Err(Unwritten { events }));
+    assert!(took <= Duration::from_millis(1_400), "{took:?}");
+    other.execute_batch("ROLLBACK").unwrap();
 }

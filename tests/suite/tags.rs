@@ -202,7 +202,7 @@ fn host(user: &str, connection: &str, ca: &str) -> Home {
     let home = Home::new()
         .env("PLANT", connection)
         .env("OTADECK_CA_FILE", ca)
-        .env("USER", user);
+        .env("SUDO_USER", user);
     home.config("[hub.plant]\nsecret_env = \"PLANT\"\nlease = \"tags\"\n");
     home
 }
@@ -316,7 +316,7 @@ async fn of_two_hosts_at_once_one_starts_and_the_other_is_told_who() {
     assert_eq!(verdict["problem"]["kind"], "busy", "{verdict}");
     let reason = verdict["reason"].as_str().unwrap();
     assert!(
-        reason.contains(&format!("is busy: {winner} on ")),
+        reason.contains(&format!("(sudo by {winner}) on ")),
         "{reason}"
     );
     assert!(reason.contains("since 20"), "{reason}");
@@ -418,10 +418,11 @@ async fn a_killed_updates_tag_is_given_back_by_whoever_carries_on() {
     first.line_with("update.accepted");
     first.signal(Signal::KILL);
     assert_eq!(first.wait(), -9);
-    assert_eq!(tags(&emulator).await["otadeck"]["by"], "ana");
+    let by = tags(&emulator).await["otadeck"]["by"].to_string();
+    assert!(by.contains("(sudo by ana)"), "{by}");
     let bob = host_on("bob", &emulator).run(&UPDATE);
     assert_eq!(bob.code, 8, "{bob:?}");
-    assert!(bob.stderr.contains("is busy: ana on "), "{}", bob.stderr);
+    assert!(bob.stderr.contains("(sudo by ana) on "), "{}", bob.stderr);
     let ended = ana.run(&["watch", "--resume", "--json"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(tags(&emulator).await, json!({}));

@@ -105,9 +105,10 @@ fn child_that_panics() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
+    let (_notices, told) = tokio::sync::mpsc::channel(1);
     runtime.unwrap().block_on(async {
         tokio::select! {
-            ended = otadeck::console::run(engine, context) => panic!("it ended: {ended:?}"),
+            ended = otadeck::console::run(engine, context, told) => panic!("it ended: {ended:?}"),
             // The console asks only after its first frame.
             _ = backend.requests.recv() => panic!("a defect"),
         }
@@ -245,7 +246,7 @@ fn of_two_consoles_one_starts_and_the_other_is_told_who() {
         false => (another, one),
     };
     let screen = other.shows("process ");
-    assert!(screen.contains("ana@"), "{screen}");
+    assert!(screen.contains("sudo by"), "{screen}");
     other.press("\r").shows("fw-1.5.0.bin");
     other.press("\r").shows("To take it over: type sim-0001");
     other.press("y\r").shows("that is not the device's id");

@@ -181,7 +181,7 @@ impl Watch {
     }
 
     async fn end(self) {
-        self.running.stop().await;
+        self.running.stop().await.unwrap();
         self.fleet.stop().await;
         self.hub.shutdown().await;
     }

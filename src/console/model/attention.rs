@@ -32,6 +32,9 @@ pub(crate) struct Attention {
 impl Model {
     /// Notes where the selection is and tells the engine what has changed.
     pub(crate) fn attend(&mut self) -> Vec<Effect> {
+        if self.context.replay_only {
+            return Vec::new();
+        }
         let in_view = self.in_view().cloned();
         let known = self.attention.selection.as_ref().map(|(id, _)| id);
         if known != in_view.as_ref() {
@@ -75,8 +78,10 @@ impl Model {
         self.panel.is_some() || since.is_none_or(|since| self.now.duration_since(since) >= REST)
     }
 
+    /// Whoever looks at a replay does not look at the hub, and nothing about one
+    /// reaches the engine.
     fn is_away(&self) -> bool {
-        self.now.duration_since(self.last_key) >= AWAY
+        self.replay.is_some() || self.now.duration_since(self.last_key) >= AWAY
     }
 
     /// When attention changes by itself.
@@ -85,7 +90,7 @@ impl Model {
         if let (false, Some(since)) = (self.rests(), since) {
             return since.checked_add(REST).ok();
         }
-        let there = !self.attention.away;
+        let there = !self.attention.away && self.replay.is_none();
         there
             .then(|| self.last_key.checked_add(AWAY).ok())
             .flatten()

@@ -2,9 +2,11 @@
 //! it does not need for that. Changed only by [`update`](super::update()).
 
 pub(crate) mod attention;
+pub(crate) mod command_line;
 pub(crate) mod devices;
 pub(crate) mod facts;
 pub(crate) mod field;
+pub(crate) mod history;
 pub(crate) mod updates;
 
 use std::collections::HashMap;
@@ -12,22 +14,27 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use self::attention::Attention;
+use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
+use self::history::{History, Played};
 use self::updates::Updates;
 use super::keymap::{Keymap, Place};
+use super::look::Look;
 use super::theme::Theme;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
-use crate::domain::event::{InventoryState, Link};
+use crate::domain::event::{InventoryState, Link, Way};
 use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
 use crate::domain::quota::Budget;
+use crate::domain::replay::Replay;
+use crate::domain::update::Update;
 use crate::domain::uri::PackageUri;
 
 /// From this width on devices and details stand side by side.
@@ -53,13 +60,14 @@ pub struct Context {
     pub first_notice: Option<String>,
     /// Do hub and devices end with the console?
     pub demo: bool,
-    /// May colours be used?
-    pub colour: bool,
+    /// Is nothing shown but a replay, with no hub behind it?
+    pub replay_only: bool,
+    /// How it looks, and which keys do what.
+    pub look: Look,
 }
 
 impl Context {
-    /// A context with nothing to offer, in colour unless `NO_COLOR` is set to
-    /// anything.
+    /// A context with nothing to offer.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
@@ -70,7 +78,8 @@ impl Context {
             only_watches: None,
             first_notice: None,
             demo: false,
-            colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            replay_only: false,
+            look: Look::default(),
         }
     }
 }
@@ -124,6 +133,10 @@ pub(crate) struct Panel {
     pub(crate) dropped: Dropped,
     /// Lines scrolled away.
     pub(crate) scroll: usize,
+    /// The twin as JSON instead of a tree?
+    pub(crate) raw: bool,
+    /// Only what holds this is shown of the twin.
+    pub(crate) search: String,
 }
 
 /// A text that is typed in a line of its own.
@@ -131,8 +144,10 @@ pub(crate) struct Panel {
 pub(crate) enum Bar {
     /// The filter, and what was selected before.
     Filter(Field, Option<DeviceId>),
-    /// A command, and what is wrong with it.
-    Prompt(Field, Option<String>),
+    /// A command.
+    Prompt(CommandLine),
+    /// What is searched for in the twin of the opened device.
+    Search(Field),
 }
 
 /// A question or a list over everything else.
@@ -200,9 +215,8 @@ pub struct Model {
     pub(crate) size: (u16, u16),
     pub(crate) devices: Devices,
     pub(crate) inventory: Inventory,
-    pub(crate) link: (Link, Option<Problem>),
+    pub(crate) link: Way,
     pub(crate) budget: Budget,
-    pub(crate) ended: bool,
     pub(crate) updates: Updates,
     pub(crate) durations: Durations,
     pub(crate) facts: HashMap<DeviceId, Facts>,
@@ -215,6 +229,12 @@ pub struct Model {
     pub(crate) panel: Option<Panel>,
     pub(crate) bar: Option<Bar>,
     pub(crate) dialog: Option<Dialog>,
+    /// Past updates, over devices and details.
+    pub(crate) history: Option<History>,
+    /// One of them played again, over that.
+    pub(crate) replay: Option<Played>,
+    /// Commands that were typed before.
+    pub(crate) typed: Typed,
     pub(crate) attention: Attention,
 }
 
@@ -227,16 +247,15 @@ impl Model {
         let samples = context.sample_uris.iter();
         let samples = samples.filter_map(|text| PackageUri::parse(text).ok());
         Self {
-            theme: Theme::built_in(context.colour),
-            keymap: Keymap::built_in(),
+            theme: context.look.theme().clone(),
+            keymap: context.look.keymap.clone(),
             now,
             last_key: now,
             size,
             devices: Devices::default(),
             inventory: Inventory::default(),
-            link: (Link::Connecting, None),
+            link: Way::new(Link::Connecting),
             budget: Budget::at_rest(&context.profile),
-            ended: false,
             updates: Updates::default(),
             durations: Durations::default(),
             facts: HashMap::new(),
@@ -253,28 +272,67 @@ impl Model {
             panel: None,
             bar: None,
             dialog: None,
+            history: None,
+            replay: None,
+            typed: Typed::default(),
             attention: Attention::default(),
             context,
         }
     }
 
+    /// The same with nothing but a replay, and no hub behind it.
+    #[must_use]
+    pub fn replaying(context: Context, replay: Replay, size: (u16, u16), now: Timestamp) -> Self {
+        let context = Context {
+            replay_only: true,
+            ..context
+        };
+        Self {
+            replay: Played::new(replay),
+            ..Self::new(context, size, now)
+        }
+    }
+
     /// Where keys go now.
     pub(crate) fn place(&self) -> Place {
-        match (&self.dialog, &self.bar, &self.panel) {
-            (Some(Dialog::Confirm(order)), ..) if order.name.is_some() => Place::Arm,
-            (Some(Dialog::Confirm(_) | Dialog::GiveUp(..)), ..) => Place::Confirm,
-            (Some(Dialog::Quit), ..) => Place::Quit,
-            (Some(Dialog::Help(_)), ..) => Place::Help,
-            (Some(Dialog::Updates(_)), ..) => Place::Updates,
-            (None, Some(Bar::Filter(..)), _) => Place::Filter,
-            (None, Some(Bar::Prompt(..)), _) => Place::Prompt,
-            (None, None, None) => Place::Table,
-            (None, None, Some(panel)) => match panel.focus {
+        match &self.dialog {
+            Some(Dialog::Confirm(order)) if order.name.is_some() => Place::Arm,
+            Some(Dialog::Confirm(_) | Dialog::GiveUp(..)) => Place::Confirm,
+            Some(Dialog::Quit) => Place::Quit,
+            Some(Dialog::Help(_)) => Place::Help,
+            Some(Dialog::Updates(_)) => Place::Updates,
+            None => self.place_below(),
+        }
+    }
+
+    /// Where keys go when no question or list is over everything else.
+    pub(crate) fn place_below(&self) -> Place {
+        match (&self.bar, &self.panel) {
+            _ if self.replay.is_some() => Place::Replay,
+            (Some(Bar::Filter(..)), _) => Place::Filter,
+            (Some(Bar::Prompt(..)), _) => Place::Prompt,
+            (Some(Bar::Search(_)), _) => Place::Search,
+            (None, _) if self.history.is_some() => self.place_in_history(),
+            (None, None) => Place::Table,
+            (None, Some(panel)) => match panel.focus {
                 Focus::Field => Place::Field,
                 Focus::Pick(_) => Place::Pick,
                 Focus::Details => Place::Details,
             },
         }
+    }
+
+    fn place_in_history(&self) -> Place {
+        match &self.history {
+            Some(history) if history.opened.is_some() => Place::Record,
+            Some(history) if history.typing => Place::Find,
+            _ => Place::History,
+        }
+    }
+
+    /// Does the past cover devices and details?
+    pub(crate) fn shows_past(&self) -> bool {
+        self.history.is_some() || self.replay.is_some()
     }
 
     /// Do devices and details stand side by side?
@@ -283,9 +341,10 @@ impl Model {
     }
 
     /// The device whose details are shown: the opened one, or beside the table
-    /// the selected one.
+    /// the selected one; none while the past covers them.
     pub(crate) fn in_view(&self) -> Option<&DeviceId> {
         match &self.panel {
+            _ if self.shows_past() => None,
             Some(panel) => Some(&panel.device),
             None if self.is_wide() => self.devices.selected(),
             None => None,
@@ -303,7 +362,6 @@ impl Model {
     pub(crate) fn may_ask(&self, device: &DeviceId) -> bool {
         !self.context.profile.read_only
             && self.unwritten.is_none()
-            && !self.ended
             && self.updates.open_of(device).is_none()
             && !matches!(self.asked.get(device), Some(Asked::Waiting(_)))
     }
@@ -315,6 +373,17 @@ impl Model {
             .values()
             .filter(|asked| matches!(asked, Asked::Waiting(_)));
         self.updates.open().count() + waiting.count()
+    }
+
+    /// What has no verdict yet when the console ends, a line each.
+    pub(crate) fn left_open(&self) -> Vec<String> {
+        let open = self.updates.open();
+        let open = open.map(|update| format!("{} ({})", update.device, update.word()));
+        let waiting = self.asked.iter().filter(|(device, asked)| {
+            matches!(asked, Asked::Waiting(_)) && self.updates.open_of(device).is_none()
+        });
+        let waiting = waiting.map(|(device, _)| format!("{device} (nothing was sent yet)"));
+        open.chain(waiting).collect()
     }
 
     /// The URIs offered below the field: those used last come first, samples
@@ -340,6 +409,20 @@ impl Model {
         let known = self.updates.of(device);
         let name = known.map_or("", |tracked| &tracked.update.intent.dialect);
         (dialects.named(name), known.is_some())
+    }
+
+    /// Is nothing new coming, so that all on the screen is as old as it is?
+    pub(crate) fn is_aging(&self) -> bool {
+        matches!(self.link.state, Link::Retrying | Link::Unauthorized)
+    }
+
+    /// The time up to which an update was followed: now, or when the hub was last
+    /// heard. Nothing moves beyond it.
+    pub(crate) fn known_until(&self, update: &Update) -> Timestamp {
+        match self.is_aging() {
+            true => self.link.heard.unwrap_or(update.changed).min(self.now),
+            false => self.now,
+        }
     }
 
     /// The row of a device, if it is listed.

@@ -4,18 +4,16 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
-use crate::console::text::safe;
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
-use crate::domain::update::{Evidence, Update};
-use crate::domain::uri::last_part;
+use crate::domain::told::{self, WORDS, phase_text};
+use crate::domain::update::Update;
+pub(crate) use crate::domain::uri::last_part as short;
 
 /// Lines of one update's log that are kept.
 const LOG: usize = 200;
-/// Characters of a foreign text in the log.
-const WORDS: usize = 400;
 
 /// One line of an update's log; harmless text.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +117,23 @@ impl Updates {
 }
 
 impl Tracked {
-    fn apply(&mut self, event: &Event) {
+    /// An update and its log from its events; `None` when its intent is not among
+    /// them.
+    pub(crate) fn of(events: &[Event]) -> Option<Self> {
+        let first = events.iter().position(|e| Update::intended(e).is_some())?;
+        let mut tracked = Self {
+            update: Update::intended(&events[first])?,
+            log: told(&events[first]).into_iter().collect(),
+            told: None,
+        };
+        for event in &events[first + 1..] {
+            tracked.apply(event);
+        }
+        Some(tracked)
+    }
+
+    /// Folds one more event in.
+    pub(crate) fn apply(&mut self, event: &Event) {
         if self.was_told(event) {
             return;
         }
@@ -162,68 +176,12 @@ fn step_key(step: &crate::domain::update::Step) -> (Phase, String) {
 /// An event as a line of the log; `None` for those that are not about one
 /// update.
 fn told(event: &Event) -> Option<LogLine> {
-    let (word, text) = match &event.what {
-        What::Intended(intent) => {
-            let what = match &intent.uri {
-                Some(uri) => format!("{}, by {}", last_part(uri), intent.by),
-                None => format!("watching only, by {}", intent.by),
-            };
-            ("intended".to_owned(), what)
-        }
-        What::Invoked { attempt: 1, .. } => ("invoked".to_owned(), String::new()),
-        What::Invoked { attempt, .. } => ("invoked".to_owned(), format!("try {attempt}")),
-        What::Retrying { problem, .. } => ("retrying".to_owned(), problem.line()),
-        What::Accepted { status, payload } => (
-            "accepted".to_owned(),
-            format!("{status} {}", clean::value_line(payload, WORDS)),
-        ),
-        What::Phase {
-            phase,
-            percent,
-            evidence,
-            ..
-        } => (
-            phase.name().to_owned(),
-            phase_text(*phase, *percent, evidence),
-        ),
-        What::State { state, reason, .. } => (state.name().to_owned(), reason.clone()),
-        What::Verdict {
-            outcome, reason, ..
-        } => (outcome.name().to_owned(), reason.clone()),
-        What::Contradicted { reason, .. } => ("contradicted".to_owned(), reason.clone()),
-        // A device that restarts goes away and comes back.
-        What::Connection { expected: true, .. } => return None,
-        What::Connection { state, .. } => (
-            format!("{state:?}").to_lowercase(),
-            "as far as the hub knows".to_owned(),
-        ),
-        What::Tag { problem } => (
-            "tag".to_owned(),
-            format!("{}. {}", problem.line(), problem.hint),
-        ),
-        What::Replaced { version, .. } => (
-            "replaced".to_owned(),
-            format!("another twin is there, reported version {version}"),
-        ),
-        _ => return None,
-    };
+    let (word, text) = told::told(event)?;
     Some(LogLine {
         time: event.time,
-        word: safe(&word),
-        text: clean::line(&text, WORDS),
+        word,
+        text,
     })
-}
-
-fn phase_text(phase: Phase, percent: Option<f64>, evidence: &Evidence) -> String {
-    let mut parts = Vec::new();
-    if let Some(percent) = percent {
-        parts.push(format!("{percent:.0} %"));
-    }
-    let value = clean::value_line(&evidence.value, WORDS);
-    if !value.eq_ignore_ascii_case(phase.name()) {
-        parts.push(format!("“{value}”"));
-    }
-    parts.join(" ")
 }
 
 /// The log of an update that came whole, as far as it can be told afterwards.
@@ -241,11 +199,7 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         "intended",
         format!(
             "{}, by {}",
-            update
-                .intent
-                .uri
-                .as_deref()
-                .map_or("watching only", last_part),
+            update.intent.uri.as_deref().map_or("watching only", short),
             update.intent.by
         ),
     );

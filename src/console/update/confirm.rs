@@ -47,6 +47,16 @@ fn words(typed: &str) -> String {
     typed.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Forgets a production hub's name that was typed, and not yet given.
+pub(super) fn forget_name(model: &mut Model) {
+    if let Some(Dialog::Confirm(order)) = &mut model.dialog
+        && let Some(name) = &mut order.name
+    {
+        *name = Default::default();
+        order.wrong = false;
+    }
+}
+
 /// Sends the order, arming the hub first where that is needed. The typed text
 /// stays in the field until the engine has taken the order, so that a refusal
 /// does not cost it.

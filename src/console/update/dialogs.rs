@@ -8,7 +8,7 @@ use super::panel;
 /// Quits; asks first while something is in flight, unless it is asked already.
 pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
     let asked = model.dialog == Some(Dialog::Quit);
-    if asked || model.ended || model.in_flight() == 0 {
+    if asked || model.in_flight() == 0 {
         return vec![Effect::Quit];
     }
     model.dialog = Some(Dialog::Quit);

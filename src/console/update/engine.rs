@@ -48,7 +48,11 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
                 return Some(Effect::Snapshot);
             }
         }
-        What::Link { state, problem } => model.link = (*state, problem.clone()),
+        What::Link(way) => model.link = way.clone(),
+        What::Clock {
+            problem: Some(problem),
+            ..
+        } => model.notice = Some(notice(problem)),
         What::Twin { twin, dialect } => {
             let facts = model.facts.entry(twin.device_id.clone()).or_default();
             facts.read(twin, dialect.as_ref(), event.time);
@@ -111,6 +115,7 @@ fn update_event(model: &mut Model, event: &Event) {
     if model.updates.apply(event) {
         taken(model, event);
     }
+    note(model, event.device_id.as_ref());
     let (What::Phase { reported, .. }
     | What::Verdict { reported, .. }
     | What::Contradicted { reported, .. }) = &event.what
@@ -119,6 +124,15 @@ fn update_event(model: &mut Model, event: &Event) {
     };
     if let Some(facts) = facts_of(model, event) {
         facts.reported(reported, event.time);
+    }
+}
+
+/// The table filters and sorts by how updates stand.
+fn note(model: &mut Model, device: Option<&DeviceId>) {
+    if let Some(device) = device
+        && let Some(tracked) = model.updates.of(device)
+    {
+        model.devices.note(device, tracked.update.word());
     }
 }
 
@@ -148,7 +162,9 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
         model.inventory.problem = problem;
     }
     for update in snapshot.updates {
+        let device = update.device.clone();
         model.updates.restore(update);
+        note(model, Some(&device));
     }
     // What waits, and is not on its way any more, was refused or has begun.
     model.asked.retain(|device, asked| {

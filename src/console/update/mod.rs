@@ -1,9 +1,11 @@
 //! What a message does to the model, and what is to be done outside. Pure:
 //! the same messages give the same model and the same effects.
 
+pub(crate) mod commands;
 mod confirm;
 mod dialogs;
 mod engine;
+mod history;
 mod package;
 mod panel;
 mod prompt;
@@ -28,6 +30,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let mut effects = match message {
         Message::Tick(now) => {
             model.now = model.now.max(now);
+            if let Some(played) = &mut model.replay {
+                played.tick(model.now);
+            }
             Vec::new()
         }
         Message::Resize(columns, rows) => {
@@ -48,12 +53,21 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             engine::snapshot(model, *snapshot);
             Vec::new()
         }
-        Message::EngineEnded => {
-            model.ended = true;
+        Message::Past(ask, past) => {
+            history::told(model, &ask, *past);
+            Vec::new()
+        }
+        Message::Notice(text) => {
+            model.notice = Some(text);
+            Vec::new()
+        }
+        Message::Suspended => {
+            confirm::forget_name(model);
             Vec::new()
         }
     };
     settle(model);
+    effects.extend(history::settle(model));
     effects.extend(model.attend());
     effects
 }
@@ -73,6 +87,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Table => table::act(model, action),
         Place::Filter => prompt::filter(model, action),
         Place::Prompt => prompt::prompt(model, action),
+        Place::Search => panel::searching(model, action),
         Place::Field => package::field(model, action),
         Place::Pick => package::pick(model, action),
         Place::Details => panel::act(model, action),
@@ -80,6 +95,10 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Quit => dialogs::quit_question(model, action),
         Place::Help => dialogs::help(model, action),
         Place::Updates => dialogs::updates(model, action),
+        Place::History => history::list(model, action),
+        Place::Find => history::find(model, action),
+        Place::Record => history::record(model, action),
+        Place::Replay => history::replay(model, action),
         Place::Anywhere => Vec::new(),
     }
 }
@@ -89,15 +108,26 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
     match model.place() {
         Place::Filter => prompt::edit_filter(model, change),
         Place::Prompt => {
-            if let Some(Bar::Prompt(field, wrong)) = &mut model.bar {
-                change(field);
-                *wrong = None;
+            if let Some(Bar::Prompt(line)) = &mut model.bar {
+                line.edit(change);
+            }
+        }
+        Place::Find => {
+            if let Some(history) = &mut model.history {
+                change(&mut history.filter);
+                // Another text is another question.
+                history.problem = None;
             }
         }
         Place::Arm => {
             if let Some(Dialog::Confirm(order)) = &mut model.dialog {
                 order.name.as_mut().map(change);
                 order.wrong = false;
+            }
+        }
+        Place::Search => {
+            if let Some(Bar::Search(field)) = &mut model.bar {
+                change(field);
             }
         }
         Place::Field => {

@@ -3,7 +3,7 @@
 use super::super::action::Action;
 use super::super::message::Effect;
 use super::super::model::field::Field;
-use super::super::model::{Dialog, Focus, Model, Panel};
+use super::super::model::{Bar, Dialog, Focus, Model, Panel};
 use super::super::view::layout::Areas;
 use crate::domain::id::DeviceId;
 
@@ -23,6 +23,8 @@ pub(super) fn open(model: &mut Model, device: DeviceId, focus: Focus) {
         submitted: false,
         dropped: Default::default(),
         scroll: 0,
+        raw: false,
+        search: String::new(),
     });
 }
 
@@ -46,7 +48,21 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 panel.scroll = 0;
             }
         }
+        Action::Back if model.panel.as_ref().is_some_and(|p| !p.search.is_empty()) => {
+            search(model, String::new());
+        }
         Action::Back | Action::Switch => model.panel = None,
+        Action::List => return super::table::list(model),
+        Action::History => super::history::open(model, device.as_str()),
+        Action::Filter => {
+            let text = model.panel.as_ref().map_or("", |panel| &panel.search);
+            model.bar = Some(Bar::Search(Field::holding(text)));
+        }
+        Action::Raw => {
+            if let Some(panel) = &mut model.panel {
+                panel.raw = !panel.raw;
+            }
+        }
         Action::Updates => model.dialog = Some(Dialog::Updates(0)),
         Action::NextUpdate | Action::PreviousUpdate => {
             let forward = action == Action::NextUpdate;
@@ -62,6 +78,25 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// An action while a search is typed.
+pub(super) fn searching(model: &mut Model, action: Action) -> Vec<Effect> {
+    let Some(Bar::Search(field)) = model.bar.take() else {
+        return Vec::new();
+    };
+    match action {
+        Action::Submit => search(model, field.text().trim().to_owned()),
+        Action::Back => search(model, String::new()),
+        _ => model.bar = Some(Bar::Search(field)),
+    }
+    Vec::new()
+}
+
+fn search(model: &mut Model, text: String) {
+    if let Some(panel) = &mut model.panel {
+        panel.search = text;
+    }
 }
 
 fn scroll(model: &mut Model, to: impl FnOnce(usize) -> usize) {

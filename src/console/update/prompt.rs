@@ -2,11 +2,10 @@
 
 use super::super::action::Action;
 use super::super::message::Effect;
+use super::super::model::command_line::CommandLine;
 use super::super::model::field::Field;
-use super::super::model::{Bar, Dialog, Focus, Model};
-use super::{dialogs, panel, table};
-use crate::domain::event::InventoryState;
-use crate::domain::id::DeviceId;
+use super::super::model::{Bar, Model};
+use super::commands;
 
 /// An action while the filter is typed.
 pub(super) fn filter(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -39,61 +38,32 @@ pub(super) fn edit_filter(model: &mut Model, change: impl FnOnce(&mut Field)) {
 
 /// An action while a command is typed.
 pub(super) fn prompt(model: &mut Model, action: Action) -> Vec<Effect> {
+    let Some(Bar::Prompt(mut line)) = model.bar.take() else {
+        return Vec::new();
+    };
     match action {
-        Action::Back => model.bar = None,
+        Action::Back => return Vec::new(),
         Action::Submit => {
-            let text = match &model.bar {
-                Some(Bar::Prompt(field, _)) => field.text().trim().to_owned(),
-                _ => String::new(),
-            };
-            match run(model, &text) {
+            let text = line.field.text().trim().to_owned();
+            match commands::run(model, &text) {
                 Ok(effects) => {
-                    model.bar = None;
+                    if !text.is_empty() {
+                        model.typed.remember(&text);
+                    }
                     return effects;
                 }
-                Err(why) => {
-                    if let Some(Bar::Prompt(_, wrong)) = &mut model.bar {
-                        *wrong = Some(why);
-                    }
-                }
+                Err(why) => line.wrong = Some(why),
             }
         }
+        Action::Complete => {
+            if let Some(text) = commands::completed(model, line.field.text()) {
+                line = CommandLine::holding(&text);
+            }
+        }
+        Action::Previous => line.earlier(&model.typed),
+        Action::Next => line.later(&model.typed),
         _ => {}
     }
+    model.bar = Some(Bar::Prompt(line));
     Vec::new()
-}
-
-/// Runs a command; what is wrong with it is said in words.
-fn run(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> {
-    let text = text.trim_start_matches(':');
-    let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
-    match (verb, rest.trim()) {
-        ("", "") => {}
-        ("device" | "d", "") => return Err("which device? for example :device sim-0001".to_owned()),
-        ("device" | "d", id) => jump(model, id)?,
-        ("updates", "") => model.dialog = Some(Dialog::Updates(0)),
-        ("list", "") => return Ok(table::list(model)),
-        ("help", "") => model.dialog = Some(Dialog::Help(0)),
-        ("quit" | "q", "") => return Ok(dialogs::quit(model)),
-        _ => {
-            return Err(
-                "no such command; there are device ID, updates, list, help, quit".to_owned(),
-            );
-        }
-    }
-    Ok(Vec::new())
-}
-
-/// Selects a device. One that is not listed is opened all the same while the
-/// list may be incomplete: its twin can be read without the list.
-fn jump(model: &mut Model, text: &str) -> Result<(), String> {
-    let id = DeviceId::parse(text).map_err(|e| e.to_string())?;
-    if model.devices.select(&id) {
-        return Ok(());
-    }
-    if model.inventory.state == Some(InventoryState::Complete) {
-        return Err(format!("no device {id} on this hub; r lists again"));
-    }
-    panel::open(model, id, Focus::Details);
-    Ok(())
 }

@@ -5,7 +5,7 @@ use super::super::message::Effect;
 use super::super::model::field::Field;
 use super::super::model::{Bar, Dialog, Focus, Model};
 use super::super::view::layout::Areas;
-use super::panel;
+use super::{history, panel};
 use crate::domain::event::{Command, InventoryState};
 
 /// An action while the keys go to the table.
@@ -29,25 +29,41 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             }
         }
         Action::Filter => {
-            let field = Field::holding(model.devices.filter());
+            let field = Field::holding(model.devices.filter().text());
             let before = model.devices.selected().cloned();
             model.bar = Some(Bar::Filter(field, before));
         }
-        Action::Prompt => model.bar = Some(Bar::Prompt(Field::default(), None)),
+        Action::Prompt => model.bar = Some(Bar::Prompt(Default::default())),
         Action::List => return list(model),
+        Action::History => history::open(model, ""),
         Action::Updates => model.dialog = Some(Dialog::Updates(0)),
         Action::NextUpdate => jump_to_update(model, true),
         Action::PreviousUpdate => jump_to_update(model, false),
-        Action::Back if model.devices.filter().is_empty() => model.notice = None,
-        Action::Back => model.devices.set_filter(""),
+        Action::Mark => model.devices.mark(),
+        Action::MarkShown => model.devices.mark_shown(),
+        Action::Sort => model.devices.set_order(model.devices.order().next()),
+        Action::Reverse => model.devices.set_order(model.devices.order().reversed()),
+        Action::Back => back(model),
         _ => {}
     }
     Vec::new()
 }
 
-/// Lists the hub's devices again, unless that is under way.
+/// Takes back what was done last to the table: the filter, the marks, the message
+/// above it.
+fn back(model: &mut Model) {
+    if !model.devices.filter().text().is_empty() {
+        model.devices.set_filter("");
+    } else if model.notice.is_none() {
+        model.devices.unmark();
+    }
+    model.notice = None;
+}
+
+/// Lists the hub's devices again, unless that is under way. While the hub is away
+/// this tries it now.
 pub(super) fn list(model: &mut Model) -> Vec<Effect> {
-    if model.inventory.state == Some(InventoryState::Listing) {
+    if model.inventory.state == Some(InventoryState::Listing) && !model.is_aging() {
         return Vec::new();
     }
     model.inventory.again = true;

@@ -13,7 +13,7 @@ use super::super::view::next_wake;
 use super::super::{press, update};
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Chosen;
-use crate::domain::event::{Command, Event, Intent, InventoryState, Link, What};
+use crate::domain::event::{Command, Event, Intent, InventoryState, Link, Way, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::problem::{Kind, Problem};
@@ -46,6 +46,7 @@ fn row(text: &str) -> DeviceRow {
         reported_status: None,
         phase: None,
         last_update: None,
+        tags: Default::default(),
         seen: start(),
     }
 }
@@ -138,8 +139,8 @@ fn completed(device: &str, millis: i64) -> Event {
 fn state(model: &Model) -> String {
     let selected = model.devices.selected().map_or("-", DeviceId::as_str);
     let mut text = format!("{:?} {selected}", model.place());
-    if !model.devices.filter().is_empty() {
-        text.push_str(&format!(" /{}", model.devices.filter()));
+    if !model.devices.filter().text().is_empty() {
+        text.push_str(&format!(" /{}", model.devices.filter().text()));
     }
     if let Some(panel) = &model.panel {
         text.push_str(&format!(" in {} “{}”", panel.device, panel.field.text()));
@@ -187,6 +188,11 @@ fn state(model: &Model) -> String {
 #[case("?jjk<esc>", "Table a-1")]
 #[case("u", "Updates a-1")]
 #[case("u<esc>", "Table a-1")]
+#[case("j:sort device down<enter>k", "Table b-1")]
+#[case(":sort colour<enter>", "Prompt a-1")]
+#[case(":theme light<enter>", "Table a-1")]
+#[case(":theme<enter>", "Prompt a-1")]
+#[case("/!a status:disc<enter>", "Table b-1 /!a status:disc")]
 fn keys_move_the_console(#[case] keys: &str, #[case] want: &str) {
     let mut model = console();
     press(&mut model, keys).unwrap();
@@ -494,8 +500,6 @@ fn a_console_on_which_nothing_ages_sleeps() {
     );
     tell(&mut model, vec![completed("a-1", 0)]);
     assert_eq!(next_wake(&model), Some(at(60_000)));
-    update(&mut model, Message::EngineEnded);
-    assert_eq!(next_wake(&model), None);
 }
 
 #[test]
@@ -509,7 +513,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
     let snapshot = Snapshot {
         rows: vec![row("a-1"), row("c-1")],
         inventory: Some((InventoryState::Complete, None)),
-        link: (Link::Online, None),
+        link: Way::new(Link::Online),
         starting: Vec::new(),
         refusals: Vec::new(),
         journal: None,
@@ -529,7 +533,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
     assert_eq!(steps, [Phase::Downloading, Phase::Applying]);
     let log: Vec<&str> = tracked.log.iter().map(|line| line.word.as_str()).collect();
     assert_eq!(log, ["intended", "downloading", "applying", "completed"]);
-    assert_eq!((model.devices.len(), model.link.0), (2, Link::Online));
+    assert_eq!((model.devices.len(), model.link.state), (2, Link::Online));
 }
 
 #[test]

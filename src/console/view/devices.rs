@@ -6,6 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
+use super::super::model::devices::sort::Column;
 use super::super::model::{Bar, Model};
 use super::super::text::{age, count, cut, fit, safe, width};
 use super::super::theme::Role;
@@ -59,9 +60,20 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
         row.y += 1;
     }
     if model.devices.shown() == 0 {
-        let text = format!(" no id holds “{}”", cut(model.devices.filter(), 30));
-        Line::styled(text, model.theme.style(Role::Muted)).render(row, frame.buffer_mut());
+        nothing_passes(model, row, frame);
     }
+}
+
+/// The filter lets nothing through; what might help.
+fn nothing_passes(model: &Model, row: Rect, frame: &mut Frame) {
+    let text = model.devices.filter().text();
+    let mut told = format!(" nothing passes “{}”", cut(text, 30));
+    let one = !text.contains(char::is_whitespace);
+    if one && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        told.push_str(&format!("; ~{text} finds what is like it"));
+    }
+    let told = cut(&told, usize::from(row.width));
+    Line::styled(told, model.theme.style(Role::Muted)).render(row, frame.buffer_mut());
 }
 
 /// `Devices 1,204` with the filter, how many it shows, and how far the list is.
@@ -76,7 +88,7 @@ fn heading(model: &Model, frame: &mut Frame, area: Rect) {
         Some(Bar::Filter(field, _)) => Some(field),
         _ => None,
     };
-    if typed.is_some() || !model.devices.filter().is_empty() {
+    if typed.is_some() || !model.devices.filter().text().is_empty() {
         spans.push(Span::styled("  /", style(Role::Key)));
         let before: usize = spans.iter().map(|s| width(&s.content)).sum();
         let text = match typed {
@@ -86,14 +98,27 @@ fn heading(model: &Model, frame: &mut Frame, area: Rect) {
                 cursor = Some(before + at);
                 text
             }
-            None => cut(model.devices.filter(), 24),
+            None => cut(model.devices.filter().text(), 24),
         };
         spans.push(Span::styled(format!("{text} "), style(Role::Input)));
         let shown = format!("  {} shown", count(model.devices.shown()));
         spans.push(Span::styled(shown, style(Role::Muted)));
     }
+    let marks = model.devices.marks().len();
+    if marks > 0 {
+        let text = format!("  {} marked", count(marks));
+        spans.push(Span::styled(text, style(Role::Key)));
+    }
+    if let Some(wrong) = model.devices.filter().wrong() {
+        let used: usize = spans.iter().map(|s| width(&s.content)).sum();
+        let room = usize::from(area.width).saturating_sub(used + 3);
+        if room > 12 {
+            let text = format!("  {}", cut(&safe(wrong), room));
+            spans.push(Span::styled(text, style(Role::Doubt)));
+        }
+    }
     let listing = matches!(model.inventory.state, None | Some(InventoryState::Listing));
-    if listing && !model.ended && model.devices.len() > 0 {
+    if listing && model.devices.len() > 0 {
         spans.push(Span::styled("  listing…", style(Role::Busy)));
     }
     beyond(model, area, &mut spans);
@@ -138,7 +163,6 @@ fn empty(model: &Model, columns: u16) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
     super::panel::gap(&mut doc, model);
     match (model.inventory.state, &model.inventory.problem) {
-        _ if model.ended => doc.text(Role::Muted, "Nothing was listed."),
         (None | Some(InventoryState::Listing), _) => {
             doc.text(Role::Busy, "Listing the hub's devices…");
         }
@@ -152,7 +176,7 @@ fn empty(model: &Model, columns: u16) -> Doc<'_> {
         (Some(InventoryState::Failed), problem) => {
             match problem {
                 // It stands right above already.
-                Some(problem) if model.link.1.as_ref() == Some(problem) => {}
+                Some(problem) if model.link.problem.as_ref() == Some(problem) => {}
                 Some(problem) => doc.problem(Role::Bad, "✗", problem),
                 None => doc.text(Role::Bad, "✗ The devices could not be listed."),
             }
@@ -176,8 +200,8 @@ struct Columns {
     age: usize,
 }
 
-/// The bar, the sign, a blank.
-const FRONT: usize = 3;
+/// The bar, the mark, the sign, a blank.
+const FRONT: usize = 4;
 const GAP: usize = 2;
 /// Widths of phase, firmware and last update, from generous to none.
 const WIDTHS: [(usize, usize, usize); 8] = [
@@ -221,21 +245,36 @@ impl Columns {
     }
 
     fn heads(&self, model: &Model) -> Line<'static> {
+        let order = model.devices.order();
+        let head = |column: Column, name: &str| match (column == order.by, order.down) {
+            _ if order.is_natural() || column != order.by => name.to_owned(),
+            (_, true) => format!("{name}▼"),
+            (_, false) => format!("{name}▲"),
+        };
+        // The connection's sign has a column of its own, and no room for a name.
+        let by_state = order.by == Column::State;
+        let sign = if by_state {
+            head(Column::State, "")
+        } else {
+            String::new()
+        };
+        let device = head(Column::Device, "device");
         let mut text = " ".repeat(FRONT);
-        text.push_str(&fit("device", self.id + GAP + 1 + GAP));
+        text.push_str(&fit(&device, self.id + GAP - usize::from(by_state)));
+        text.push_str(&fit(&sign, 1 + GAP + usize::from(by_state)));
         for (head, columns) in [
-            ("firmware", self.firmware),
-            ("phase", self.phase),
-            ("last update", self.last),
+            (head(Column::Firmware, "firmware"), self.firmware),
+            (head(Column::Phase, "phase"), self.phase),
+            (head(Column::Last, "last update"), self.last),
         ] {
             if columns > 0 {
-                text.push_str(&fit(head, columns + GAP));
+                text.push_str(&fit(&head, columns + GAP));
             }
         }
-        let age = "age";
-        let fill = self.all.saturating_sub(width(&text) + age.len() + 1);
+        let age = head(Column::Age, "age");
+        let fill = self.all.saturating_sub(width(&text) + width(&age) + 1);
         text.push_str(&" ".repeat(fill));
-        text.push_str(age);
+        text.push_str(&age);
         Line::styled(text, model.theme.style(Role::Head))
     }
 
@@ -255,14 +294,18 @@ impl Columns {
             Style::new()
         };
         let bar = if selected { "▌" } else { " " };
+        let marked = model.devices.is_marked(&row.device_id);
+        let mark = if marked { "◆" } else { " " };
         let state = State::of(model, row);
         let mut spans = vec![
             Span::styled(bar, style(Role::Cursor)),
+            Span::styled(mark, style(Role::Key)),
             Span::styled(format!("{} ", state.sign), state.style(model, quiet)),
             Span::styled(fit(&safe(row.device_id.as_str()), self.id + GAP), strong),
         ];
         let (sign, role) = connection_sign(row);
-        let sign_style = role.map_or(quiet, style);
+        let live = !model.is_aging();
+        let sign_style = role.filter(|_| live).map_or(quiet, style);
         spans.push(Span::styled(format!("{sign}  "), sign_style));
         if self.firmware > 0 {
             let text = row.firmware.as_deref().map_or("–".to_owned(), safe);
@@ -286,7 +329,11 @@ impl Columns {
         let fill = self.all.saturating_sub(used + width(&age) + 1);
         debug_assert!(width(&age) <= self.age);
         spans.push(Span::raw(" ".repeat(fill)));
-        spans.push(Span::styled(age, quiet));
+        let old = match live {
+            true => quiet,
+            false => style(Role::Doubt),
+        };
+        spans.push(Span::styled(age, old));
         Line::from(spans)
     }
 }

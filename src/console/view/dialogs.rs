@@ -6,10 +6,11 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
-use super::super::keymap::shown;
+use super::super::keymap::{Binding, Place, shown};
 use super::super::model::{Dialog, Model};
 use super::super::text::{Grain, age, cut, fit, plural, safe, width};
 use super::super::theme::Role;
+use super::super::update::commands;
 use super::doc::Doc;
 use super::gauge;
 use super::layout::Areas;
@@ -180,32 +181,54 @@ const FIRST_LINE: &str = "reads 2/60 per s: twins read in the last seconds, of t
     day 0.4 %: what this console has spent since it was started, of the messages \
     that the hub takes in a day (UTC); others are not counted.";
 
-/// Every binding of the keymap, place by place.
+/// The keys that work now, then those of other places, then the commands.
 fn help(model: &Model) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, Window::inner_width(model, 68));
-    for (n, (place, bindings)) in model.keymap.places().enumerate() {
-        if n > 0 {
-            doc.blank();
-        }
-        doc.text(Role::Title, place.title());
-        for binding in bindings {
-            let keys: Vec<&str> = binding.keys.iter().map(|k| shown(k)).collect();
-            let about = super::super::text::wrap(&binding.about, doc.width.saturating_sub(KEYS));
-            for (n, line) in about.into_iter().enumerate() {
-                let keys = if n == 0 {
-                    keys.join("  ")
-                } else {
-                    String::new()
-                };
-                let spans = vec![doc.span(Role::Key, fit(&keys, KEYS)), Span::raw(line)];
-                doc.line(spans);
-            }
+    let here = model.place_below();
+    let now = [here, Place::Anywhere];
+    for place in now {
+        keys(&mut doc, place.title(), model.keymap.at(place));
+    }
+    let typed = commands::ALL.iter().map(|command| {
+        let gap = if command.argument.is_empty() { "" } else { " " };
+        let name = format!(":{}{gap}{}", command.name, command.argument);
+        (name, command.about)
+    });
+    listed(&mut doc, "Commands", typed);
+    for (place, bindings) in model.keymap.places() {
+        if !now.contains(&place) {
+            keys(&mut doc, place.title(), bindings);
         }
     }
     doc.blank();
     doc.text(Role::Title, "The first line");
     doc.text(Role::Muted, FIRST_LINE);
     doc
+}
+
+fn keys(doc: &mut Doc<'_>, title: &str, bindings: &[Binding]) {
+    let lines = bindings.iter().map(|binding| {
+        let keys: Vec<&str> = binding.keys.iter().map(|k| shown(k)).collect();
+        (keys.join("  "), binding.about.as_str())
+    });
+    listed(doc, title, lines);
+}
+
+/// A heading, and below it what is typed beside what that does.
+fn listed<'a>(doc: &mut Doc<'_>, title: &str, lines: impl Iterator<Item = (String, &'a str)>) {
+    if !doc.lines.is_empty() {
+        doc.blank();
+    }
+    doc.text(Role::Title, title);
+    for (typed, about) in lines {
+        let about = super::super::text::wrap(about, doc.width.saturating_sub(KEYS));
+        for (n, line) in about.into_iter().enumerate() {
+            let typed = if n == 0 { typed.as_str() } else { "" };
+            let typed = fit(typed, KEYS - 1) + " ";
+            let spans = vec![doc.span(Role::Key, typed), Span::raw(line)];
+            doc.line(spans);
+        }
+    }
 }
 
 fn quit(model: &Model) -> Doc<'_> {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::super::model::Model;
-use super::super::text::{cut, safe, width};
+use super::super::text::{cut, safe, seconds_until, width};
 use super::super::theme::Role;
 use crate::domain::event::Link;
 use crate::domain::quota::Slowed;
@@ -108,17 +108,32 @@ fn budget(model: &Model, room: usize, gap: usize) -> Vec<Span<'static>> {
     variants.into_iter().find(fits).unwrap_or_default()
 }
 
-/// The way to the hub. In a narrow terminal a way that is well is only a sign.
+/// The way to the hub. In a narrow terminal a way that is well is only a sign, and
+/// of one that is not well only the time is left.
 fn link(model: &Model, roomy: bool) -> Span<'static> {
-    let (role, text) = match model.link.0 {
-        _ if model.ended => (Role::Bad, "✗ ended"),
-        Link::Connecting => (Role::Muted, "○ connecting"),
-        Link::Online if !roomy => (Role::Good, "●"),
-        Link::Online => (Role::Good, "● online"),
-        Link::Retrying => (Role::Doubt, "○ retrying"),
-        Link::Unauthorized => (Role::Bad, "✗ not allowed"),
+    let again = again(model);
+    let (role, text) = match model.link.state {
+        Link::Connecting => (Role::Muted, "○ connecting".to_owned()),
+        Link::Online if !roomy => (Role::Good, "●".to_owned()),
+        Link::Online => (Role::Good, "● online".to_owned()),
+        Link::Retrying if !roomy && !again.is_empty() => (Role::Doubt, format!("○{again}")),
+        Link::Retrying => (Role::Doubt, format!("○ retrying{again}")),
+        Link::Unauthorized => (Role::Bad, "✗ unauthorized".to_owned()),
     };
     Span::styled(text, model.theme.style(role))
+}
+
+/// In how many seconds which try comes: ` in 4 s (3)`.
+fn again(model: &Model) -> String {
+    let try_ = model
+        .link
+        .attempt
+        .map_or(String::new(), |n| format!(" ({n})"));
+    match model.link.at.map(|at| seconds_until(model.now, at)) {
+        Some(seconds) if seconds > 0 => format!(" in {seconds} s{try_}"),
+        Some(_) => format!(" now{try_}"),
+        None => try_,
+    }
 }
 
 /// The environment: production shouts, everything else speaks.

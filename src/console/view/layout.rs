@@ -4,7 +4,7 @@
 use ratatui::layout::Rect;
 
 use super::super::model::Model;
-use super::{devices, footer, notice};
+use super::{devices, footer, history, notice};
 
 /// Below this height nothing is spent on lines that only separate.
 const ROOMY: u16 = 18;
@@ -21,6 +21,8 @@ pub(crate) struct Areas {
     pub(crate) table: Rect,
     pub(crate) divider: Rect,
     pub(crate) panel: Rect,
+    /// Both of them and what is between, for what covers them.
+    pub(crate) page: Rect,
     pub(crate) footer_rule: Rect,
     pub(crate) footer: Rect,
     pub(crate) shows_table: bool,
@@ -38,9 +40,14 @@ impl Areas {
         let typed = footer::height(model, rest.width);
         let footer = take_bottom(&mut rest, typed);
         let footer_rule = take_bottom(&mut rest, rule);
-        let wanted = notice::height(model, rest.width).min(rest.height.saturating_sub(LEFT));
+        // What is wrong with the hub now is not what a replay shows.
+        let wanted = match model.replay {
+            Some(_) => 0,
+            None => notice::height(model, rest.width).min(rest.height.saturating_sub(LEFT)),
+        };
         let notices = take_top(&mut rest, wanted);
         let body = rest;
+        let past = model.shows_past();
         let (mut table, mut divider, mut panel) = (body, Rect::ZERO, body);
         if model.is_wide() {
             table.width = (body.width * 27 / 50).min(78);
@@ -55,12 +62,18 @@ impl Areas {
             table,
             divider,
             panel,
+            page: body,
             footer_rule,
             footer,
-            shows_table: model.is_wide() || model.panel.is_none(),
-            shows_panel: model.is_wide() || model.panel.is_some(),
+            shows_table: !past && (model.is_wide() || model.panel.is_none()),
+            shows_panel: !past && (model.is_wide() || model.panel.is_some()),
             heading: devices::heading_height(model, table),
         }
+    }
+
+    /// Lines of the history's list that hold updates.
+    pub(crate) fn past_rows(&self) -> usize {
+        usize::from(self.page.height).saturating_sub(history::HEADING)
     }
 
     /// Lines of the table that hold devices.

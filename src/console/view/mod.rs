@@ -9,12 +9,17 @@
 //! | `devices`, `state` | the table, and what a row says |
 //! | `panel` | one device: the next two, and its reported properties |
 //! | `package` | the package field and the URIs below it |
+//! | `twin` | the twin: as a tree or as JSON, and searched |
+//! | `history` | past updates, and one of them opened |
+//! | `replay` | a past update, played again |
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
 //! | `confirm`, `dialogs` | questions, help, the list of updates |
+//! | `ascii` | the same for terminals that have nothing else |
 //! | `footer` | what can be done now |
 //! | `wake` | when the screen changes by itself |
 
+mod ascii;
 mod confirm;
 mod devices;
 mod dialogs;
@@ -22,12 +27,15 @@ mod doc;
 mod footer;
 mod gauge;
 mod header;
+mod history;
 pub(crate) mod layout;
 mod notice;
 mod package;
 mod panel;
+mod replay;
 mod running;
 mod state;
+mod twin;
 mod wake;
 
 use ratatui::Frame;
@@ -44,13 +52,22 @@ pub(crate) use self::wake::next_wake;
 /// Draws the model.
 pub fn view(model: &Model, frame: &mut Frame) {
     let areas = Areas::of(model);
-    header::draw(model, frame, areas.header);
+    match &model.replay {
+        Some(played) => replay::header(model, played, frame, areas.header),
+        None => header::draw(model, frame, areas.header),
+    }
     rule(model, frame, areas.header_rule);
-    notice::draw(model, frame, areas.notices);
+    if model.replay.is_none() {
+        notice::draw(model, frame, areas.notices);
+    }
     if areas.shows_table {
         devices::draw(model, frame, areas.table);
     }
-    divider(model, frame, areas.divider);
+    if model.shows_past() {
+        draw_past(model, frame, areas.page);
+    } else {
+        divider(model, frame, areas.divider);
+    }
     if areas.shows_panel {
         draw_panel(model, frame, areas.panel);
     }
@@ -60,6 +77,9 @@ pub fn view(model: &Model, frame: &mut Frame) {
         None => {}
         Some(Dialog::Confirm(order)) => confirm::draw(model, order, frame),
         Some(dialog) => dialogs::draw(model, dialog, frame),
+    }
+    if model.context.look.ascii {
+        ascii::only(frame.buffer_mut());
     }
 }
 
@@ -74,6 +94,25 @@ pub(crate) fn dialog_overflow(model: &Model) -> usize {
         Some(Dialog::Confirm(order)) => confirm::overflow(model, order),
         Some(Dialog::Help(_)) => dialogs::help_overflow(model),
         _ => 0,
+    }
+}
+
+/// How many lines the opened or replayed update has at that width.
+pub(crate) fn past_length(model: &Model, width: u16) -> usize {
+    match (&model.replay, &model.history) {
+        (Some(played), _) => replay::document(model, played, width).lines.len() + replay::HEAD,
+        (None, Some(history)) => history.opened.as_ref().map_or(0, |opened| {
+            history::document(model, opened, width).lines.len()
+        }),
+        (None, None) => 0,
+    }
+}
+
+fn draw_past(model: &Model, frame: &mut Frame, area: Rect) {
+    match (&model.replay, &model.history) {
+        (Some(played), _) => replay::draw(model, played, frame, area),
+        (None, Some(history)) => history::draw(model, history, frame, area),
+        (None, None) => {}
     }
 }
 

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::model::Model;
-use super::super::text::safe;
+use super::super::text::{as_of, safe};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::layout::is_roomy;
@@ -21,16 +21,15 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 
 fn document(model: &Model, width: u16) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(width.saturating_sub(2)));
-    if model.ended {
-        let text = "✗ otadeck's engine has ended: nothing new will come. Updates go on on the \
-                    devices; quit, and `otadeck watch --resume` carries on watching.";
-        doc.text(Role::Bad, text);
+    if let Some(heard) = model.link.heard.filter(|_| model.is_aging()) {
+        let text = format!("! {} · r tries", as_of(model.now, heard));
+        doc.text(Role::Doubt, &text);
     }
     if let Some(problem) = &model.unwritten {
         doc.problem(Role::Bad, "✗", problem);
     }
-    if let Some(problem) = &model.link.1 {
-        match model.link.0 {
+    if let Some(problem) = &model.link.problem {
+        match model.link.state {
             Link::Online => {}
             Link::Unauthorized => doc.problem(Role::Bad, "✗", problem),
             _ => doc.problem(Role::Doubt, "!", problem),

@@ -5,11 +5,11 @@
 use ratatui::text::Span;
 
 use super::super::model::{Asked, Focus, Model};
-use super::super::text::{Grain, age, cut, safe, width};
+use super::super::text::{Grain, age, as_of, cut, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::layout::is_roomy;
-use super::{package, running, state};
+use super::{package, running, state, twin};
 use crate::domain::device::{Connection, DeviceRow, Enablement};
 use crate::domain::id::DeviceId;
 
@@ -54,18 +54,20 @@ fn headline(doc: &mut Doc, model: &Model, device: &DeviceId) {
         return;
     };
     let (sign, role) = state::connection_sign(row);
+    // What was so may not be so any more.
+    let role = role.filter(|_| !model.is_aging()).unwrap_or(Role::Muted);
     let words = format!("{sign} {}", connection_word(row));
     let id = device.as_str();
     if width(id) + 2 + width(&words) <= doc.width {
         let spans = vec![
             doc.span(Role::Title, id),
             Span::raw("  "),
-            doc.span(role.unwrap_or(Role::Muted), words),
+            doc.span(role, words),
         ];
         doc.line(spans);
     } else {
         doc.text(Role::Title, id);
-        doc.text(role.unwrap_or(Role::Muted), &words);
+        doc.text(role, &words);
     }
     facts(doc, model, row);
 }
@@ -138,24 +140,25 @@ fn dialect(doc: &mut Doc, model: &Model, device: &DeviceId) {
 /// The reported properties, as the twin holds them.
 fn reported(doc: &mut Doc, model: &Model, device: &DeviceId) {
     let known = model.facts.get(device);
-    let lines = known.map_or(&[][..], |facts| &facts.lines);
     gap(doc, model);
+    let raw = model.panel.as_ref().is_some_and(|panel| panel.raw);
     let heading = match known.and_then(|facts| facts.seen) {
-        Some(_) if lines.is_empty() => "reports nothing yet",
+        Some(_) if raw => "twin as JSON",
+        Some(_) if known.is_some_and(|facts| facts.tree.is_empty()) => "reports nothing yet",
         Some(_) => "reported properties",
-        None if known.is_some() || model.ended => return,
+        None if known.is_some() => return,
         None if model.looks_at(device) => "reading the device…",
         None => return,
     };
-    doc.text(Role::Label, heading);
-    dialect(doc, model, device);
-    for line in lines {
-        // A long value goes on in the column in which it began.
-        let indent = line.len() - line.trim_start().len();
-        let room = doc.width.saturating_sub(indent).max(8);
-        for part in super::super::text::fold(line.trim_start(), room) {
-            let spans = vec![Span::raw(" ".repeat(indent)), Span::raw(part)];
-            doc.line(spans);
+    match known.and_then(|facts| facts.seen) {
+        Some(seen) if model.is_aging() => {
+            let text = format!("{heading}, {}", as_of(model.now, seen));
+            doc.text(Role::Doubt, &text);
         }
+        _ => doc.text(Role::Label, heading),
+    }
+    dialect(doc, model, device);
+    if let Some(facts) = known {
+        twin::properties(doc, model, device, facts);
     }
 }

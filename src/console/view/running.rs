@@ -1,18 +1,21 @@
 //! An update: its verdict or how far it is, its timeline, what that rests on,
 //! and its log.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use ratatui::text::Span;
 
 use super::super::model::Model;
 use super::super::model::updates::Tracked;
-use super::super::text::{Grain, age, clock, cut, day_and_clock, fit, safe, width};
+use super::super::text::{Grain, age, as_of, clock, cut, day_and_clock, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::gauge;
 use super::layout::is_roomy;
 use super::panel::gap;
 use crate::domain::clean;
+use crate::domain::durations::Durations;
 use crate::domain::gauge::Gauge;
 use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
@@ -29,22 +32,68 @@ const LABEL: usize = 10;
 
 /// The newest update of a device, if this session knows one.
 pub(super) fn update(doc: &mut Doc, model: &Model, device: &DeviceId) {
-    let Some(tracked) = model.updates.of(device) else {
-        return;
-    };
+    if let Some(tracked) = model.updates.of(device) {
+        gap(doc, model);
+        tell(doc, &Seen::live(model, &tracked.update), tracked);
+    }
+}
+
+/// From when an update is looked at: from now, or from the time at which a replay
+/// has arrived.
+pub(super) struct Seen<'a> {
+    model: &'a Model,
+    now: Timestamp,
+    /// Up to when the update was followed.
+    known: Timestamp,
+    /// Is what is known of it getting old, because the hub is away?
+    is_aging: bool,
+    /// How long phases took in past updates; nothing in a replay, where that is
+    /// hindsight.
+    durations: Cow<'a, Durations>,
+    /// Lines of the log.
+    log: usize,
+}
+
+impl<'a> Seen<'a> {
+    fn live(model: &'a Model, update: &Update) -> Self {
+        Self {
+            model,
+            now: model.now,
+            known: model.known_until(update),
+            is_aging: model.is_aging() && update.is_open(),
+            durations: Cow::Borrowed(&model.durations),
+            log: LOG[usize::from(model.size.1 < HIGH)],
+        }
+    }
+
+    /// As it was at that time, with its whole log.
+    pub(super) fn then(model: &'a Model, now: Timestamp) -> Self {
+        Self {
+            model,
+            now,
+            known: now,
+            is_aging: false,
+            durations: Cow::Owned(Durations::default()),
+            log: usize::MAX,
+        }
+    }
+}
+
+/// An update: how it ended or how far it is, its timeline, what that rests on,
+/// its log.
+pub(super) fn tell(doc: &mut Doc, seen: &Seen, tracked: &Tracked) {
     let update = &tracked.update;
-    gap(doc, model);
     match update.verdict_line() {
         Some(line) => verdict(doc, update, &safe(&line)),
         None => title(doc, update),
     }
-    progress(doc, model, update);
+    progress(doc, seen, update);
     contradiction(doc, update);
     doubt(doc, update);
-    gap(doc, model);
-    timeline(doc, model, update);
-    evidence(doc, model, update);
-    log(doc, model, tracked);
+    gap(doc, seen.model);
+    timeline(doc, seen, update);
+    evidence(doc, seen, update);
+    log(doc, seen, tracked);
 }
 
 /// The first line about an ended update begins with its outcome and a colon.
@@ -66,11 +115,16 @@ fn title(doc: &mut Doc, update: &Update) {
 }
 
 /// The gauge, and one line that says the same in words.
-fn progress(doc: &mut Doc, model: &Model, update: &Update) {
-    let dialect = model.context.dialects.named(&update.intent.dialect);
-    let gauge = Gauge::at(update, &dialect.phases(), &model.durations, model.now);
+fn progress(doc: &mut Doc, seen: &Seen, update: &Update) {
+    let dialect = seen.model.context.dialects.named(&update.intent.dialect);
+    let role = match seen.is_aging {
+        true => Role::Doubt,
+        false => gauge::role(update),
+    };
+    // Nothing moves beyond what is known.
+    let gauge = Gauge::at(update, &dialect.phases(), &seen.durations, seen.known);
     let columns = doc.width.min(72);
-    let bar = gauge::bar(&gauge, gauge::role(update), columns, doc.theme);
+    let bar = gauge::bar(&gauge, role, columns, doc.theme);
     doc.line(bar);
     if let Some(verdict) = &update.verdict {
         let text = format!("took {}", lasted(update.intended, verdict.time));
@@ -91,21 +145,25 @@ fn progress(doc: &mut Doc, model: &Model, update: &Update) {
                 step.phase,
                 phases.len(),
                 if doc.width < 50 { "" } else { "for " },
-                lasted(step.since, model.now)
+                lasted(step.since, seen.known)
             )
         }
-        None => before_any_phase(model, update),
+        None => before_any_phase(seen, update),
     };
-    doc.text(gauge::role(update), &now);
-    if let Some(text) = estimate(model, update) {
+    doc.text(role, &now);
+    if seen.is_aging {
+        let text = format!("{}: it may be further by now", as_of(seen.now, seen.known));
+        return doc.text(Role::Doubt, &text);
+    }
+    if let Some(text) = estimate(seen, update) {
         doc.text(Role::Muted, &text);
     }
 }
 
 /// How much time is left if it goes as it went before, and that this is no more
 /// than an estimate.
-fn estimate(model: &Model, update: &Update) -> Option<String> {
-    let estimate = model.durations.left(update, model.now)?;
+fn estimate(seen: &Seen, update: &Update) -> Option<String> {
+    let estimate = seen.durations.left(update, seen.now)?;
     let from = format!("estimate from {} past updates", estimate.samples);
     let left = match estimate.left {
         left if estimate.late && left.is_zero() => "longer than usual".to_owned(),
@@ -144,8 +202,8 @@ fn doubt(doc: &mut Doc, update: &Update) {
 }
 
 /// What is known while the device has reported nothing of this run.
-fn before_any_phase(model: &Model, update: &Update) -> String {
-    let since = |time| lasted(time, model.now);
+fn before_any_phase(seen: &Seen, update: &Update) -> String {
+    let since = |time| lasted(time, seen.known);
     match (&update.answer, &update.retry, &update.invoked) {
         (Some((time, _)), ..) => {
             format!("accepted, waiting for its first phase · {}", since(*time))
@@ -154,7 +212,7 @@ fn before_any_phase(model: &Model, update: &Update) -> String {
             format!(
                 "not delivered yet: {} · again in {}",
                 safe(&problem.line()),
-                lasted(model.now, *at)
+                lasted(seen.now, *at)
             )
         }
         (None, None, Some((time, _))) if update.doubt.is_some() => {
@@ -181,7 +239,7 @@ fn lasted(from: Timestamp, to: Timestamp) -> String {
 }
 
 /// One line a step, with the hub's time; then the phases that are to come.
-fn timeline(doc: &mut Doc, model: &Model, update: &Update) {
+fn timeline(doc: &mut Doc, seen: &Seen, update: &Update) {
     if let Some((_, answer)) = &update.answer {
         let (sign, role) = if answer.accepted() {
             ("✓", Role::Good)
@@ -206,11 +264,11 @@ fn timeline(doc: &mut Doc, model: &Model, update: &Update) {
             mark(update, step, n == last),
             step.phase.name(),
             &time,
-            &step_text(model, update, step, next),
+            &step_text(seen, update, step, next),
         );
     }
     if update.is_open() {
-        let dialect = model.context.dialects.named(&update.intent.dialect);
+        let dialect = seen.model.context.dialects.named(&update.intent.dialect);
         let reached = reached(update);
         let to_come = dialect.phases().into_iter().filter(|p| Some(*p) > reached);
         for phase in to_come.chain([Phase::Done]) {
@@ -243,7 +301,7 @@ fn mark(update: &Update, step: &Step, last: bool) -> (&'static str, Role) {
 /// Which run it belongs to where there are several, the percentage, the
 /// device's own word where it differs, and how long the phase lasted by the
 /// hub's clock.
-fn step_text(model: &Model, update: &Update, step: &Step, next: Option<&Step>) -> String {
+fn step_text(seen: &Seen, update: &Update, step: &Step, next: Option<&Step>) -> String {
     let mut parts = Vec::new();
     if step.run > 1 {
         parts.push(format!("run {}", step.run));
@@ -259,7 +317,7 @@ fn step_text(model: &Model, update: &Update, step: &Step, next: Option<&Step>) -
         (Some(from), Some(Some(to))) => parts.push(lasted(from, to)),
         // By our clock, as long as it lasts.
         (_, None) if step.phase.is_active() && update.is_open() => {
-            parts.push(format!("{} so far", lasted(step.since, model.now)));
+            parts.push(format!("{} so far", lasted(step.since, seen.known)));
         }
         _ => {}
     }
@@ -287,13 +345,13 @@ fn entry(doc: &mut Doc, (sign, role): (&'static str, Role), name: &str, time: &s
 }
 
 /// What the verdict, or the phase at hand, rests on.
-fn evidence(doc: &mut Doc, model: &Model, update: &Update) {
+fn evidence(doc: &mut Doc, seen: &Seen, update: &Update) {
     let of_verdict = update.verdict.as_ref().map(|v| v.evidence.as_ref());
     let last = || update.steps.last().map(|s| &s.evidence);
     let Some(evidence) = of_verdict.unwrap_or_else(last) else {
         return;
     };
-    gap(doc, model);
+    gap(doc, seen.model);
     let Evidence {
         property,
         value,
@@ -315,7 +373,7 @@ fn evidence(doc: &mut Doc, model: &Model, update: &Update) {
         against(doc, &contradiction.evidence);
     }
     if update.is_open() {
-        let ago = format!("{} ago", age(model.now, update.changed, Grain::Fine));
+        let ago = format!("{} ago", age(seen.now, update.changed, Grain::Fine));
         doc.labelled("changed", LABEL, Some(Role::Muted), &ago, false);
     }
 }
@@ -333,14 +391,13 @@ fn against(doc: &mut Doc, evidence: &Evidence) {
 }
 
 /// The last lines of the log, by our clock.
-fn log(doc: &mut Doc, model: &Model, tracked: &Tracked) {
-    gap(doc, model);
+fn log(doc: &mut Doc, seen: &Seen, tracked: &Tracked) {
+    gap(doc, seen.model);
     doc.text(Role::Label, "log · our clock, UTC");
-    let most = LOG[usize::from(model.size.1 < HIGH)];
-    let skip = tracked.log.len().saturating_sub(most);
+    let skip = tracked.log.len().saturating_sub(seen.log);
     for line in tracked.log.iter().skip(skip) {
         let head = format!("{} {} ", clock(line.time), fit(&line.word, 12));
-        let by = if is_roomy(model) && doc.width > 50 {
+        let by = if is_roomy(seen.model) && doc.width > 50 {
             width(&head)
         } else {
             2

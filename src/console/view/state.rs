@@ -56,7 +56,10 @@ impl State {
     }
 
     pub(super) fn style(&self, model: &Model, quiet: Style) -> Style {
-        self.role.map_or(quiet, |role| model.theme.style(role))
+        // At work it was when it was last seen.
+        let stale = |role: &Role| model.is_aging() && *role == Role::Busy;
+        let role = self.role.filter(|role| !stale(role));
+        role.map_or(quiet, |role| model.theme.style(role))
     }
 }
 

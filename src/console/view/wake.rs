@@ -2,30 +2,46 @@
 //! a count of seconds that is on it says something else. Nothing of that sort
 //! on the screen: never.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::super::model::history::Played;
 use super::super::model::{Dialog, Model};
-use super::super::text::{Grain, next_age, next_second};
+use super::super::text::{Grain, next_age, next_count, next_second};
 use super::layout::Areas;
 use super::state::State;
 
+/// How often a replay is drawn for its ages alone.
+const OFTEN: SignedDuration = SignedDuration::from_millis(100);
+
 /// When to wake up and draw again, if nothing happens before.
 pub(crate) fn next_wake(model: &Model) -> Option<Timestamp> {
-    if model.ended {
-        return None;
+    if let Some(played) = &model.replay {
+        return replay(model, played);
     }
     let soonest = [
         model.attention_wakes(),
         table(model),
         panel(model),
         listed(model),
+        outage(model),
+        past(model),
     ];
     soonest.into_iter().flatten().min()
 }
 
+/// While the hub is away: the seconds until the next try, and since it was heard.
+fn outage(model: &Model) -> Option<Timestamp> {
+    if !model.is_aging() {
+        return None;
+    }
+    let count = model.link.at.and_then(|at| next_count(model.now, at));
+    let heard = model.link.heard.map(|heard| next_second(model.now, heard));
+    count.into_iter().chain(heard).min()
+}
+
 fn table(model: &Model) -> Option<Timestamp> {
     let areas = Areas::of(model);
-    if !areas.shows_table {
+    if !areas.shows_table || model.shows_past() {
         return None;
     }
     let rows = model.devices.window(areas.table_rows());
@@ -43,6 +59,40 @@ fn panel(model: &Model) -> Option<Timestamp> {
         changed.min(next_second(model.now, update.changed))
     });
     read.into_iter().chain(running).min()
+}
+
+/// A replay tells its next event, or what it shows ages. Ages of its own time
+/// may change a hundred times a second; ten are enough.
+fn replay(model: &Model, played: &Played) -> Option<Timestamp> {
+    let Played {
+        replay, tracked, ..
+    } = played;
+    let event = replay.wakes()?;
+    let (now, changed) = (replay.now(), tracked.update.changed);
+    let mut ages = next_second(now, Timestamp::UNIX_EPOCH);
+    if tracked.update.is_open() {
+        ages = ages.min(next_age(now, changed, Grain::Fine));
+        ages = ages.min(next_second(now, changed));
+    }
+    let soonest = model.now.checked_add(OFTEN).unwrap_or(Timestamp::MAX);
+    let ages = replay.real(ages).map(|time| time.max(soonest));
+    Some(ages.map_or(event, |ages| ages.min(event)))
+}
+
+/// The ages of past updates, in whole minutes.
+fn past(model: &Model) -> Option<Timestamp> {
+    let history = model.history.as_ref()?;
+    if let Some(opened) = &history.opened {
+        let update = &opened.tracked.update;
+        return update
+            .is_open()
+            .then(|| next_second(model.now, update.changed));
+    }
+    let rows = history
+        .window(Areas::of(model).past_rows())
+        .map(|(row, _)| row);
+    rows.map(|row| next_age(model.now, row.intended, Grain::Coarse))
+        .min()
 }
 
 fn listed(model: &Model) -> Option<Timestamp> {

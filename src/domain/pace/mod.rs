@@ -31,11 +31,12 @@
 mod bucket;
 mod entry;
 mod meter;
+mod outage;
 mod share;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::id::DeviceId;
@@ -128,6 +129,10 @@ pub struct Pace {
     under_way: HashMap<u64, (DeviceId, Duration)>,
     /// The read under way of each device that has one.
     reading: HashMap<DeviceId, u64>,
+    /// Reads that are not waited for any more, though they may still end.
+    abandoned: HashSet<u64>,
+    /// The hub is away: nothing is read but by [`Pace::probe`].
+    paused: bool,
     tickets: u64,
     /// The virtual time: that of whoever was read last.
     virtual_now: u64,
@@ -159,6 +164,8 @@ impl Pace {
             flights: BTreeSet::new(),
             under_way: HashMap::new(),
             reading: HashMap::new(),
+            abandoned: HashSet::new(),
+            paused: false,
             tickets: 0,
             virtual_now: 0,
             free_at: Duration::ZERO,
@@ -288,7 +295,7 @@ impl Pace {
     /// The reads to start now. Each is under way until [`Pace::done`].
     pub fn due(&mut self, now: Duration) -> Vec<Read> {
         let mut out = Vec::new();
-        if now < self.share.held_until() {
+        if self.paused || now < self.share.held_until() {
             return out;
         }
         self.promote(now);
@@ -314,6 +321,9 @@ impl Pace {
         let Some((device, started)) = self.under_way.remove(&ticket) else {
             return false;
         };
+        if self.abandoned.remove(&ticket) {
+            return false;
+        }
         self.reading.remove(&device);
         match ended {
             Ended::Answered => self.share.answered(started, now),
@@ -333,6 +343,10 @@ impl Pace {
         if !wanted {
             entry.fresh = true;
             entry.at = now;
+        }
+        if ended == Ended::Lost {
+            // It told nothing, so it is not one of those few.
+            entry.reads = entry.reads.saturating_sub(1);
         }
         if wanted && entry.class == Class::After && entry.reads >= AFTER_READS {
             self.keys.remove(&device);
@@ -359,6 +373,9 @@ impl Pace {
     /// time alone.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
+        if self.paused {
+            return None;
+        }
         let at = if self.is_full() {
             // Only the focus may go beyond.
             let entry = self.focused.and_then(|key| self.entries.get(&key))?;
@@ -522,7 +539,8 @@ impl Pace {
 
     /// Are as many reads under way as may be?
     fn is_full(&self) -> bool {
-        self.under_way.len() >= most_under_way(self.share.ceiling())
+        let waited_for = self.under_way.len() - self.abandoned.len();
+        waited_for >= most_under_way(self.share.ceiling())
     }
 
     fn begin(&mut self, key: u64, now: Duration) -> Option<Read> {

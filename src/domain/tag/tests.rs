@@ -126,3 +126,22 @@ fn a_name_without_a_host_is_a_name() {
     let tag = Tag::new("somebody", update("u"), "fw", at(NOON));
     assert_eq!((tag.by.as_str(), tag.host.as_str()), ("somebody", ""));
 }
+
+#[rstest::rstest]
+#[case("ana@jump1", "ana", "jump1")]
+#[case("ana@jump1 (ssh from 10.0.0.7)", "ana", "jump1")]
+#[case(
+    "root@jump1 (sudo by ana, ssh from 10.0.0.7)",
+    "root (sudo by ana)",
+    "jump1"
+)]
+#[case(
+    "ana (uid 70001)@jump1 (ssh from 10.0.0.7)",
+    "ana (uid 70001)",
+    "jump1"
+)]
+#[case("", "", "")]
+fn a_tag_says_who_but_not_from_where(#[case] by: &str, #[case] who: &str, #[case] host: &str) {
+    let tag = Tag::new(by, update("u"), "fw", Timestamp::UNIX_EPOCH);
+    assert_eq!((tag.by.as_str(), tag.host.as_str()), (who, host));
+}

@@ -120,12 +120,14 @@ impl Core {
     /// that looks different, and warns.
     pub(super) fn budget_due(&mut self, now: Now) {
         let ceiling = self.pace.share().ceiling();
-        self.pace.cap(self.ledger.quota.cap(ceiling, now.wall));
+        // The hub's day ends by the hub's clock.
+        let hub = self.by_the_hub(now);
+        self.pace.cap(self.ledger.quota.cap(ceiling, hub.wall));
         if now.at < self.ledger.quiet_until {
             self.ledger.wake = Some(self.ledger.quiet_until);
             return;
         }
-        let budget = budget(&self.pace, &self.ledger.quota, now);
+        let budget = budget(&self.pace, &self.ledger.quota, hub);
         let moves =
             self.pace.used_will_change(budget.reads, now.at) || budget.slowed == Some(Slowed::Hub);
         self.ledger.wake = moves.then(|| Duration::from_secs(now.at.as_secs() + 1));
@@ -135,8 +137,8 @@ impl Core {
             self.publish(Event::general(now.wall, What::Budget(budget)));
         }
         let used = self.pace.used(now.at);
-        if let Some(warning) = self.ledger.quota.warning(used, now.wall) {
-            let problem = self.warning(warning, now);
+        if let Some(warning) = self.ledger.quota.warning(used, hub.wall) {
+            let problem = self.warning(warning, hub);
             self.publish(Event::general(now.wall, What::BudgetWarning { problem }));
         }
     }

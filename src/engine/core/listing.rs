@@ -15,6 +15,7 @@ use crate::domain::problem::Problem;
 use crate::hub::{HubError, Page};
 
 use super::budget::ended;
+use super::link::Try;
 use super::{Core, Now, Output};
 
 /// How often a page is tried in all.
@@ -48,6 +49,8 @@ pub(super) struct Listing {
     pub(super) attended: bool,
     /// How long to wait before it is done again by itself.
     rest: Duration,
+    /// It broke off because the hub was away.
+    lost: bool,
 }
 
 impl Listing {
@@ -97,6 +100,7 @@ impl Core {
         }
         let continuation = self.listing.next.take().and_then(|(_, page)| page);
         self.listing.asked.clone_from(&continuation);
+        self.asked_for(Try::Page(self.listing.ticket), now);
         self.out.push(Output::List {
             ticket: self.listing.ticket,
             continuation,
@@ -106,6 +110,9 @@ impl Core {
     /// May a page be asked for now, of a listing or for a rule? If not, it says
     /// when.
     pub(super) fn page_turn(&mut self, now: Now) -> Result<(), Duration> {
+        if let Some(at) = self.page_waits(now) {
+            return Err(at);
+        }
         // The hub has enough of us. The other way round a refused page stops pages
         // alone: the hub counts queries apart, and they are the first to run out.
         match self.pace.share().held_until() {
@@ -122,12 +129,13 @@ impl Core {
     }
 
     pub(super) fn page_read(&mut self, ticket: u64, result: Result<Page, HubError>, now: Now) {
-        let cost = self.ledger.spend_page(result.as_ref(), now);
+        let by_the_hub = self.by_the_hub(now);
+        let cost = self.ledger.spend_page(result.as_ref(), by_the_hub);
+        self.link(Try::Page(ticket), result.as_ref().map(|_| ()), now);
         if ticket != self.listing.ticket {
             return;
         }
         self.listing_cost(cost);
-        self.link(result.as_ref().map(|_| ()), now);
         match result {
             Ok(page) => self.page(page, now),
             Err(error) => self.page_failed(&error, now),
@@ -142,6 +150,7 @@ impl Core {
 
     fn page(&mut self, page: Page, now: Now) {
         self.listing.tries = 0;
+        self.listing.lost = false;
         self.listing.skipped += page.skipped;
         for row in page.rows {
             self.listing.seen.insert(row.device_id.clone());
@@ -205,6 +214,7 @@ impl Core {
     fn page_failed(&mut self, error: &HubError, now: Now) {
         self.page_refused(error, now);
         self.listing.tries += 1;
+        self.listing.lost = self.road.is_away();
         if error.is_passing() && self.listing.tries < TRIES {
             let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
             for _ in 1..self.listing.tries {
@@ -217,7 +227,37 @@ impl Core {
             return;
         }
         let problem = error.problem("the devices cannot be listed");
+        if self.listing.state() == Some((InventoryState::Failed, Some(problem.clone()))) {
+            // Tried again to see whether the hub is back; nothing is new.
+            return self.listing_over(now);
+        }
         self.listing_is(InventoryState::Failed, Some(problem), now);
+    }
+
+    /// Which listing it is.
+    #[cfg(test)]
+    pub(super) fn listing_ticket(&self) -> u64 {
+        self.listing.ticket
+    }
+
+    /// Has it broken off because the hub was away, and does somebody wait for it?
+    pub(super) fn list_is_missed(&self) -> bool {
+        self.listing.lost && self.listing.attended && self.listing.next.is_none()
+    }
+
+    /// Asks for the first page once, to see whether the hub is back; what the
+    /// list is said to be stays until it is.
+    pub(super) fn list_as_probe(&mut self, now: Now) {
+        self.listing.ticket += 1;
+        self.listing.tries = TRIES - 1;
+        self.listing.next = Some((now.at, None));
+    }
+
+    /// The hub is back: what waited for that is due.
+    pub(super) fn list_goes_on(&mut self, now: Now) {
+        if let Some((at, _)) = &mut self.listing.next {
+            *at = now.at.min(*at);
+        }
     }
 
     pub(super) fn listing_is(&mut self, state: InventoryState, problem: Option<Problem>, now: Now) {

@@ -14,6 +14,7 @@ mod baseline;
 mod budget;
 mod flights;
 mod life;
+mod link;
 mod listing;
 mod packages;
 mod reads;
@@ -33,7 +34,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Dialects;
 use crate::domain::durations::{Deadlines, Durations, Samples};
-use crate::domain::event::{Command, Event, Link, What};
+use crate::domain::event::{Command, Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Bucket, Pace};
@@ -41,6 +42,7 @@ use crate::domain::preflight::{self, PackageInfo};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::quota::DAY_SHARE;
+use crate::domain::skew::Skew;
 use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
@@ -53,6 +55,7 @@ use super::handle::Snapshot;
 
 use budget::Ledger;
 use flights::Flight;
+use link::Road;
 use listing::Listing;
 use resume::Resume;
 use rules::Rules;
@@ -235,6 +238,8 @@ pub enum Input {
         /// The proof, when an order may go out now.
         result: Result<Option<Receipt>, JournalError>,
     },
+    /// The hub's clock was measured.
+    Clock(Skew),
     /// Events cannot be written down; or, after that, all of them are again.
     Recorded(Result<(), JournalError>),
     /// The engine ends: nothing more is sent.
@@ -344,7 +349,11 @@ pub struct Core {
     rows: BTreeMap<DeviceId, DeviceRow>,
     listing: Listing,
     rules: Rules,
-    link: (Link, Option<Problem>),
+    road: Road,
+    /// The hub's clock less ours, as far as it is believed.
+    skew: SignedDuration,
+    /// Was it said that the clocks are far from each other?
+    skewed: bool,
     looking: Option<DeviceId>,
     starting: HashMap<DeviceId, Starting>,
     flights: BTreeMap<UpdateId, Flight>,
@@ -382,7 +391,9 @@ impl Core {
             rows: BTreeMap::new(),
             listing: Listing::default(),
             rules: Rules::default(),
-            link: (Link::Connecting, None),
+            road: Road::default(),
+            skew: SignedDuration::ZERO,
+            skewed: false,
             looking: None,
             starting: HashMap::new(),
             flights: BTreeMap::new(),
@@ -413,7 +424,8 @@ impl Core {
             Input::Asked { ticket, result } => self.rules_read(ticket, result, now),
             Input::Intended { update, result } => self.intended(&update, result, now),
             Input::Answered { update, result } => {
-                self.ledger.spend_call(&result, now);
+                let by_the_hub = self.by_the_hub(now);
+                self.ledger.spend_call(&result, by_the_hub);
                 self.answered(&update, result, now);
             }
             Input::TagWritten { update, result } => self.tag_written(&update, result, now),
@@ -431,8 +443,12 @@ impl Core {
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Held { device, result } => self.held(&device, result, now),
             Input::Committed { update, result } => self.committed(&update, result, now),
+            Input::Clock(skew) => self.clock(skew, now),
             Input::Recorded(result) => self.recorded(result, now),
-            Input::Stop => self.stop(now),
+            Input::Stop => {
+                self.stop(now);
+                self.gate.disarm();
+            }
             Input::Tick => {}
         }
         self.tick(now);
@@ -441,7 +457,10 @@ impl Core {
 
     fn command(&mut self, command: Command, now: Now) {
         match command {
-            Command::List => self.list(now),
+            Command::List => {
+                self.try_now(now);
+                self.list(now);
+            }
             Command::Attend(somebody) => self.listing.attended = somebody,
             Command::Look(device) => self.look(device, now),
             Command::Start(start) => self.start(start, now),
@@ -454,6 +473,7 @@ impl Core {
                 self.pace.focus(device, now.at);
             }
             Command::GiveUp(update) => self.give_up_asked(&update, now),
+            Command::Disarm => self.gate.disarm(),
             Command::Arm(name) => {
                 if !self.gate.arm(&name, now.at) {
                     let right = &self.settings.profile.name;
@@ -468,6 +488,7 @@ impl Core {
 
     /// What is due by time alone.
     fn tick(&mut self, now: Now) {
+        self.link_due(now);
         self.rules_due(now);
         self.list_due(now);
         self.flights_due(now);
@@ -481,6 +502,7 @@ impl Core {
     pub fn wake_at(&self) -> Option<Duration> {
         [
             self.pace.next(),
+            self.link_wakes_at(),
             self.listing.wake_at(),
             self.rules.wake_at(),
             self.flights_wake_at(),
@@ -498,7 +520,7 @@ impl Core {
         Snapshot {
             rows: self.rows.values().cloned().collect(),
             inventory: self.listing.state(),
-            link: self.link.clone(),
+            link: self.road.told(),
             updates: self.flights.values().map(|f| f.update.clone()).collect(),
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
@@ -563,30 +585,5 @@ impl Core {
         }
         let what = What::Refused { problem };
         self.publish(Event::device(now.wall, device.clone(), what));
-    }
-
-    /// Takes note of how the way to the hub is; tells when that changes.
-    fn link(&mut self, result: Result<(), &HubError>, now: Now) {
-        let next = match result {
-            Ok(()) => (Link::Online, None),
-            Err(error) => match error.kind() {
-                Kind::Unauthorized => {
-                    let problem = error.problem("the hub refuses");
-                    (Link::Unauthorized, Some(problem))
-                }
-                Kind::NoSuchDevice | Kind::DeviceOffline | Kind::BadRequest => (Link::Online, None),
-                _ => {
-                    let problem = error.problem("the hub does not answer").hint(
-                        "It is asked again. Updates go on on their devices, unseen meanwhile.",
-                    );
-                    (Link::Retrying, Some(problem))
-                }
-            },
-        };
-        if next != self.link {
-            self.link = next.clone();
-            let (state, problem) = next;
-            self.publish(Event::general(now.wall, What::Link { state, problem }));
-        }
     }
 }

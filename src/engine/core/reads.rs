@@ -13,6 +13,7 @@ use crate::hub::HubError;
 
 use super::baseline::BaselineRead;
 use super::budget::ended;
+use super::link::Try;
 use super::{Core, Now, Output};
 
 impl Core {
@@ -75,14 +76,16 @@ impl Core {
     ) {
         let ended = result.as_ref().map_or_else(ended, |_| Ended::Answered);
         if self.pace.is_under_way(ticket) {
-            self.ledger.spend_read(result.as_deref(), now);
+            let by_the_hub = self.by_the_hub(now);
+            self.ledger.spend_read(result.as_deref(), by_the_hub);
         }
         let asked = self.pace.asked(ticket).unwrap_or(now.at);
         self.pace.done(ticket, ended, now.at, now.chance);
+        // Whoever it was for: it tells how the way to the hub is.
+        self.link(Try::Read(ticket), result.as_ref().map(|_| ()), now);
         if self.tickets.get(device) != Some(&ticket) {
             return;
         }
-        self.link(result.as_ref().map(|_| ()), now);
         match result {
             Ok(twin) => {
                 self.failures.remove(device);

@@ -22,6 +22,7 @@ use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Section;
 use crate::hub::{HubError, Page, Query};
 
+use super::link::Try;
 use super::{Core, Now, Output};
 
 /// How long an answer counts for a start.
@@ -96,6 +97,19 @@ impl Rules {
     pub(super) fn wake_at(&self) -> Option<Duration> {
         let jobs = [&self.ask, &self.pass].into_iter().flatten();
         jobs.filter_map(|job| job.due).min()
+    }
+
+    /// Nobody waits any more for the answer of what was asked for starts.
+    pub(super) fn forget_the_starts(&mut self) {
+        self.wanted.clear();
+        self.ask = None;
+    }
+
+    /// The hub is back: what waited for that is due.
+    pub(super) fn go_on(&mut self, now: Duration) {
+        for job in [&mut self.ask, &mut self.pass].into_iter().flatten() {
+            job.due = job.due.map(|at| at.min(now));
+        }
     }
 
     /// A new listing begins.
@@ -213,6 +227,7 @@ impl Core {
                 self.rules.ticket += 1;
                 job.ticket = self.rules.ticket;
                 job.due = None;
+                self.asked_for(Try::Ask(job.ticket), now);
                 self.out.push(Output::Ask {
                     ticket: job.ticket,
                     query,
@@ -224,14 +239,15 @@ impl Core {
     }
 
     pub(super) fn rules_read(&mut self, ticket: u64, result: Result<Page, HubError>, now: Now) {
-        let cost = self.ledger.spend_page(result.as_ref(), now);
+        let by_the_hub = self.by_the_hub(now);
+        let cost = self.ledger.spend_page(result.as_ref(), by_the_hub);
+        self.link(Try::Ask(ticket), result.as_ref().map(|_| ()), now);
         let Some(mut job) = self.rules.job(ticket) else {
             return;
         };
         if job.listing {
             self.listing_cost(cost);
         }
-        self.link(result.as_ref().map(|_| ()), now);
         match result {
             Ok(page) => {
                 job.tries = 0;

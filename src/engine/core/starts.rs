@@ -20,7 +20,7 @@ use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// How often the baseline is tried to be read in all.
-const TRIES: u32 = 4;
+pub(super) const TRIES: u32 = 4;
 
 /// An order that waits for its baseline or for its intent to be committed.
 #[derive(Debug)]
@@ -153,6 +153,27 @@ impl Core {
         true
     }
 
+    /// The hub cannot be reached: no order that waits for its twin will get it.
+    pub(super) fn starts_failed(&mut self, error: &HubError, now: Now) {
+        let waits = |s: &Starting| !matches!(s, Starting::Intent { .. });
+        let waiting: Vec<DeviceId> = self
+            .starting
+            .iter()
+            .filter(|(_, starting)| waits(starting))
+            .map(|(device, _)| device.clone())
+            .collect();
+        self.rules.forget_the_starts();
+        for device in waiting {
+            self.starting.remove(&device);
+            let mut problem = error.problem(format!("{device} cannot be read"));
+            if problem.hint.is_empty() {
+                problem = problem.hint("Nothing was sent to the device.");
+            }
+            self.refuse(&device, problem, now);
+            self.reread(&device, now);
+        }
+    }
+
     /// The twin before the order: judge it and go on.
     pub(super) fn baseline(
         &mut self,
@@ -279,7 +300,9 @@ impl Core {
     /// Is somebody else's update under way on the device? An active phase
     /// younger than its deadline says so.
     pub(super) fn under_way(&self, dialect: &Dialect, twin: &Twin, now: Now) -> Option<Problem> {
-        update::under_way(dialect, twin, self.settings.phase_deadline, now.wall)
+        // The stamp is the hub's, so the age is by the hub's clock.
+        let now = self.by_the_hub(now).wall;
+        update::under_way(dialect, twin, self.settings.phase_deadline, now)
     }
 
     /// Watches without an order: whatever the device does from now on counts,

@@ -7,6 +7,7 @@ mod gap;
 mod journal;
 mod leases;
 mod life;
+mod link;
 mod listing;
 mod packages;
 mod refused;
@@ -26,7 +27,7 @@ use crate::domain::method::MethodCall;
 use crate::domain::tag::Write;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
-use crate::hub::error::Refusal;
+use crate::hub::error::{Obstacle, Refusal};
 use crate::hub::{Grant, TagGrant};
 use crate::journal::Receipt;
 
@@ -348,7 +349,7 @@ fn refused_connection() -> HubError {
     HubError::Connect {
         host: "plant.test".into(),
         cause: "connection refused".into(),
-        kind: Kind::Unreachable,
+        obstacle: Obstacle::Network,
     }
 }
 

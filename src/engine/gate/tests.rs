@@ -107,3 +107,23 @@ fn production_is_armed_for_taking_and_not_for_keeping() {
     let back = seen(Some("u-1")).give_back(&update).unwrap();
     assert!(gate.keep_tag(back).is_ok());
 }
+
+#[test]
+fn a_production_hub_is_armed_by_its_name_and_for_a_while() {
+    let mut gate = Gate::new(Profile {
+        name: "plant".into(),
+        host: "plant.test".into(),
+        environment: Some("production".into()),
+        read_only: false,
+        tier: None,
+        units: 1,
+    });
+    let now = Duration::from_secs(7);
+    assert!(gate.check(now).is_err());
+    assert!(!gate.arm("plan", now) && gate.check(now).is_err());
+    assert!(gate.arm("plant", now) && gate.check(now).is_ok());
+    assert!(gate.check(now + ARMED).is_err(), "it ends by itself");
+    gate.disarm();
+    let refused = gate.check(now).unwrap_err();
+    assert_eq!(refused.kind, Kind::Unconfirmed);
+}

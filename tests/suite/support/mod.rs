@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod faulty;
 pub mod paced;
 pub mod program;
 pub mod server;

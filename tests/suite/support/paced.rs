@@ -261,6 +261,7 @@ pub fn row(n: usize) -> DeviceRow {
         reported_status: None,
         phase: None,
         last_update: None,
+        tags: Default::default(),
         seen: midnight(),
     }
 }

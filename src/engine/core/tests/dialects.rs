@@ -368,6 +368,7 @@ fn row(device: &str, status: &str) -> DeviceRow {
         reported_status: Some(status.to_owned()),
         phase: None,
         last_update: None,
+        tags: Default::default(),
         seen: "2026-01-01T12:00:00Z".parse().unwrap(),
     }
 }
@@ -529,10 +530,16 @@ fn questions_about_rules_are_pages_of_the_same_budget() {
         (2, 1),
         "all pages wait"
     );
+    let mut answered = 2;
     for _ in 0..60 {
         story.pass(SECOND);
+        if story.asked.len() > answered {
+            answered = story.asked.len();
+            story.rows(&[], None);
+        }
     }
-    assert_eq!((story.asked.len(), story.listed.len()), (3, 2));
+    assert!(story.asked.len() > 2, "one asks on");
+    assert_eq!(story.listed.len(), 2, "and so does the other");
 }
 
 /// The listing is answered with these devices and this number of others.

@@ -14,6 +14,7 @@ fn pages_are_listed_at_half_the_hubs_rate_and_the_gone_are_forgotten() {
         reported_status: None,
         phase: None,
         last_update: None,
+        tags: Default::default(),
         seen: now.wall,
     };
     let page = |story: &mut Story, ticket, name: &str, next: Option<&str>| {

@@ -1,0 +1,30 @@
+//! `[console]`: how the console looks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How the console looks and which keys do what. What themes and keys there are is
+/// the console's to know; `config check` asks it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleConfig {
+    /// `dark`, `light`, `mono`, or one of the files in the folder `themes` beside
+    /// the configuration.
+    pub theme: String,
+    /// Draws with ASCII alone.
+    pub ascii: bool,
+    /// Keys by place and action, instead of the built-in ones of that action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+}
+
+impl Default for ConsoleConfig {
+    fn default() -> Self {
+        Self {
+            theme: "dark".to_owned(),
+            ascii: false,
+            keys: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,552 @@
+//! The device table: up to 100,000 rows, a filter over them, an order, marks, one
+//! row selected, a window onto them.
+//!
+//! The rows are kept in the order of their ids. What is shown is a list of their
+//! places; without a filter and in the order of ids there is none, because it
+//! would say nothing. A row that changes finds its new place in that list by
+//! itself; only many at a time make it anew.
+//!
+//! Selection and marks are devices, not line numbers: rows that come, and a filter
+//! that is typed, move lines but not what the operator has in mind.
+
+pub(crate) mod filter;
+pub(crate) mod sort;
+
+use std::collections::{BTreeSet, HashMap};
+
+use self::filter::{Asked, Filter};
+use self::sort::{Column, Order};
+use crate::domain::device::DeviceRow;
+use crate::domain::id::DeviceId;
+
+/// From so many changed rows on, what is shown is made anew.
+const MANY: usize = 64;
+
+/// The devices known, and which of them are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Devices {
+    rows: Vec<DeviceRow>,
+    longest_id: usize,
+    /// How updates of this session stand, in a word.
+    words: HashMap<DeviceId, &'static str>,
+    filter: Filter,
+    order: Order,
+    /// Places of the rows that are shown, in their order; `None` is all of them
+    /// as they are kept.
+    shown: Option<Vec<usize>>,
+    marks: BTreeSet<DeviceId>,
+    selected: Option<DeviceId>,
+    /// Did the operator ever move? Until then the first line is selected,
+    /// whatever device comes to stand there.
+    moved: bool,
+    top: usize,
+}
+
+impl Devices {
+    /// Takes rows in: new ones find their place, known ones are replaced.
+    /// Many at a time, because a page of a listing has a thousand.
+    pub(crate) fn take(&mut self, incoming: impl IntoIterator<Item = DeviceRow>) {
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        for row in incoming {
+            self.longest_id = self.longest_id.max(row.device_id.as_str().len());
+            match self.place(&row.device_id) {
+                Ok(at) => {
+                    self.rows[at] = row;
+                    changed.push(at);
+                }
+                Err(_) => new.push(row),
+            }
+        }
+        if new.is_empty() {
+            return self.show_again(&changed);
+        }
+        // Both runs are merged by a stable sort, in time linear to their length.
+        new.sort_by(|a, b| a.device_id.cmp(&b.device_id));
+        self.rows.append(&mut new);
+        self.rows.sort_by(|a, b| a.device_id.cmp(&b.device_id));
+        // A row that came twice in one batch: the later one counts.
+        self.rows.dedup_by(|later, kept| {
+            let twice = later.device_id == kept.device_id;
+            if twice {
+                std::mem::swap(later, kept);
+            }
+            twice
+        });
+        self.show();
+    }
+
+    /// Replaces all rows: what is not among them is gone, marks as well.
+    pub(crate) fn replace(&mut self, rows: Vec<DeviceRow>) {
+        self.rows.clear();
+        self.shown = None;
+        self.longest_id = 0;
+        self.take(rows);
+        self.show();
+        let known = |id: &DeviceId| self.rows.binary_search_by(|row| row.device_id.cmp(id));
+        self.marks.retain(|id| known(id).is_ok());
+    }
+
+    /// An update of this session stands so, in a word.
+    pub(crate) fn note(&mut self, id: &DeviceId, word: &'static str) {
+        if self.words.insert(id.clone(), word) != Some(word)
+            && let Ok(at) = self.place(id)
+        {
+            self.show_again(&[at]);
+        }
+    }
+
+    /// The row of a device.
+    pub(crate) fn get(&self, id: &DeviceId) -> Option<&DeviceRow> {
+        self.place(id).ok().map(|at| &self.rows[at])
+    }
+
+    fn place(&self, id: &DeviceId) -> Result<usize, usize> {
+        self.rows.binary_search_by(|row| row.device_id.cmp(id))
+    }
+
+    /// The ids that begin so, without regard to case.
+    pub(crate) fn beginning<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a DeviceId> {
+        let ids = self.rows.iter().map(|row| &row.device_id);
+        let len = text.len();
+        ids.filter(move |id| {
+            let head = id.as_str().get(..len);
+            head.is_some_and(|head| head.eq_ignore_ascii_case(text))
+        })
+    }
+
+    /// How many are known.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// How many are shown.
+    pub(crate) fn shown(&self) -> usize {
+        self.shown.as_ref().map_or(self.rows.len(), Vec::len)
+    }
+
+    /// The columns of the longest id.
+    pub(crate) fn longest_id(&self) -> usize {
+        self.longest_id
+    }
+
+    /// The filter.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Shows only what passes the filter `text`.
+    pub(crate) fn set_filter(&mut self, text: &str) {
+        if self.filter.text() == text {
+            return;
+        }
+        let before = std::mem::replace(&mut self.filter, Filter::read(text));
+        // Typing on narrows what was shown instead of searching everything again.
+        let among = self.shown.take().filter(|_| self.filter.narrows(&before));
+        self.shown = self.passing(among);
+        self.reselect();
+    }
+
+    /// The order of the rows.
+    pub(crate) fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Shows the rows in that order.
+    pub(crate) fn set_order(&mut self, order: Order) {
+        self.order = order;
+        self.show();
+    }
+
+    fn asked(&self, at: usize) -> Asked<'_> {
+        let row = &self.rows[at];
+        let word = match self.words.is_empty() {
+            true => None,
+            false => self.words.get(&row.device_id).copied(),
+        };
+        Asked { row, word }
+    }
+
+    /// Makes anew what is shown.
+    fn show(&mut self) {
+        self.shown = self.passing(None);
+        self.reselect();
+    }
+
+    /// The places of the rows that pass, of all or `among` some, in their order.
+    fn passing(&self, among: Option<Vec<usize>>) -> Option<Vec<usize>> {
+        if self.filter.is_empty() && self.order.is_natural() {
+            return None;
+        }
+        let mut asking = self.filter.asking();
+        let scored = |at| asking.score(self.asked(at)).map(|score| (score, at));
+        let mut scored: Vec<(u32, usize)> = match among {
+            Some(among) => among.into_iter().filter_map(scored).collect(),
+            None => (0..self.rows.len()).filter_map(scored).collect(),
+        };
+        if !self.order.is_natural() {
+            scored.sort_by_cached_key(|(_, at)| self.order.key(self.asked(*at)));
+        } else if self.filter.ranks() {
+            // Those that match alike stand in the order of their ids.
+            scored.sort_unstable_by_key(|(score, at)| (std::cmp::Reverse(*score), *at));
+        }
+        Some(scored.into_iter().map(|(_, at)| at).collect())
+    }
+
+    /// Finds the places of a few rows that have changed.
+    fn show_again(&mut self, changed: &[usize]) {
+        let Some(mut shown) = self.shown.take() else {
+            return;
+        };
+        if changed.len() > MANY || self.filter.ranks() {
+            return self.show();
+        }
+        shown.retain(|at| !changed.contains(at));
+        let mut asking = self.filter.asking();
+        for at in changed {
+            let asked = self.asked(*at);
+            if asking.score(asked).is_some() {
+                let key = self.order.key(asked);
+                let place = shown.partition_point(|at| self.order.key(self.asked(*at)) < key);
+                // The same row may have changed twice in one batch.
+                if shown.get(place) != Some(at) {
+                    shown.insert(place, *at);
+                }
+            }
+        }
+        self.shown = Some(shown);
+        self.reselect();
+    }
+
+    /// Keeps the selected device, or takes the nearest that is shown.
+    fn reselect(&mut self) {
+        if self.shown() == 0 {
+            return;
+        }
+        let at = self.cursor().unwrap_or_else(|near| near);
+        self.select_at(if self.moved { at } else { 0 });
+    }
+
+    /// The selected device, if it is shown.
+    pub(crate) fn selected(&self) -> Option<&DeviceId> {
+        let id = self.selected.as_ref()?;
+        self.line_of(id).ok().map(|_| id)
+    }
+
+    /// The line of the selected device, or the one where it would be.
+    fn cursor(&self) -> Result<usize, usize> {
+        self.selected.as_ref().map_or(Err(0), |id| self.line_of(id))
+    }
+
+    fn line_of(&self, id: &DeviceId) -> Result<usize, usize> {
+        let place = self.place(id);
+        let Some(shown) = &self.shown else {
+            return place;
+        };
+        let sorted = self.order.by == Column::Device && !self.filter.ranks();
+        match place {
+            Ok(at) if !sorted => {
+                let line = shown.iter().position(|other| *other == at);
+                // It is held back: near where the selection was.
+                line.ok_or(self.top.min(shown.len()))
+            }
+            Ok(at) | Err(at) => match self.order.down {
+                false => shown.binary_search(&at),
+                true => shown.binary_search_by(|other| at.cmp(other)),
+            },
+        }
+    }
+
+    /// The row at a line.
+    fn at(&self, line: usize) -> Option<&DeviceRow> {
+        match &self.shown {
+            None => self.rows.get(line),
+            Some(shown) => shown.get(line).and_then(|at| self.rows.get(*at)),
+        }
+    }
+
+    /// Selects the device at a line, or the last.
+    pub(crate) fn select_at(&mut self, line: usize) {
+        let line = line.min(self.shown().saturating_sub(1));
+        if let Some(row) = self.at(line) {
+            self.selected = Some(row.device_id.clone());
+        }
+    }
+
+    /// Selects a device; a filter that hides it is dropped. `false` when it is
+    /// not known.
+    pub(crate) fn select(&mut self, id: &DeviceId) -> bool {
+        if self.place(id).is_err() {
+            return false;
+        }
+        if self.line_of(id).is_err() {
+            self.set_filter("");
+        }
+        self.selected = Some(id.clone());
+        self.moved = true;
+        true
+    }
+
+    /// Moves the selection by so many lines.
+    pub(crate) fn step(&mut self, by: isize) {
+        let at = self.cursor().unwrap_or_else(|near| near);
+        self.moved = true;
+        self.select_at(at.saturating_add_signed(by));
+    }
+
+    /// Moves the window so that the selected line is in it.
+    pub(crate) fn follow(&mut self, height: usize) {
+        let height = height.max(1);
+        let at = self.cursor().unwrap_or_else(|near| near);
+        let last_top = self.shown().saturating_sub(height);
+        self.top = self
+            .top
+            .clamp((at + 1).saturating_sub(height), at)
+            .min(last_top);
+    }
+
+    /// The rows in the window, with whether each is the selected one.
+    pub(crate) fn window(&self, height: usize) -> impl Iterator<Item = (&DeviceRow, bool)> {
+        let end = self.shown().min(self.top + height);
+        (self.top..end).filter_map(|line| {
+            let row = self.at(line)?;
+            Some((row, self.selected.as_ref() == Some(&row.device_id)))
+        })
+    }
+
+    /// Is this device marked?
+    pub(crate) fn is_marked(&self, id: &DeviceId) -> bool {
+        self.marks.contains(id)
+    }
+
+    /// The marked devices, whether the filter shows them or not.
+    pub(crate) fn marks(&self) -> &BTreeSet<DeviceId> {
+        &self.marks
+    }
+
+    /// Marks the selected device, or takes its mark away, and goes on to the next.
+    pub(crate) fn mark(&mut self) {
+        let Some(id) = self.selected().cloned() else {
+            return;
+        };
+        if !self.marks.remove(&id) {
+            self.marks.insert(id);
+        }
+        self.step(1);
+    }
+
+    /// Marks all that is shown; when all of it is marked, takes those marks away.
+    pub(crate) fn mark_shown(&mut self) {
+        let shown: Vec<DeviceId> = (0..self.shown())
+            .filter_map(|line| self.at(line).map(|row| row.device_id.clone()))
+            .collect();
+        if shown.iter().all(|id| self.marks.contains(id)) {
+            for id in &shown {
+                self.marks.remove(id);
+            }
+        } else {
+            self.marks.extend(shown);
+        }
+    }
+
+    /// Takes all marks away.
+    pub(crate) fn unmark(&mut self) {
+        self.marks.clear();
+    }
+
+    /// Lines above and below the window.
+    pub(crate) fn beyond(&self, height: usize) -> (usize, usize) {
+        (self.top, self.shown().saturating_sub(self.top + height))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    fn row(id: &str) -> DeviceRow {
+        DeviceRow {
+            device_id: DeviceId::parse(id).unwrap(),
+            connection: Default::default(),
+            status: Default::default(),
+            last_activity: None,
+            firmware: None,
+            reported_status: None,
+            phase: None,
+            last_update: None,
+            tags: Default::default(),
+            seen: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn of(ids: &[&str]) -> Devices {
+        let mut devices = Devices::default();
+        devices.take(ids.iter().map(|id| row(id)));
+        devices
+    }
+
+    fn seen(devices: &Devices, height: usize) -> Vec<String> {
+        devices
+            .window(height)
+            .map(|(row, at)| format!("{}{}", if at { ">" } else { "" }, row.device_id))
+            .collect()
+    }
+
+    #[test]
+    fn rows_are_kept_in_the_order_of_their_ids() {
+        let mut devices = of(&["c", "a"]);
+        devices.take([row("b"), row("a"), row("b")]);
+        assert_eq!(seen(&devices, 9), [">a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_selection_is_a_device_and_survives_rows_and_filters() {
+        let mut devices = of(&["press-1", "press-2", "pump-1"]);
+        devices.step(1);
+        devices.take([row("mixer-1")]);
+        assert_eq!(devices.selected().unwrap().as_str(), "press-2");
+        devices.set_filter("PRESS");
+        assert_eq!(seen(&devices, 9), ["press-1", ">press-2"]);
+        devices.set_filter("pump");
+        assert_eq!(seen(&devices, 9), [">pump-1"]);
+        devices.set_filter("nothing");
+        assert_eq!((devices.shown(), devices.selected()), (0, None));
+        devices.set_filter("");
+        assert_eq!(devices.selected().unwrap().as_str(), "pump-1");
+    }
+
+    #[test]
+    fn the_window_follows_the_selection() {
+        let ids: Vec<String> = (0..100).map(|n| format!("d{n:03}")).collect();
+        let mut devices = of(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        devices.step(12);
+        devices.follow(10);
+        assert_eq!(devices.beyond(10), (3, 87));
+        devices.step(-12);
+        devices.follow(10);
+        assert_eq!(seen(&devices, 2), [">d000", "d001"]);
+        devices.select_at(usize::MAX);
+        devices.follow(10);
+        assert_eq!(devices.beyond(10), (90, 0));
+        devices.step(isize::MAX);
+        devices.step(isize::MIN);
+        devices.follow(10);
+        assert_eq!(devices.beyond(10), (0, 90));
+    }
+
+    #[test]
+    fn a_jump_drops_a_filter_that_hides_its_goal() {
+        let mut devices = of(&["press-1", "pump-1"]);
+        devices.set_filter("press");
+        assert!(devices.select(&DeviceId::parse("pump-1").unwrap()));
+        assert_eq!((devices.filter().text(), devices.shown()), ("", 2));
+        assert!(!devices.select(&DeviceId::parse("pump-9").unwrap()));
+    }
+
+    #[test]
+    fn marks_outlast_the_filter() {
+        let mut devices = of(&["press-1", "press-2", "pump-1"]);
+        devices.mark();
+        devices.set_filter("pump");
+        devices.mark_shown();
+        devices.set_filter("");
+        let marked = |devices: &Devices| devices.marks().len();
+        assert_eq!(marked(&devices), 2);
+        assert!(!devices.is_marked(&DeviceId::parse("press-2").unwrap()));
+        devices.set_filter("press");
+        devices.mark_shown();
+        assert_eq!(marked(&devices), 3);
+        devices.mark_shown();
+        assert_eq!(marked(&devices), 1);
+        devices.replace(vec![row("press-1")]);
+        assert_eq!(marked(&devices), 0, "what is gone is not marked");
+    }
+
+    #[test]
+    fn the_selection_stays_on_its_device_in_any_order() {
+        let mut devices = of(&["a", "b", "c"]);
+        devices.step(1);
+        devices.set_order(Order {
+            by: Column::Device,
+            down: true,
+        });
+        assert_eq!(seen(&devices, 9), ["c", ">b", "a"]);
+        devices.note(&DeviceId::parse("c").unwrap(), "failed");
+        devices.note(&DeviceId::parse("a").unwrap(), "downloading");
+        devices.set_order(Order {
+            by: Column::Phase,
+            down: false,
+        });
+        assert_eq!(seen(&devices, 9), ["a", "c", ">b"]);
+        devices.step(-1);
+        devices.note(&DeviceId::parse("a").unwrap(), "stalled");
+        assert_eq!(seen(&devices, 9), [">c", "a", "b"]);
+    }
+
+    #[test]
+    fn a_change_that_the_filter_asks_about_moves_the_row_in_or_out() {
+        let mut devices = of(&["a", "b"]);
+        devices.set_filter("status:failed");
+        assert_eq!(devices.shown(), 0);
+        devices.note(&DeviceId::parse("b").unwrap(), "failed");
+        assert_eq!(seen(&devices, 9), [">b"]);
+        devices.note(&DeviceId::parse("b").unwrap(), "completed");
+        assert_eq!(devices.shown(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn typing_on_shows_what_a_new_search_shows(
+            ids in prop::collection::vec("[ab]{1,5}", 0..40),
+            text in "(tag:|fw:|!|~)?[abAB= ]{0,4}",
+        ) {
+            let mut typed = Devices::default();
+            typed.take(ids.iter().map(|id| changed(id, 1)));
+            let mut at_once = typed.clone();
+            for end in 0..=text.len() {
+                typed.set_filter(&text[..end]);
+            }
+            at_once.set_filter(&text);
+            prop_assert_eq!(&typed.shown, &at_once.shown);
+        }
+    }
+
+    fn changed(id: &str, firmware: u8) -> DeviceRow {
+        DeviceRow {
+            firmware: Some(format!("1.{firmware}")),
+            ..row(id)
+        }
+    }
+
+    proptest! {
+        /// Whatever came in whichever order: what is shown is what would be shown
+        /// if all had come at once.
+        #[test]
+        fn changes_one_by_one_show_what_all_at_once_show(
+            changes in prop::collection::vec(("[ab]{1,2}", 0..3_u8), 0..40),
+            filter in prop::sample::select(vec!["", "a", "!b", "fw:1.1", "~ab", "!fw:1.2 a"]),
+            by in 0..6_usize,
+            down in any::<bool>(),
+        ) {
+            let order = Order { by: Column::ALL[by], down };
+            let mut one_by_one = Devices::default();
+            one_by_one.set_order(order);
+            one_by_one.set_filter(filter);
+            for (id, firmware) in &changes {
+                one_by_one.take([changed(id, *firmware)]);
+            }
+            let mut at_once = Devices::default();
+            at_once.take(changes.iter().map(|(id, firmware)| changed(id, *firmware)));
+            at_once.set_filter(filter);
+            at_once.set_order(order);
+            prop_assert_eq!(&one_by_one.shown, &at_once.shown);
+            let rows: Vec<&DeviceId> = at_once.rows.iter().map(|r| &r.device_id).collect();
+            prop_assert!(rows.is_sorted());
+            for line in 0..at_once.shown() {
+                let id = at_once.at(line).unwrap().device_id.clone();
+                prop_assert_eq!(at_once.line_of(&id), Ok(line));
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! What can be typed after `:`. One table: what runs them, completes them and lists
+//! them in the help is the same.
+
+use super::super::message::Effect;
+use super::super::model::devices::sort::{Column, Order};
+use super::super::model::{Dialog, Focus, Model};
+use super::{dialogs, history, panel, table};
+use crate::domain::event::InventoryState;
+use crate::domain::id::DeviceId;
+
+/// What comes of a command, or what is wrong with it.
+type Ran = Result<Vec<Effect>, String>;
+
+/// Devices that are offered to complete an id.
+const OFFERED: usize = 8;
+
+/// One command.
+pub(crate) struct Command {
+    /// Its name; a begin of it that no other shares will do.
+    pub(crate) name: &'static str,
+    /// What follows it, for the help: `ID`.
+    pub(crate) argument: &'static str,
+    /// What it does.
+    pub(crate) about: &'static str,
+    run: fn(&mut Model, &str) -> Ran,
+    /// What may follow, beginning as it was typed.
+    complete: fn(&Model, &str) -> Vec<String>,
+}
+
+/// All of them, in the order of the help.
+pub(crate) const ALL: [Command; 10] = [
+    Command {
+        name: "device",
+        argument: "ID",
+        about: "go to a device, also to one that is not listed yet",
+        run: device,
+        complete: ids,
+    },
+    Command {
+        name: "devices",
+        argument: "",
+        about: "back to the devices",
+        run: |model, _| {
+            model.panel = None;
+            Ok(Vec::new())
+        },
+        complete: nothing,
+    },
+    Command {
+        name: "updates",
+        argument: "",
+        about: "the updates of this session",
+        run: |model, _| {
+            model.dialog = Some(Dialog::Updates(0));
+            Ok(Vec::new())
+        },
+        complete: nothing,
+    },
+    Command {
+        name: "history",
+        argument: "[TEXT]",
+        about: "past updates, also of earlier sessions; those that hold the text",
+        run: |model, text| {
+            history::open(model, text);
+            Ok(Vec::new())
+        },
+        complete: nothing,
+    },
+    Command {
+        name: "list",
+        argument: "",
+        about: "list the hub's devices again",
+        run: |model, _| Ok(table::list(model)),
+        complete: nothing,
+    },
+    Command {
+        name: "sort",
+        argument: "COLUMN [down]",
+        about: "sort the devices by a column",
+        run: sort,
+        complete: |_, text| begins(Column::ALL.iter().map(|column| column.name()), text),
+    },
+    Command {
+        name: "unmark",
+        argument: "",
+        about: "take all marks away",
+        run: |model, _| {
+            model.devices.unmark();
+            Ok(Vec::new())
+        },
+        complete: nothing,
+    },
+    Command {
+        name: "theme",
+        argument: "NAME",
+        about: "take another theme",
+        run: theme,
+        complete: |model, text| begins(model.context.look.themes().map(|(name, _)| name), text),
+    },
+    Command {
+        name: "help",
+        argument: "",
+        about: "what the keys do",
+        run: |model, _| {
+            model.dialog = Some(Dialog::Help(0));
+            Ok(Vec::new())
+        },
+        complete: nothing,
+    },
+    Command {
+        name: "quit",
+        argument: "",
+        about: "quit; asks only while an update is in flight",
+        run: |model, _| Ok(dialogs::quit(model)),
+        complete: nothing,
+    },
+];
+
+/// Runs what was typed; what is wrong with it is said in words.
+pub(super) fn run(model: &mut Model, text: &str) -> Ran {
+    let (name, rest) = split(text);
+    if name.is_empty() {
+        return Ok(Vec::new());
+    }
+    let command = named(name)?;
+    if command.argument.is_empty() && !rest.is_empty() {
+        return Err(format!(":{} takes nothing after it", command.name));
+    }
+    (command.run)(model, rest)
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim().trim_start_matches(':');
+    let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+    (name, rest.trim())
+}
+
+/// The command of that name, or the only one that begins so.
+fn named(name: &str) -> Result<&'static Command, String> {
+    if let Some(command) = ALL.iter().find(|command| command.name == name) {
+        return Ok(command);
+    }
+    let begins: Vec<_> = ALL.iter().filter(|c| c.name.starts_with(name)).collect();
+    match begins.as_slice() {
+        [command] => Ok(command),
+        [] => {
+            let names: Vec<&str> = ALL.iter().map(|command| command.name).collect();
+            let names = names.join(", ");
+            Err(format!("no command {name:?}; there are {names}"))
+        }
+        // `d` has always meant a device.
+        [command, ..] if command.name == "device" => Ok(command),
+        several => {
+            let names: Vec<&str> = several.iter().map(|command| command.name).collect();
+            Err(format!("{name:?} may be {}", names.join(" or ")))
+        }
+    }
+}
+
+/// What the line may become, whole: names of commands, or what may follow one.
+pub(crate) fn completions(model: &Model, text: &str) -> Vec<String> {
+    let text = text.trim_start().trim_start_matches(':');
+    let Some((name, rest)) = text.split_once(' ') else {
+        let names = ALL.iter().filter(|c| c.name.starts_with(text));
+        return names.map(|command| command.name.to_owned()).collect();
+    };
+    let Ok(command) = named(name) else {
+        return Vec::new();
+    };
+    let rest = (command.complete)(model, rest.trim_start()).into_iter();
+    rest.map(|rest| format!("{} {rest}", command.name))
+        .collect()
+}
+
+/// What the line becomes with tab: as much as all completions have in common.
+pub(super) fn completed(model: &Model, text: &str) -> Option<String> {
+    let all = completions(model, text);
+    let (first, others) = all.split_first()?;
+    if others.is_empty() {
+        let takes = !first.contains(' ') && named(first).is_ok_and(|c| !c.argument.is_empty());
+        return Some(if takes {
+            format!("{first} ")
+        } else {
+            first.clone()
+        });
+    }
+    let common = others.iter().fold(first.as_str(), |common, other| {
+        let same = common.char_indices().zip(other.chars());
+        let end = same.take_while(|((_, a), b)| a == b).last();
+        end.map_or("", |((at, c), _)| &common[..at + c.len_utf8()])
+    });
+    (common.len() > text.trim_start().len()).then(|| common.to_owned())
+}
+
+fn nothing(_: &Model, _: &str) -> Vec<String> {
+    Vec::new()
+}
+
+fn begins<'a>(names: impl Iterator<Item = &'a str>, text: &str) -> Vec<String> {
+    let names = names.filter(|name| name.starts_with(text));
+    names.map(str::to_owned).collect()
+}
+
+fn ids(model: &Model, text: &str) -> Vec<String> {
+    let ids = model.devices.beginning(text).take(OFFERED);
+    ids.map(|id| id.as_str().to_owned()).collect()
+}
+
+/// Selects a device. One that is not listed is opened all the same while the
+/// list may be incomplete: its twin can be read without the list.
+fn device(model: &mut Model, text: &str) -> Ran {
+    if text.is_empty() {
+        return Err("which device? for example :device sim-0001".to_owned());
+    }
+    let id = DeviceId::parse(text).map_err(|e| e.to_string())?;
+    if model.devices.select(&id) {
+        return Ok(Vec::new());
+    }
+    if model.inventory.state == Some(InventoryState::Complete) {
+        return Err(format!("no device {id} on this hub; r lists again"));
+    }
+    panel::open(model, id, Focus::Details);
+    Ok(Vec::new())
+}
+
+/// Sorts by a column, downwards if that is said too.
+fn sort(model: &mut Model, text: &str) -> Ran {
+    let (name, way) = text.split_once(' ').unwrap_or((text, ""));
+    let down = match way.trim() {
+        "" | "up" => false,
+        "down" => true,
+        _ => return Err("a column is sorted up or down: :sort age down".to_owned()),
+    };
+    let Some(by) = Column::named(name) else {
+        let names = Column::ALL.map(Column::name).join(", ");
+        return Err(format!("by which column? there are {names}"));
+    };
+    model.devices.set_order(Order { by, down });
+    Ok(Vec::new())
+}
+
+/// Takes another theme; without a name it says which there are.
+fn theme(model: &mut Model, name: &str) -> Ran {
+    if name.is_empty() {
+        let themes = model.context.look.themes().map(|(name, used)| match used {
+            true => format!("{name} (in use)"),
+            false => name.to_owned(),
+        });
+        let names: Vec<String> = themes.collect();
+        return Err(format!("which theme? there are {}", names.join(", ")));
+    }
+    model.context.look.choose(name)?;
+    model.theme = model.context.look.theme().clone();
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::model::Context;
+    use crate::domain::profile::Profile;
+    use jiff::Timestamp;
+
+    fn model() -> Model {
+        let profile = Profile {
+            name: "plant".into(),
+            host: "plant.azure-devices.net".into(),
+            environment: None,
+            read_only: false,
+            tier: None,
+            units: 1,
+        };
+        Model::new(Context::new(profile), (80, 24), Timestamp::UNIX_EPOCH)
+    }
+
+    #[rstest::rstest]
+    #[case("", None)]
+    #[case("t", Some("theme "))]
+    #[case("dev", Some("device"))]
+    #[case("theme l", Some("theme light"))]
+    #[case("th m", Some("theme mono"))]
+    #[case("sort p", Some("sort phase"))]
+    #[case("sort ", None)]
+    #[case("l", Some("list"))]
+    #[case("xyz", None)]
+    #[case("theme é", None)]
+    fn tab_completes(#[case] typed: &str, #[case] becomes: Option<&str>) {
+        assert_eq!(completed(&model(), typed).as_deref(), becomes);
+    }
+
+    #[rstest::rstest]
+    #[case("de", "which device?")]
+    #[case("x", "no command \"x\"; there are device,")]
+    #[case("list now", ":list takes nothing after it")]
+    #[case("theme dusk", "dark, light, mono")]
+    fn mistakes_are_said_in_words(#[case] typed: &str, #[case] told: &str) {
+        let error = run(&mut model(), typed).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+
+    #[test]
+    fn every_command_describes_itself() {
+        for command in &ALL {
+            assert!(!command.about.is_empty(), "{}", command.name);
+            assert!(named(command.name).is_ok(), "{}", command.name);
+        }
+    }
+}
