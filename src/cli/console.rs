@@ -88,7 +88,7 @@ pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code
     tokio::spawn(async move { sender.send(Command::Resume).await });
     let demo = context.demo;
     ending::tend(running, async move {
-        let ended = console::run(engine, context, trouble).await;
+        let ended = Box::pin(console::run(engine, context, trouble)).await;
         let code = code(&ended);
         ending::last_resort(code.as_ref().map_or(Code::Failure, |code| *code));
         tell(&ended, demo);

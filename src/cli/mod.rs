@@ -4,6 +4,7 @@
 //! names of verbs, flags, fields and exit codes are a contract with scripts.
 
 mod args;
+mod check;
 mod config;
 mod console;
 mod demo;

@@ -249,15 +249,20 @@ pub enum What {
         /// The dialect's own properties at that time.
         reported: Value,
     },
-    /// While an update is open, the device lost its connection where that is
-    /// not part of an update, or has it again. The hub is late with this, and
-    /// nothing is decided upon it.
+    /// While an update is open, the device lost its connection, or has it again.
+    /// The hub is late with this, and nothing is decided upon it.
     #[serde(rename = "update.connection")]
     Connection {
         /// How it is now, as far as the hub knows.
         #[serde(rename = "connectionState")]
         state: Connection,
+        /// Is it part of an update to be away in the phase in which it went?
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        expected: bool,
     },
+    /// The hub knows no such device any more.
+    #[serde(rename = "update.lost")]
+    Lost {},
     /// The tag by which the update holds its device could not be renewed or given
     /// back, or is another's now. The update goes on.
     #[serde(rename = "update.tag")]

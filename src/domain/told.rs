@@ -44,7 +44,9 @@ pub fn told(event: &Event) -> Option<(String, String)> {
             outcome, reason, ..
         } => (outcome.name(), reason.clone()),
         What::Contradicted { reason, .. } => ("contradicted", reason.clone()),
-        What::Connection { state } => {
+        // A device that restarts goes away and comes back.
+        What::Connection { expected: true, .. } => return None,
+        What::Connection { state, .. } => {
             let word = format!("{state:?}").to_lowercase();
             return Some((word, "as far as the hub knows".to_owned()));
         }

@@ -351,6 +351,35 @@ impl HubError {
         ) && !matches!(self, Self::Answered(refusal) if refusal.code == Some(403_002))
     }
 
+    /// Is it a matter of the whole hub, so that a call about another device would
+    /// end the same?
+    #[must_use]
+    pub fn is_of_the_hub(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::NoAnswer { .. } | Self::Setup(_) => true,
+            Self::Unreadable(_) | Self::Unsendable(_) => false,
+            Self::Answered(refusal) => match (self.kind(), refusal.code) {
+                // The device's own: disabled, its queue or its throttle full.
+                (_, Some(403_004 | 403_012 | 403_800 | 429_005)) => false,
+                (_, Some(403_010)) => true,
+                (kind, _) => matches!(
+                    kind,
+                    Kind::Unauthorized | Kind::Throttled | Kind::Proxy | Kind::Server
+                ),
+            },
+        }
+    }
+
+    /// Does the hub bill a request that ended so? It does when it has worked on it.
+    #[must_use]
+    pub fn is_billed(&self) -> bool {
+        match self {
+            Self::Answered(_) => !matches!(self.kind(), Kind::Throttled | Kind::Unauthorized),
+            Self::NoAnswer { .. } | Self::Unreadable(_) => true,
+            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) => false,
+        }
+    }
+
     /// The wait that the hub asked for, if it did.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {

@@ -256,7 +256,14 @@ impl Stage {
 
     pub fn disconnected(&mut self, device: &str, when: i64) -> &mut Self {
         let state = Connection::Disconnected;
-        self.of(device, when, What::Connection { state })
+        self.of(
+            device,
+            when,
+            What::Connection {
+                state,
+                expected: false,
+            },
+        )
     }
 
     /// What the engine says of a package; `status` is its server's, 0 when it
@@ -369,7 +376,7 @@ impl Stage {
         self.started("press-0043", -140)
             .accepted("press-0043", -139);
         self.phase("press-0043", -120, "downloading", Some(64.0));
-        let why = "press-0043 reports \"downloadFailed\" while downloading: connection reset by fw.example.com";
+        let why = "press-0043 reports \"downloadFailed\", last seen downloading: connection reset by fw.example.com";
         self.ended("press-0043", -90, Outcome::Failed, why);
         self.started("press-0044", -31).accepted("press-0044", -30);
         self.phase("press-0044", -14, "downloading", Some(52.0));
@@ -791,7 +798,7 @@ pub const SCENES: [Scene; 48] = [
         let problem = Problem::new(
             Kind::Throttled,
             "half of our share of the hub's day is spent",
-            "we have spent 20001 of its 400000 messages, our share is 10 %",
+            "we have spent 20,001 of our 40,000 messages; the hub takes 400,000 a day from everybody",
         )
         .hint(
             "Reads slow down; updates go on and are seen later. A spent day stops the hub for \

@@ -216,7 +216,8 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         push(step.since, step.phase.name(), text);
     }
     if let Some((doubt, reason)) = &update.doubt {
-        push(update.changed, doubt.name(), reason.clone());
+        let time = update.doubted.unwrap_or(update.changed);
+        push(time, doubt.name(), reason.clone());
     }
     if let Some(verdict) = &update.verdict {
         push(verdict.time, verdict.outcome.name(), verdict.reason.clone());

@@ -192,7 +192,7 @@ fn doubt(doc: &mut Doc, update: &Update) {
         let text = format!("? {}: {}", update.word(), safe(reason));
         doc.text(Role::Doubt, &text);
     }
-    if let Some(since) = update.disconnected.filter(|_| update.is_open()) {
+    if let Some(since) = update.missed().filter(|_| update.is_open()) {
         let text = format!(
             "○ not connected since {}, as far as the hub knows",
             clock(since)

@@ -1,7 +1,7 @@
 //! What a read twin, an answer or the time says next of an update. Everything
 //! here is a pure question to an [`Update`]; nothing changes it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::domain::clean;
@@ -33,7 +33,7 @@ impl Update {
             },
             Delivery::Answered(answer) => What::Verdict {
                 outcome: Outcome::Rejected,
-                reason: rejection(answer),
+                reason: self.rejection(answer),
                 evidence: None,
                 reported: Value::Null,
                 problem: None,
@@ -50,6 +50,20 @@ impl Update {
                 reason: format!("{}. {NOBODY_KNOWS}", problem.line().trim_end_matches('.')),
                 evidence: None,
             },
+        }
+    }
+
+    fn rejection(&self, answer: &MethodAnswer) -> String {
+        let device = &self.device;
+        let words = match &answer.payload {
+            Value::Null => String::new(),
+            payload => format!(": {}", clean::value_line(payload, 200)),
+        };
+        match answer.status {
+            status @ (404 | 501) => {
+                format!("{device} knows no such method (status {status}{words})")
+            }
+            status => format!("{device} refused with status {status}{words}"),
         }
     }
 
@@ -260,12 +274,8 @@ impl Update {
             .iter()
             .rev()
             .find(|step| step.phase.is_active())
-            .map_or("before any phase was seen", |step| match step.phase {
-                Phase::Queued => "while queued",
-                Phase::Downloading => "while downloading",
-                Phase::Downloaded => "after the download",
-                Phase::Applying => "while applying",
-                _ => "while rebooting",
+            .map_or("and no phase was seen before".to_owned(), |step| {
+                format!("last seen {}", step.phase)
             });
         let error = reading
             .error
@@ -273,7 +283,7 @@ impl Update {
             .map(|e| format!(": {}", e.text))
             .unwrap_or_default();
         format!(
-            "{} reports {} {last}{error}",
+            "{} reports {}, {last}{error}",
             twin.device_id, evidence.value
         )
     }
@@ -314,9 +324,15 @@ impl Update {
     }
 
     fn stalled(&self, time: &str, sight: &Sight) -> String {
-        let away = match sight.connection {
-            Some(Connection::Disconnected) => "; the hub says that the device is not connected",
-            _ => "",
+        let away = match (sight.connection, self.away) {
+            (Some(Connection::Disconnected), Some(away)) => format!(
+                "; the hub says that the device is not connected, since {}",
+                on_the_clock(away.since)
+            ),
+            (Some(Connection::Disconnected), None) => {
+                "; the hub says that the device is not connected".to_owned()
+            }
+            _ => String::new(),
         };
         format!(
             "nothing changed for {time} since {:?}{away}. It is watched on, less often; \
@@ -325,27 +341,35 @@ impl Update {
         )
     }
 
-    /// What is to be said of the device's connection, which was `before` at the
-    /// last read: nothing where losing it is part of an update.
+    /// What is to be said of a device that is connected again.
     #[must_use]
-    pub fn connection(&self, before: &Sight, twin: &Twin) -> Option<What> {
-        if self.verdict.is_some() {
-            return None;
-        }
-        let expected = matches!(self.phase(), Some(Phase::Applying | Phase::Rebooting));
+    pub fn reconnected(&self, twin: &Twin) -> Option<What> {
+        let away = self.away.filter(|_| self.verdict.is_none())?;
+        (twin.connection == Connection::Connected).then_some(What::Connection {
+            state: Connection::Connected,
+            expected: away.expected,
+        })
+    }
+
+    /// What is to be said of a device that has lost its connection since `before`,
+    /// once the twin's own news are folded in: whether that is part of an update
+    /// depends on the phase that the same twin tells.
+    #[must_use]
+    pub fn disconnected(&self, before: &Sight, twin: &Twin) -> Option<What> {
+        let restarts = matches!(self.phase(), Some(Phase::Applying | Phase::Rebooting));
+        let stalled = matches!(self.doubt, Some((OpenState::Stalled, _)));
         let lost = before.connection == Some(Connection::Connected)
-            && twin.connection == Connection::Disconnected
-            && !expected;
-        let again = self.disconnected.is_some() && twin.connection == Connection::Connected;
-        (lost || again).then_some(What::Connection {
-            state: twin.connection,
+            && twin.connection == Connection::Disconnected;
+        (lost && self.verdict.is_none()).then_some(What::Connection {
+            state: Connection::Disconnected,
+            expected: restarts && !stalled,
         })
     }
 
     /// What is to be said of a device that the hub does not know any more.
     #[must_use]
-    pub fn lost(&self, problem: &Problem) -> What {
-        What::State {
+    pub fn lost(&self, problem: &Problem) -> [What; 2] {
+        let state = What::State {
             state: OpenState::Unknown,
             reason: format!(
                 "{}. What becomes of its update cannot be seen from here. Should the device be \
@@ -353,7 +377,8 @@ impl Update {
                 problem.line().trim_end_matches('.')
             ),
             evidence: None,
-        }
+        };
+        [What::Lost {}, state]
     }
 }
 
@@ -375,15 +400,6 @@ fn phase_event(reading: &Reading, evidence: Evidence) -> What {
     }
 }
 
-fn rejection(answer: &MethodAnswer) -> String {
-    let words = match &answer.payload {
-        Value::Null => String::new(),
-        payload => format!(": {}", clean::value_line(payload, 200)),
-    };
-    match answer.status {
-        status @ (404 | 501) => {
-            format!("the device knows no such method (status {status}{words})")
-        }
-        status => format!("the device refused with status {status}{words}"),
-    }
+fn on_the_clock(time: Timestamp) -> String {
+    time.strftime("%H:%M:%S UTC").to_string()
 }

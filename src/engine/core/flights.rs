@@ -253,7 +253,11 @@ impl Core {
                 let update = id.clone();
                 self.out.push(Output::Invoke { update, permit });
             }
-            Err(problem) => self.undelivered(id, problem, now),
+            Err(mut problem) => {
+                let device = &order.call.device;
+                problem.title = format!("{device} was not invoked: {}", problem.title);
+                self.undelivered(id, problem, now);
+            }
         }
     }
 
@@ -422,19 +426,30 @@ impl Core {
             return;
         }
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        let connection = flight.update.connection(&flight.sight, twin);
-        self.tell(id, connection.into_iter().collect(), now);
+        let again = flight.update.reconnected(twin);
+        self.tell(id, again.into_iter().collect(), now);
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
         flight.reconciled = true;
-        let suspicion = flight.sight.take(&dialect, twin);
-        match suspicion {
-            _ if flight.suspect.is_some() => return,
-            Some(suspicion) => return self.suspect(id, suspicion, twin),
-            None => {}
+        let before = flight.sight.clone();
+        match flight.sight.take(&dialect, twin) {
+            _ if flight.suspect.is_some() => {}
+            Some(suspicion) => self.suspect(id, suspicion, twin),
+            None => self.judge(id, &dialect, twin, now),
         }
-        let news = flight.update.observe(&dialect, twin);
+        if let Some(flight) = self.flights.get(id) {
+            let lost = flight.update.disconnected(&before, twin);
+            self.tell(id, lost.into_iter().collect(), now);
+        }
+    }
+
+    /// What a twin that nothing is suspicious about says.
+    fn judge(&mut self, id: &UpdateId, dialect: &Dialect, twin: &Twin, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let news = flight.update.observe(dialect, twin);
         let ends = |what: &What| matches!(what, What::Verdict { .. });
         if flight.is_calling() && news.iter().any(ends) {
             // The answer may say otherwise; the next read judges with it.
@@ -465,8 +480,10 @@ impl Core {
         };
         let ordered_in = flight.update.intent.dialect.clone();
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        let held = self.another_holds(id);
-        if let Some(problem) = held.or_else(|| self.under_way(&dialect, twin, now)) {
+        let choice = self.choice(&twin.device_id, &twin.reported);
+        let unclear = choice.unclear(&twin.device_id);
+        let refused = self.another_holds(id).or(unclear);
+        if let Some(problem) = refused.or_else(|| self.under_way(&dialect, twin, now)) {
             return self.undelivered(id, problem, now);
         }
         if dialect.name != ordered_in {
@@ -501,10 +518,14 @@ impl Core {
         self.give_up(id, "by the operator", device, now);
     }
 
-    fn give_up(&mut self, id: &UpdateId, why: &str, device: &str, now: Now) {
+    fn give_up(&mut self, id: &UpdateId, why: &str, fate: &str, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let device = &flight.update.device;
         let what = What::Verdict {
             outcome: Outcome::GivenUp,
-            reason: format!("given up {why}; {device}"),
+            reason: format!("{device} was given up {why}; {fate}"),
             evidence: None,
             reported: serde_json::Value::Null,
             problem: None,

@@ -121,8 +121,8 @@ impl Core {
             return self.undelivered(&id, problem, now);
         }
         if flight.sight.lost() {
-            let what = flight.update.lost(&problem);
-            self.tell(&id, vec![what], now);
+            let news = flight.update.lost(&problem);
+            self.tell(&id, news.into(), now);
         }
     }
 

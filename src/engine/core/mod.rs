@@ -93,6 +93,9 @@ pub struct Settings {
     pub tries: u32,
     /// The part of the hub's messages of a day that is ours, 0 to 1.
     pub day_share: f64,
+    /// Messages of the day that this process had spent when the engine began, and
+    /// when that was.
+    pub spent: (Timestamp, u64),
     /// How devices are kept for one update at a time.
     pub lease: Lease,
     /// Who works here: `user@host`.
@@ -120,6 +123,7 @@ impl Settings {
             connect_timeout: 0,
             tries: 5,
             day_share: DAY_SHARE,
+            spent: (Timestamp::default(), 0),
             lease: Lease::Journal,
             by: String::new(),
             no_journal: None,

@@ -9,9 +9,8 @@ use crate::domain::evidence::sha256;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodCall;
 use crate::domain::problem::{Kind, Problem};
-use crate::domain::time::spoken;
 use crate::domain::twin::Twin;
-use crate::domain::update::{Baseline, Update};
+use crate::domain::update::{self, Baseline, Update};
 use crate::hub::HubError;
 use crate::journal::{JournalError, Receipt};
 
@@ -195,6 +194,10 @@ impl Core {
 
     fn intend(&mut self, start: Start, twin: &Twin, read: BaselineRead, now: Now) {
         let choice = self.choice(&start.device, &twin.reported);
+        if let Some(problem) = choice.unclear(&start.device) {
+            self.refuse(&start.device, problem, now);
+            return self.reread(&start.device, now);
+        }
         let dialect = choice.dialect.clone();
         let call = match self.call(&dialect, &start) {
             Ok(call) => call,
@@ -297,26 +300,20 @@ impl Core {
     /// Is somebody else's update under way on the device? An active phase
     /// younger than its deadline says so.
     pub(super) fn under_way(&self, dialect: &Dialect, twin: &Twin, now: Now) -> Option<Problem> {
-        let reading = dialect.read(&twin.reported);
         // The stamp is the hub's, so the age is by the hub's clock.
-        let age = self.by_the_hub(now).wall.duration_since(reading.stamp?);
-        if !reading.phase.is_active() || age >= self.settings.phase_deadline {
-            return None;
-        }
-        let device = &twin.device_id;
-        let age = spoken(age.max(SignedDuration::ZERO));
-        let cause = format!("it reports {} since {age}", reading.phase);
-        let problem = Problem::new(Kind::Busy, format!("{device} is busy"), cause);
-        Some(problem.hint(format!(
-            "Nothing was sent. Wait until it has ended: otadeck watch -- {}",
-            clean::shell_word(device.as_str())
-        )))
+        let now = self.by_the_hub(now).wall;
+        update::under_way(dialect, twin, self.settings.phase_deadline, now)
     }
 
     /// Watches without an order: whatever the device does from now on counts,
     /// and what it is doing now.
     fn watch_from(&mut self, device: &DeviceId, twin: &Twin, read: BaselineRead, now: Now) {
-        let dialect = self.choice(device, &twin.reported).dialect.clone();
+        let choice = self.choice(device, &twin.reported);
+        if let Some(problem) = choice.unclear(device) {
+            self.refuse(device, problem, now);
+            return self.reread(device, now);
+        }
+        let dialect = choice.dialect.clone();
         let mut baseline = Baseline::of(twin, &dialect);
         let reading = dialect.read(&twin.reported);
         if reading.phase.is_active()

@@ -319,7 +319,10 @@ impl Story {
                 What::Verdict { outcome, .. } => Some(format!("= {outcome}")),
                 What::Refused { problem } => Some(format!("refused {:?}", problem.kind)),
                 What::Contradicted { .. } => Some("contradicted".to_owned()),
-                What::Connection { state } => Some(format!("{state:?}")),
+                What::Connection {
+                    state,
+                    expected: false,
+                } => Some(format!("{state:?}")),
                 What::Replaced { .. } => Some("replaced".to_owned()),
                 _ => None,
             })
@@ -524,7 +527,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
     story.status("failed");
     assert_eq!(
         story.verdict().1,
-        "press-7 reports \"failed\" before any phase was seen"
+        "press-7 reports \"failed\", and no phase was seen before"
     );
 }
 
@@ -623,7 +626,7 @@ fn a_failure_tells_its_phase_and_its_reason() {
     let reason = story.verdict().1;
     assert_eq!(
         reason,
-        "press-7 reports \"downloadfailed\" while downloading: 403 Forbidden"
+        "press-7 reports \"downloadfailed\", last seen downloading: 403 Forbidden"
     );
 }
 
