@@ -101,6 +101,6 @@ async fn run(args: Args) -> Result<Code, Failure> {
         Some(Verb::Update(verb)) => update::run(verb, &args.global).await,
         Some(Verb::Config { verb }) => config::run(verb, &args.global).await,
         Some(Verb::Watch(verb)) => watch::run(verb, &args.global).await,
-        Some(Verb::History(verb)) => history::run(verb, &args.global).await,
+        Some(Verb::History(verb)) => Box::pin(history::run(verb, &args.global)).await,
     }
 }
