@@ -80,6 +80,7 @@ pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code
     if context.first_notice.is_none() {
         context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
     }
+    context.day_share = session.day_share;
     context.only_watches.clone_from(&opened.only_watches);
     let running = session.start_on(opened, None);
     let engine = running.engine();

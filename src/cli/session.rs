@@ -46,7 +46,7 @@ pub(super) struct Session {
     pub(super) client: Arc<Client>,
     pub(super) paths: Paths,
     /// The part of the hub's day that is ours, 0 to 1.
-    day_share: f64,
+    pub(super) day_share: f64,
     /// How devices are kept for one update at a time.
     lease: Lease,
     pub(super) config: Config,

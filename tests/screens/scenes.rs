@@ -480,7 +480,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 48] = [
+pub const SCENES: [Scene; 50] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -496,6 +496,16 @@ pub const SCENES: [Scene; 48] = [
     ("marked", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.keys("ssS/fw:1.4 !50<enter>jj<space><space>j<space><esc>");
+        stage
+    }),
+    ("marked-field", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("<space><space><space>kk<enter>https://fw.example.com/press/fw-1.5.0.bin");
+        stage
+    }),
+    ("marked-confirm", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        stage.keys("aj<enter>https://fw.example.com/press/fw-1.5.0.bin<enter>");
         stage
     }),
     ("filter-nothing", |size, colour| {

@@ -32,7 +32,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
-use crate::domain::quota::Budget;
+use crate::domain::quota::{AHEAD, Budget, DAY_SHARE, Forecast, Quota};
 use crate::domain::replay::Replay;
 use crate::domain::update::Update;
 use crate::domain::uri::PackageUri;
@@ -58,6 +58,8 @@ pub struct Context {
     pub only_watches: Option<Problem>,
     /// Something to say at the start; stays until it is dismissed.
     pub first_notice: Option<String>,
+    /// The part of the hub's day that is ours, 0 to 1.
+    pub day_share: f64,
     /// Do hub and devices end with the console?
     pub demo: bool,
     /// Is nothing shown but a replay, with no hub behind it?
@@ -77,6 +79,7 @@ impl Context {
             recent_uris: Vec::new(),
             only_watches: None,
             first_notice: None,
+            day_share: DAY_SHARE,
             demo: false,
             replay_only: false,
             look: Look::default(),
@@ -170,6 +173,12 @@ pub(crate) enum Dialog {
 pub(crate) struct Order {
     /// Which device.
     pub(crate) device: DeviceId,
+    /// The other marked ones, when it is marked itself: they get it too.
+    pub(crate) others: Vec<DeviceId>,
+    /// Marked ones that may not be asked for now.
+    pub(crate) left_out: usize,
+    /// What that will take of the hub's day, where there are several.
+    pub(crate) forecast: Option<String>,
     /// Which package.
     pub(crate) uri: PackageUri,
     /// What must be typed, as typed: on a production hub its name, and the id of
@@ -423,6 +432,16 @@ impl Model {
             true => self.link.heard.unwrap_or(update.changed).min(self.now),
             false => self.now,
         }
+    }
+
+    /// What it takes to start that many updates now.
+    pub(crate) fn forecast(&self, updates: usize) -> Forecast {
+        let profile = &self.context.profile;
+        let (tier, units) = profile.tier_or_assumed();
+        let mut quota = Quota::new(tier, units, self.context.day_share);
+        quota.spent_before(self.budget.spent, self.now);
+        let ceiling = f64::from(profile.reads_per_second());
+        quota.forecast(updates, AHEAD, ceiling, self.now)
     }
 
     /// The row of a device, if it is listed.

@@ -66,8 +66,9 @@ fn start(model: &mut Model, order: Order) -> Vec<Effect> {
         let hub = model.context.profile.name.clone();
         effects.push(Effect::Send(Command::Arm(hub)));
     }
-    let waiting = Asked::Waiting(order.uri.file_name().to_owned());
-    model.asked.insert(order.device.clone(), waiting);
+    if !order.others.is_empty() {
+        model.devices.unmark();
+    }
     model.recent.retain(|known| *known != order.uri);
     model.recent.insert(0, order.uri.clone());
     model.recent.truncate(REMEMBERED);
@@ -75,13 +76,18 @@ fn start(model: &mut Model, order: Order) -> Vec<Effect> {
         panel.focus = Focus::Details;
         panel.scroll = 0;
     }
-    effects.push(Effect::Send(Command::Start(Start {
-        force: order.held.map(|_| order.device.to_string()),
-        device: order.device,
-        uri: order.uri,
-        expect: None,
-        reason: None,
-        sha256: None,
-    })));
+    let force = order.held.map(|_| order.device.to_string());
+    for device in std::iter::once(order.device).chain(order.others) {
+        let waiting = Asked::Waiting(order.uri.file_name().to_owned());
+        model.asked.insert(device.clone(), waiting);
+        effects.push(Effect::Send(Command::Start(Start {
+            force: force.clone(),
+            device,
+            uri: order.uri.clone(),
+            expect: None,
+            reason: None,
+            sha256: None,
+        })));
+    }
     effects
 }

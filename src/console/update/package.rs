@@ -72,9 +72,19 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         model.asked.insert(device, Asked::Refused(problem));
         return Vec::new();
     }
+    let held = holding(model, &device);
+    let (others, left_out) = match held {
+        // Taking over is for one device, whose id is typed.
+        Some(_) => (Vec::new(), 0),
+        None => marked_with(model, &device),
+    };
+    let forecast = (!others.is_empty()).then(|| model.forecast(others.len() + 1).to_string());
     let mut order = Order {
-        held: holding(model, &device),
+        held,
         device,
+        others,
+        left_out,
+        forecast,
         uri: uri.clone(),
         name: None,
         wrong: false,
@@ -86,6 +96,17 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     order.name = wanted.map(|_| Field::default());
     model.dialog = Some(Dialog::Confirm(order));
     vec![Effect::Send(Command::Inspect(uri))]
+}
+
+/// The other marked devices, if this one is marked too; and how many of them may not
+/// be asked for now.
+fn marked_with(model: &Model, device: &DeviceId) -> (Vec<DeviceId>, usize) {
+    if !model.devices.is_marked(device) {
+        return (Vec::new(), 0);
+    }
+    let others = model.devices.marks().iter().filter(|id| *id != device);
+    let (may, not): (Vec<_>, Vec<_>) = others.cloned().partition(|id| model.may_ask(id));
+    (may, not.len())
 }
 
 /// Whoever has the device, if the last order for it was refused because of that.

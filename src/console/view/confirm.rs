@@ -6,16 +6,19 @@ use ratatui::Frame;
 use ratatui::text::Span;
 
 use super::super::model::{Model, Order};
-use super::super::text::{safe, width as columns_of};
+use super::super::text::{count, safe, width as columns_of};
 use super::super::theme::Role;
 use super::dialogs::Window;
 use super::doc::Doc;
 use crate::domain::clean;
 use crate::domain::dialect::Values;
+use crate::domain::id::DeviceId;
 use crate::domain::preflight::Weight;
 
 /// Columns of the names.
 const LABEL: usize = 9;
+/// Devices that are named when there are several.
+const NAMED: usize = 8;
 
 pub(super) fn draw(model: &Model, order: &Order, frame: &mut Frame) {
     let window = window(model, order);
@@ -42,13 +45,7 @@ fn window(model: &Model, order: &Order) -> Window {
 fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, width);
     let profile = &model.context.profile;
-    doc.labelled(
-        "device",
-        LABEL,
-        Some(Role::Title),
-        order.device.as_str(),
-        true,
-    );
+    devices(&mut doc, order);
     let environment = match (profile.is_production(), &profile.environment) {
         (true, _) => doc.span(Role::Alarm, " PRODUCTION "),
         (false, Some(name)) => doc.span(Role::Muted, format!("· {}", safe(name))),
@@ -103,11 +100,62 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         let text = "asking the package's server …";
         doc.labelled("checked", LABEL, Some(Role::Muted), text, false);
     }
+    dialects(&mut doc, model, order);
     if !known {
         let note = "its dialect is not known for sure yet; if it speaks another it gets that one's payload";
         doc.labelled("", LABEL, Some(Role::Doubt), note, false);
     }
     doc
+}
+
+/// The device, or how many there are and which.
+fn devices(doc: &mut Doc<'_>, order: &Order) {
+    let first = order.device.as_str();
+    if order.others.is_empty() {
+        doc.labelled("device", LABEL, Some(Role::Title), first, true);
+    } else {
+        let all = order.others.len() + 1;
+        let told = format!("{} devices", count(all));
+        doc.labelled("devices", LABEL, Some(Role::Title), &told, true);
+        let others = order.others.iter().take(NAMED - 1).map(DeviceId::as_str);
+        let mut names: Vec<&str> = std::iter::once(first).chain(others).collect();
+        let more = format!("and {} more", count(all - names.len()));
+        if all > names.len() {
+            names.push(&more);
+        }
+        doc.labelled("", LABEL, None, &names.join(", "), false);
+    }
+    if order.left_out > 0 {
+        let text = format!(
+            "{} more marked: not sent to, because an update of theirs is open",
+            order.left_out
+        );
+        doc.labelled("", LABEL, Some(Role::Doubt), &text, false);
+    }
+    if let Some(forecast) = &order.forecast {
+        doc.labelled("takes", LABEL, Some(Role::Muted), forecast, false);
+    }
+}
+
+/// Dialects of the others that differ from the one whose payload is shown.
+fn dialects(doc: &mut Doc<'_>, model: &Model, order: &Order) {
+    let (first, _) = model.dialect(&order.device);
+    let others = order.others.iter().map(|id| model.dialect(id));
+    let (mut another, mut unknown) = (0, 0);
+    for (dialect, known) in others {
+        unknown += usize::from(!known);
+        another += usize::from(known && dialect.name != first.name);
+    }
+    if another > 0 {
+        let text = format!("{another} of them speak another dialect and get that one's payload");
+        doc.labelled("", LABEL, Some(Role::Doubt), &text, false);
+    }
+    if unknown > 0 {
+        let text = format!(
+            "of {unknown} more the dialect is read before the order; each gets its own payload"
+        );
+        doc.labelled("", LABEL, Some(Role::Hint), &text, false);
+    }
 }
 
 /// What can be said of the package with some weight.

@@ -5,7 +5,7 @@ use ratatui::text::Span;
 
 use super::super::model::field::{Dropped, masked};
 use super::super::model::{Focus, Model, Panel};
-use super::super::text::{cut, fit, plural, width};
+use super::super::text::{count, cut, fit, plural, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::layout::is_roomy;
@@ -32,8 +32,23 @@ pub(super) fn field(doc: &mut Doc, model: &Model) {
         doc.span(Role::Input, text),
     ];
     doc.line(line);
+    marked(doc, model, panel);
     hint(doc, panel);
     offers(doc, model, panel);
+}
+
+/// Whom the package goes to, while devices are marked.
+fn marked(doc: &mut Doc, model: &Model, panel: &Panel) {
+    let marks = model.devices.marks().len();
+    let text = match model.devices.is_marked(&panel.device) {
+        true if marks > 1 => format!("it goes onto all {} marked devices", count(marks)),
+        false if marks > 0 => format!(
+            "{} marked; this device is not among them and is updated alone",
+            plural(marks, "device")
+        ),
+        _ => return,
+    };
+    doc.text(Role::Doubt, &text);
 }
 
 /// Under the field: what is missing, or what enter will do.
