@@ -31,7 +31,7 @@ const MANY: usize = 100_000;
 const ROUNDS: usize = 41;
 
 fn row(n: usize) -> Option<DeviceRow> {
-    let tags = json!({"site": if n % 3 == 0 { "lab" } else { "plant" }, "line": n % 17});
+    let tags = json!({"site": if n.is_multiple_of(3) { "lab" } else { "plant" }, "line": n % 17});
     Some(DeviceRow {
         device_id: DeviceId::parse(&format!("press-{n:06}")).ok()?,
         connection: Default::default(),

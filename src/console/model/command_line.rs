@@ -30,7 +30,7 @@ impl Typed {
         }
     }
 
-    fn from_newest(&self, n: usize) -> Option<&String> {
+    fn nth_newest(&self, n: usize) -> Option<&String> {
         self.0.iter().rev().nth(n)
     }
 }
@@ -57,7 +57,7 @@ impl CommandLine {
             Some((at, draft)) => (at + 1, draft),
             None => (0, self.field.text().to_owned()),
         };
-        match typed.from_newest(at) {
+        match typed.nth_newest(at) {
             Some(text) => {
                 self.field = Field::holding(text);
                 self.back = Some((at, draft));
@@ -74,7 +74,7 @@ impl CommandLine {
         };
         match at.checked_sub(1) {
             Some(at) => {
-                let text = typed.from_newest(at).map_or("", String::as_str);
+                let text = typed.nth_newest(at).map_or("", String::as_str);
                 self.field = Field::holding(text);
                 self.back = Some((at, draft));
             }

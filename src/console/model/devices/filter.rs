@@ -19,6 +19,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use regex::{Regex, RegexBuilder};
 
 use crate::domain::device::{Connection, DeviceRow, Enablement};
+use crate::domain::phase::Phase;
 
 /// Bytes that a regular expression may take when it is compiled.
 const REGEX: usize = 1 << 18;
@@ -79,12 +80,9 @@ impl Filter {
             ..Self::default()
         };
         for word in text.split_whitespace() {
-            match term(word) {
-                (Some(term), wrong) => {
-                    filter.terms.push(term);
-                    filter.wrong = filter.wrong.or(wrong);
-                }
-                (None, _) => {}
+            if let (Some(term), wrong) = term(word) {
+                filter.terms.push(term);
+                filter.wrong = filter.wrong.or(wrong);
             }
         }
         filter
@@ -199,7 +197,7 @@ impl Asking<'_> {
 /// phase that it reports; its own; how it is connected.
 fn statuses(asked: Asked<'_>) -> impl Iterator<Item = &str> {
     let row = asked.row;
-    let phase = row.phase.map(|phase| phase.name());
+    let phase = row.phase.map(Phase::name);
     let connection = match row.connection {
         Connection::Connected => "connected",
         Connection::Disconnected => "disconnected",
