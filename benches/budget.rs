@@ -31,7 +31,7 @@ use otadeck::domain::twin::Twin;
 use otadeck::emulator::{self, Emulator};
 use otadeck::engine::{Batch, Running, Settings, Subscription, spawn};
 use otadeck::hub::{
-    self, Client, ConnectionString, HubError, Identity, Page, Permit, Query, Service,
+    self, Client, ConnectionString, HubError, Identity, Page, Permit, Query, Service, TagPermit,
 };
 use otadeck::journal::Journal;
 use serde_json::json;
@@ -80,6 +80,10 @@ impl Service for Noted {
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {
         self.client.invoke(permit).await
+    }
+
+    async fn write_tag(&self, permit: TagPermit) -> Result<Twin, HubError> {
+        self.client.write_tag(permit).await
     }
 }
 

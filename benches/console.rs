@@ -66,6 +66,7 @@ fn console(devices: usize) -> Model {
         refusals: Vec::new(),
         durations: Default::default(),
         budget,
+        journal: None,
         resuming: false,
         sequence: 0,
     };

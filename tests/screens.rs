@@ -148,6 +148,7 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("refused", &["refused"])]
 #[case("watched-only", &["refused", "device-management", "watched only"])]
 #[case("read-only", &["read-only"])]
+#[case("watching-only", &["watching only", "the journal failed"])]
 #[case("unauthorized", &["401", "unauthorized"])]
 #[case("retrying", &["in 4 s (3)", "as of 12:03:20, 40 s ago"])]
 #[case("retrying-update", &["in 4 s (12)", "as of 12:04:34, 40 s ago"])]

@@ -191,6 +191,9 @@ pub(super) struct Update {
     /// The hub's name, for production
     #[arg(long, value_name = "HUB")]
     pub(super) confirm: Option<String>,
+    /// Take this device over from whoever works on it; once for each such device
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) force: Vec<DeviceId>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -13,7 +13,7 @@ use crate::hub::ConnectionString;
 
 use super::args::{ConfigVerb, Global};
 use super::exit::{Code, Failure};
-use super::session::{CA_FILE, CONNECTION_STRING, configuration};
+use super::session::{CA_FILE, CONNECTION_STRING, configuration, warn_of_rivals};
 use super::{console, out};
 
 pub(super) async fn run(verb: ConfigVerb, global: &Global) -> Result<Code, Failure> {
@@ -134,6 +134,9 @@ async fn check(config: &Config, paths: &Paths, global: &Global) -> Result<Code, 
             }
         };
         out::line(&clean::line(&redact::text(&told), 1_000))?;
+        if let Ok(dialects) = config.dialects(Some(name)) {
+            warn_of_rivals(&dialects);
+        }
     }
     let (_, of_look) = Look::new(&console::look(config, paths, false));
     for why in &of_look {

@@ -68,18 +68,27 @@ fn themes(folder: &Path) -> Vec<(String, String)> {
 }
 
 /// Runs the console on a session to its end.
-pub(super) async fn show(session: &Session, context: Context) -> Result<Code, Failure> {
+pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code, Failure> {
     // Ends in time even where the console itself cannot.
     Signals::insist()?;
     let (_log, trouble) = log::open(&session.paths.log());
-    let running = session.start(None)?;
+    let opened = session.journal_or_watch()?;
+    // Before the engine asks for more: the first frame waits for it.
+    let recent = opened.journal.recent_uris(&session.profile.host).await;
+    // The engine tells of a journal that cannot be read.
+    context.recent_uris = recent.unwrap_or_default();
+    if context.first_notice.is_none() {
+        context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
+    }
+    context.only_watches.clone_from(&opened.only_watches);
+    let running = session.start_on(opened, None);
     let engine = running.engine();
     let sender = engine.clone();
     // What an earlier process left open is watched on.
     tokio::spawn(async move { sender.send(Command::Resume).await });
     let demo = context.demo;
     ending::tend(running, async move {
-        let ended = console::run(engine, context, trouble).await;
+        let ended = Box::pin(console::run(engine, context, trouble)).await;
         let code = code(&ended);
         ending::last_resort(code.as_ref().map_or(Code::Failure, |code| *code));
         tell(&ended, demo);

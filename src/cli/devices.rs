@@ -2,7 +2,7 @@
 
 use crate::domain::clean;
 use crate::domain::device::{Connection, DeviceRow, Enablement};
-use crate::domain::event::{Command, Event, InventoryState, What};
+use crate::domain::event::{Command, Event, InventoryState, Way, What};
 use crate::engine::{Batch, Engine, Subscription};
 use crate::hub::Query;
 
@@ -43,6 +43,7 @@ pub(super) async fn run(verb: Devices, global: &Global) -> Result<Code, Failure>
 async fn list(engine: &Engine, mut events: Subscription, json: bool) -> Result<Code, Failure> {
     let ended = || Failure::internal("the engine has ended", "a defect; see the log");
     let mut rows = Vec::new();
+    let mut told = false;
     loop {
         let batch = match events.next().await.ok_or_else(ended)? {
             Batch::Events(batch) => batch,
@@ -72,6 +73,14 @@ async fn list(engine: &Engine, mut events: Subscription, json: bool) -> Result<C
                     problem: Some(problem),
                     ..
                 } => return Err(problem.clone().into()),
+                // A listing goes on trying for a while.
+                What::Link(Way {
+                    problem: Some(problem),
+                    ..
+                }) if !told => {
+                    told = true;
+                    out::note(&format!("{}; trying again", problem.line()));
+                }
                 _ => {}
             }
         }

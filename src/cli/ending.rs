@@ -20,14 +20,17 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{clean, redact};
-use crate::engine::Running;
+use crate::engine::{Running, Unwritten};
 
-use super::exit::{Code, Failure};
+use super::exit::{Code, Failure, worst};
 use super::out;
 
 /// When the process ends at the latest, after it was told to; giving back a
 /// terminal that stands still comes on top.
 const LIMIT: Duration = Duration::from_millis(1_700);
+
+/// Events that are said one by one when they could not be written down.
+const SAID: usize = 20;
 
 static DEFECT: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
 static LOG: OnceLock<PathBuf> = OnceLock::new();
@@ -101,13 +104,35 @@ pub(super) async fn tend(
 ) -> Result<Code, Failure> {
     // The hook has said what there is to say of a panic.
     let ended = AssertUnwindSafe(work).catch_unwind().await;
-    if let Err(error) = running.stop().await {
-        out::complain(&format!(
-            "{error}: the last of what was seen may be missing there.\n\
-             Nothing is sent twice for that: what is missing is read from the devices again."
-        ));
+    let written = match running.stop().await {
+        Ok(()) => true,
+        Err(unwritten) => {
+            tell(&unwritten);
+            false
+        }
+    };
+    worst(written, ended.unwrap_or(Ok(Code::Failure)))
+}
+
+/// Says what could not be written down.
+fn tell(unwritten: &Unwritten) {
+    let events = &unwritten.events;
+    let mut text = match events.len() {
+        0 => format!("{unwritten}: the last of what was seen may be missing there."),
+        n => format!("{unwritten}; {n} events are missing there, and are in the log:"),
+    };
+    for event in events.iter().take(SAID) {
+        let event = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
+        text.push_str(&format!("\n  {event}"));
     }
-    ended.unwrap_or(Ok(Code::Failure))
+    if events.len() > SAID {
+        text.push_str(&format!("\n  and {} more", events.len() - SAID));
+    }
+    text.push_str(
+        "\nNothing is sent twice for that. What the devices do is told by their twins: \
+         otadeck watch --resume",
+    );
+    out::complain(&text);
 }
 
 #[cfg(test)]

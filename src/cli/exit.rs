@@ -84,6 +84,14 @@ impl Code {
                 Self::Unauthorized
             }
             Outcome::NotDelivered if verdict.problem.as_ref().is_some_and(refused) => Self::Refused,
+            Outcome::NotDelivered
+                if verdict
+                    .problem
+                    .as_ref()
+                    .is_some_and(|p| p.kind == Kind::Journal) =>
+            {
+                Self::Failure
+            }
             Outcome::Failed | Outcome::Rejected | Outcome::NotDelivered => Self::NotDone,
         }
     }
@@ -112,6 +120,15 @@ impl Code {
 /// Is it a 401 or a 403, a spent day included?
 fn is_forbidden(problem: &Problem) -> bool {
     problem.kind == Kind::Unauthorized || problem.code.is_some_and(|code| code / 1_000 == 403)
+}
+
+/// The code of a verb that has ended as `ended`, when not all may be `written`
+/// down.
+pub(super) fn worst(written: bool, ended: Result<Code, Failure>) -> Result<Code, Failure> {
+    match (written, ended) {
+        (false, Ok(code)) => Ok(Code::worst([code, Code::Failure])),
+        (_, ended) => ended,
+    }
 }
 
 impl From<Code> for ExitCode {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::domain::clean;
 use crate::domain::durations::{self, Durations};
 use crate::domain::event::{Event, Link, Way, What};
 use crate::domain::id::{DeviceId, UpdateId};
+use crate::domain::phase::Phase;
 use crate::domain::problem::Problem;
 use crate::domain::time::{on_a_clock, spoken};
 use crate::domain::update::{OpenState, Update};
@@ -29,7 +30,7 @@ pub(super) struct Options {
     /// An update is settled once the device has taken the order.
     pub(super) no_wait: bool,
     /// When the watching ends.
-    pub(super) timeout: Option<SignedDuration>,
+    pub(super) until: Option<Instant>,
 }
 
 /// Whose updates.
@@ -52,6 +53,8 @@ struct Follow {
     /// The way to the hub, as it was told last.
     way: Option<Way>,
     codes: Vec<Code>,
+    /// Something that was seen is not written down yet.
+    unwritten: bool,
     /// What is to be printed, and waits for room.
     said: VecDeque<String>,
 }
@@ -67,7 +70,7 @@ pub(super) async fn follow(
     options: Options,
     signals: &mut Signals,
 ) -> Result<Code, Failure> {
-    let end = options.timeout.map(|d| Instant::now() + d.unsigned_abs());
+    let end = options.until;
     let (awaited, resuming) = match whose {
         Whose::Devices(devices) => (devices.into_iter().collect(), false),
         Whose::Journal => (BTreeSet::new(), true),
@@ -81,6 +84,7 @@ pub(super) async fn follow(
         durations: Durations::default(),
         way: None,
         codes: Vec::new(),
+        unwritten: false,
         said: VecDeque::new(),
     };
     let mut over = None;
@@ -145,7 +149,9 @@ impl Follow {
                 Code::of_update(update)
             }
         });
-        Code::worst(self.codes.iter().copied().chain(updates))
+        let journal = self.unwritten.then_some(Code::Failure);
+        let codes = self.codes.iter().copied().chain(journal);
+        Code::worst(codes.chain(updates))
     }
 
     /// The watching ends before the updates do.
@@ -155,13 +161,13 @@ impl Follow {
             out::note(&format!(
                 "still open: {} ({})",
                 update.device,
-                update.word()
+                standing(update)
             ));
         }
         for device in &self.awaited {
             out::note(&format!("nothing was sent to {device} yet"));
         }
-        if open.iter().any(|u| u.intent.method.is_some()) {
+        if open.iter().any(|u| goes_on(u)) {
             out::note("Updates go on on the devices. To carry on watching: otadeck watch --resume");
         }
         signal.unwrap_or_else(|| Code::worst([self.code(), Code::Open]))
@@ -200,6 +206,7 @@ impl Follow {
         events.after(&snapshot);
         self.resuming &= snapshot.resuming;
         self.durations = snapshot.durations;
+        self.unwritten = snapshot.journal.is_some();
         for update in snapshot.updates {
             self.awaited.remove(&update.device);
             let told = self.updates.get(&update.id).is_some_and(|u| !u.is_open());
@@ -243,8 +250,15 @@ impl Follow {
             What::Durations { learnt } => self.durations = learnt.clone().into(),
             What::JournalProblem { problem } => {
                 out::complain(&problem.to_string());
-                self.codes.push(Code::Failure);
-                self.resuming = false;
+                // Nobody knows then what is open; what is only late may come.
+                match std::mem::take(&mut self.resuming) {
+                    true => self.codes.push(Code::Failure),
+                    false => self.unwritten = true,
+                }
+            }
+            What::JournalRecovered {} => {
+                out::note("the journal is written again, with all that was seen meanwhile");
+                self.unwritten = false;
             }
             What::Link(way) => self.link(way),
             What::Clock {
@@ -311,6 +325,37 @@ impl Follow {
     }
 }
 
+/// May the device go on with what was ordered? One that was created again never
+/// got it, nor did one whose order waits.
+fn goes_on(update: &Update) -> bool {
+    let there = update.replaced.is_none() && !update.lost;
+    update.intent.method.is_some() && update.retry.is_none() && there
+}
+
+/// Where an open update stands and what is to be done, for whoever stops watching.
+fn standing(update: &Update) -> String {
+    let mut text = match (&update.doubt, update.steps.last()) {
+        (Some((doubt, why)), _) => {
+            let why = why.split(". ").next().unwrap_or_default();
+            format!("{}: {}", doubt.name(), clean::line(why, 300))
+        }
+        (None, Some(step)) if step.phase == Phase::Unknown => format!(
+            "it reports {}, which dialect {} has no word for; describe it in a [dialect.NAME] of \
+             the configuration",
+            clean::value_line(&step.evidence.value, 60),
+            update.intent.dialect
+        ),
+        (None, _) => update.word().to_owned(),
+    };
+    if let Some(away) = update.away {
+        let since = away.since.strftime("%H:%M:%S UTC");
+        text.push_str(&format!(
+            "; not connected since {since}, as far as the hub knows"
+        ));
+    }
+    text
+}
+
 /// An event of an update in words: one line, or a verdict with its evidence and
 /// the reported properties.
 fn words(event: &Event, update: &Update, durations: &Durations) -> String {
@@ -349,10 +394,13 @@ fn words(event: &Event, update: &Update, durations: &Durations) -> String {
                 ),
             )
         }
-        What::Connection { state } => {
+        // A device that restarts goes away and comes back.
+        What::Connection { expected: true, .. } => String::new(),
+        What::Connection { state, .. } => {
             let state = format!("{state:?}").to_lowercase();
             said(&state, "as far as the hub knows; nothing is decided by it")
         }
+        What::Tag { problem } => said("tag", &format!("{}. {}", problem.line(), problem.hint)),
         What::Contradicted { reason, .. } => said(
             "contradicted",
             &format!("{reason}. The outcome, and the exit code, stay"),
@@ -418,6 +466,83 @@ fn verdict(update: &Update) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::Intent;
+    use crate::domain::problem::Kind;
+
+    fn told(news: Vec<What>) -> Update {
+        let event = |what| {
+            let device = DeviceId::parse("press-7").unwrap();
+            Event::update(
+                jiff::Timestamp::UNIX_EPOCH,
+                device,
+                UpdateId::from_text("u"),
+                what,
+            )
+        };
+        let intent = Intent {
+            method: Some("firmwareUpdate".into()),
+            ..Intent::default()
+        };
+        let mut update = Update::intended(&event(What::Intended(Box::new(intent)))).unwrap();
+        for what in news {
+            update.apply(&event(what));
+        }
+        update
+    }
+
+    fn unknown(reason: &str) -> What {
+        What::State {
+            state: OpenState::Unknown,
+            reason: reason.to_owned(),
+            evidence: None,
+        }
+    }
+
+    fn problem() -> Problem {
+        Problem::new(Kind::Throttled, "no", "429")
+    }
+
+    /// What was never delivered, or to a device that is not there any more, does
+    /// not go on.
+    #[test]
+    fn only_what_a_device_may_have_goes_on() {
+        let lost = || What::Lost {};
+        let back = What::State {
+            state: OpenState::Back,
+            reason: String::new(),
+            evidence: None,
+        };
+        let replaced = What::Replaced {
+            generation_id: None,
+            since: None,
+            version: 1,
+        };
+        let retrying = What::Retrying {
+            problem: problem(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        assert!(goes_on(&told(vec![unknown("504")])));
+        assert!(goes_on(&told(vec![lost(), unknown("404"), back])));
+        for news in [
+            vec![lost(), unknown("404")],
+            vec![lost(), replaced.clone(), unknown("new")],
+            vec![replaced],
+            vec![retrying],
+        ] {
+            assert!(!goes_on(&told(news.clone())), "{news:?}");
+        }
+    }
+
+    #[test]
+    fn where_an_update_stands_is_said_with_its_reason() {
+        let reason = "the order's answer is not known: 504. Whether the device got it is not known";
+        assert_eq!(
+            standing(&told(vec![unknown(reason)])),
+            "unknown: the order's answer is not known: 504"
+        );
+        assert_eq!(standing(&told(Vec::new())), "intended");
+    }
+
     use crate::engine::{Request, channel};
 
     fn follow(json: bool, engine: Engine) -> Follow {
@@ -425,7 +550,7 @@ mod tests {
             options: Options {
                 json,
                 no_wait: false,
-                timeout: None,
+                until: None,
             },
             engine,
             awaited: BTreeSet::new(),
@@ -434,6 +559,7 @@ mod tests {
             durations: Durations::default(),
             way: None,
             codes: Vec::new(),
+            unwritten: false,
             said: VecDeque::new(),
         }
     }

@@ -5,15 +5,16 @@
 //! itself: when it cannot be opened or written that is said once, and all else
 //! goes on.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
+
+use crate::journal::Place;
 
 use super::{ending, out};
 
@@ -38,7 +39,7 @@ pub(super) fn to_stderr() {
 /// The log at work; it is written to the end when this is dropped.
 pub(super) struct Log(Option<WorkerGuard>);
 
-/// Starts the log at `path`, 0600; trouble with it is a note on stderr.
+/// Starts the log at `path`; trouble with it is a note on stderr.
 pub(super) fn start(path: &Path) -> Log {
     let (log, mut trouble) = open(path);
     tokio::spawn(async move {
@@ -49,7 +50,7 @@ pub(super) fn start(path: &Path) -> Log {
     log
 }
 
-/// Starts the log at `path`, 0600. What `OTADECK_LOG` names is written, `info`
+/// Starts the log at `path`. What `OTADECK_LOG` names is written, `info`
 /// without it. The first trouble with it comes through the channel.
 pub(super) fn open(path: &Path) -> (Log, mpsc::Receiver<String>) {
     let (trouble, told) = mpsc::channel(1);
@@ -79,21 +80,15 @@ pub(super) fn open(path: &Path) -> (Log, mpsc::Receiver<String>) {
     (Log(Some(guard)), told)
 }
 
+/// The file, with the rights of the journal beside it: whoever may read that may know
+/// all that is logged, so operators who share a folder share its log.
 fn file(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let place = Place::of(folder).map_err(io::Error::other)?;
     if std::fs::metadata(path).is_ok_and(|m| m.len() > MAX_LOG) {
         std::fs::rename(path, path.with_extension("log.1"))?;
     }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    place.append(path)
 }
 
 fn tell(trouble: &mpsc::Sender<String>, path: &Path, error: &io::Error) {

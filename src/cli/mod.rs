@@ -4,6 +4,7 @@
 //! names of verbs, flags, fields and exit codes are a contract with scripts.
 
 mod args;
+mod check;
 mod config;
 mod console;
 mod demo;
@@ -20,6 +21,7 @@ mod session;
 mod signals;
 mod update;
 mod watch;
+mod who;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;

@@ -138,7 +138,8 @@ pub(super) fn usage(text: &str) {
 
 /// Says something in passing, on stderr.
 pub(super) fn note(text: &str) {
-    ERR.say(format!("{}\n", clean::line(text, 2_000)));
+    let lines = text.lines().map(|line| clean::line(line, 2_000));
+    ERR.say(lines.map(|line| line + "\n").collect::<String>());
 }
 
 /// Waits until stderr has what was said, but not for long: it may stand still.

@@ -3,36 +3,37 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::MissedTickBehavior;
 
 use crate::config::{self, Config, HubConfig, Paths, SecretSource};
-use crate::domain::backoff::Backoff;
-use crate::domain::dialect::Dialects;
+use crate::domain::dialect::{Dialects, Rule};
 use crate::domain::durations::Durations;
 use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
 use crate::domain::preflight::{self, Finding, ModelRule, PackageInfo, Rules};
+use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
 use crate::domain::quota::{AHEAD, Forecast, Quota};
+use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::engine::{Running, Settings, spawn};
-use crate::hub::{Client, ConnectionString, HubError, Query, Service, Settings as HubSettings};
-use crate::journal::Journal;
+use crate::hub::{Client, ConnectionString, Query, Service, Settings as HubSettings};
+use crate::journal::{self, Journal, JournalError};
 use crate::package::{self, Inspector};
 
 use super::args::Global;
-use super::exit::{Code, Failure};
+use super::exit::Failure;
 use super::out;
+use super::who::who;
 
 pub(super) const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
 pub(super) const CA_FILE: &str = "OTADECK_CA_FILE";
 
-/// Twins that are checked at the same time before a start.
-const CHECKS: usize = 4;
 /// Devices of one question about rules.
 const AT_ONCE: usize = 20;
 
@@ -46,14 +47,25 @@ pub(super) struct Session {
     pub(super) paths: Paths,
     /// The part of the hub's day that is ours, 0 to 1.
     day_share: f64,
-    config: Config,
+    /// How devices are kept for one update at a time.
+    lease: Lease,
+    pub(super) config: Config,
     keep_journal: bool,
+    /// Messages of the hub's day that were spent before the engine began.
+    pub(super) spent: AtomicU64,
 }
 
 /// What can be said of a package before it is sent.
 pub(super) struct Inspection {
     pub(super) findings: Vec<Finding>,
     pub(super) server: Option<PackageInfo>,
+}
+
+/// The journal that an engine is to work on.
+pub(super) struct Opened {
+    pub(super) journal: Journal,
+    /// Why there is no journal to write to, so that nothing is started.
+    pub(super) only_watches: Option<Problem>,
 }
 
 impl Session {
@@ -83,6 +95,7 @@ impl Session {
                 .map(PathBuf::from)
         });
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
+        warn_of_rivals(&dialects);
         let profile = profile(name, &hub, &connection, global.read_only);
         Ok(Some(Self {
             rules: rules(&hub, &connection),
@@ -94,8 +107,10 @@ impl Session {
             client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
             paths,
             day_share: hub.day_share / 100.0,
+            lease: hub.lease,
             config,
             keep_journal: !global.no_journal,
+            spent: AtomicU64::new(0),
         }))
     }
 
@@ -130,8 +145,10 @@ impl Session {
             client: Arc::new(Client::new(HubSettings::new(connection, Some(ca_file)))),
             paths,
             day_share: hub.day_share / 100.0,
+            lease: hub.lease,
             config: Config::default(),
             keep_journal: true,
+            spent: AtomicU64::new(0),
         }
     }
 
@@ -145,15 +162,56 @@ impl Session {
         self.keep_journal = false;
     }
 
+    /// The journal, or one that ends with the process when none is wanted.
+    fn journal(&self) -> Result<Journal, JournalError> {
+        if !self.keep_journal {
+            return Journal::in_memory(&who());
+        }
+        Journal::open_with(&journal::Settings {
+            path: self.paths.journal(),
+            by: who(),
+            keep: Some(self.config.journal_keep),
+        })
+    }
+
     /// Starts the engine. Nothing is sent before it is asked for.
     pub(super) fn start(&self, query: Option<Query>) -> Result<Running, Failure> {
-        let by = who();
-        let journal = if self.keep_journal {
-            Journal::open(&self.paths.journal(), &by)
-        } else {
-            Journal::in_memory(&by)
+        let journal = self.journal().map_err(|e| Failure::from(e.problem()))?;
+        if let Some(remark) = journal.remark() {
+            out::note(remark);
+        }
+        let only_watches = None;
+        let opened = Opened {
+            journal,
+            only_watches,
         };
-        let journal = journal.map_err(|e| Failure::from(e.problem()))?;
+        Ok(self.start_on(opened, query))
+    }
+
+    /// The journal; without a usable one a stand-in, on which nothing is started.
+    pub(super) fn journal_or_watch(&self) -> Result<Opened, Failure> {
+        let problem = match self.journal() {
+            Ok(journal) => {
+                return Ok(Opened {
+                    journal,
+                    only_watches: None,
+                });
+            }
+            Err(error) => error.problem().hint(
+                "Only watching is possible: what is not written down is not done, so nothing \
+                 is started. Mend that, name another state_dir, or say --no-journal to go \
+                 without.",
+            ),
+        };
+        let journal = Journal::in_memory(&who()).map_err(|e| Failure::from(e.problem()))?;
+        Ok(Opened {
+            journal,
+            only_watches: Some(problem),
+        })
+    }
+
+    /// Starts the engine on that journal.
+    pub(super) fn start_on(&self, opened: Opened, query: Option<Query>) -> Running {
         let mut settings = Settings::new(self.profile.clone(), self.dialects.clone());
         if let Some(query) = query {
             settings.query = query;
@@ -169,8 +227,11 @@ impl Session {
         settings.rules = self.rules.clone();
         settings.packages = self.packages.clone();
         settings.day_share = self.day_share;
-        settings.by = by;
-        Ok(spawn(Arc::clone(&self.client), journal, settings))
+        settings.spent = (Timestamp::now(), self.spent.load(Ordering::Relaxed));
+        settings.lease = self.lease;
+        settings.by = who();
+        settings.no_journal = opened.only_watches;
+        spawn(Arc::clone(&self.client), opened.journal, settings)
     }
 
     /// What can be said of a package before it is sent.
@@ -204,59 +265,16 @@ impl Session {
 
     /// What it takes to start that many updates and to watch them for as long.
     pub(super) fn forecast(&self, updates: usize, lasting: Option<Duration>) -> Forecast {
-        let (tier, units) = self.profile.tier_or_assumed();
         let ceiling = f64::from(self.profile.reads_per_second());
         let lasting = lasting.unwrap_or(AHEAD);
-        Quota::new(tier, units, self.day_share).forecast(updates, lasting, ceiling)
+        self.quota()
+            .forecast(updates, lasting, ceiling, Timestamp::now())
     }
 
-    /// Reads the twin of each device, so that nothing is begun when one of them
-    /// does not exist. Stays within the rate that a program may take of the hub.
-    /// With `json`, each refusal is an event too.
-    pub(super) async fn check(
-        &self,
-        devices: &[DeviceId],
-        json: bool,
-    ) -> Result<Vec<Twin>, Failure> {
-        use futures_util::stream::{self, StreamExt};
-        let gap = Duration::from_secs(1) / self.profile.reads_per_second().max(1);
-        let mut turns = tokio::time::interval(gap);
-        // Turns that were missed while the hub was slow are not made up for.
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let turns = tokio::sync::Mutex::new(turns);
-        let reads = devices.iter().map(|device| {
-            let turns = &turns;
-            async move {
-                turns.lock().await.tick().await;
-                let read = self.read(device).await;
-                let title = || format!("{device} cannot be read");
-                read.map_err(|error| (device.clone(), error.problem(title())))
-            }
-        });
-        let results: Vec<_> = stream::iter(reads).buffered(CHECKS).collect().await;
-        let (mut twins, mut problems) = (Vec::new(), Vec::new());
-        for result in results {
-            match result {
-                Ok(twin) => twins.push(twin),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if problems.is_empty() {
-            return Ok(twins);
-        }
-        if json {
-            for (device, problem) in &problems {
-                out::refused(Some(device), problem)?;
-            }
-        }
-        let code = Code::worst(problems.iter().map(|(_, p)| Code::of_problem(p)));
-        let mut texts: Vec<String> = problems.iter().map(|(_, p)| p.to_string()).collect();
-        texts.sort();
-        texts.dedup();
-        if devices.len() > 1 {
-            texts.push("No device was invoked.".to_owned());
-        }
-        Err(Failure::new(code, texts.join("\n")))
+    /// The hub's day, of which nothing was spent yet.
+    pub(super) fn quota(&self) -> Quota {
+        let (tier, units) = self.profile.tier_or_assumed();
+        Quota::new(tier, units, self.day_share)
     }
 
     /// Which rule for dialects holds for each of `devices`, where one does.
@@ -288,20 +306,19 @@ impl Session {
         }
         Ok(held)
     }
+}
 
-    /// Reads a twin, again a few times when the hub is only away for a moment.
-    async fn read(&self, device: &DeviceId) -> Result<Twin, HubError> {
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
-        for _ in 0..3 {
-            match self.client.twin(device).await {
-                Err(error) if error.is_passing() => {
-                    let wait = backoff.next_wait(rand::random());
-                    tokio::time::sleep(wait.max(error.wait().unwrap_or_default())).await;
-                }
-                other => return other,
-            }
+/// Says which dialects cannot be told apart, unless a rule speaks of them.
+pub(super) fn warn_of_rivals(dialects: &Dialects) {
+    for (path, names) in dialects.rivals() {
+        let ruled = |rule: &Rule| names.contains(&rule.dialect.as_str());
+        if !dialects.rules().iter().any(ruled) {
+            out::note(&format!(
+                "warning: {path} is the status of the dialects {}; devices that report it are \
+                 refused until `dialect` of the hub, or a rule, says which of them they speak",
+                names.join(" and ")
+            ));
         }
-        self.client.twin(device).await
     }
 }
 
@@ -405,20 +422,4 @@ fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {
 
 fn seconds(duration: jiff::SignedDuration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or_default()
-}
-
-/// Who works here, as far as the system tells: `ana@jump1 (ssh from 10.0.0.7)`.
-pub(super) fn who() -> String {
-    let var = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
-    let user = var("USER")
-        .or_else(|| var("LOGNAME"))
-        .unwrap_or_else(|| "somebody".to_owned());
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let from = var("SSH_CLIENT")
-        .and_then(|v| v.split(' ').next().map(|a| format!(" (ssh from {a})")))
-        .unwrap_or_default();
-    crate::domain::clean::line(&format!("{user}@{host}{from}"), 120)
 }

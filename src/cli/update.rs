@@ -13,14 +13,16 @@ use crate::domain::id::DeviceId;
 use crate::domain::preflight::{self, Weight};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
+use crate::domain::update::under_way;
 use crate::domain::uri::PackageUri;
 
 use super::args::{Global, Update};
 use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
-use super::session::{Inspection, Session, who};
+use super::session::{Inspection, Session};
 use super::signals::Signals;
-use super::{ending, log, out};
+use super::who::who;
+use super::{check, ending, log, out};
 
 const PACKAGE_URI: &str = "OTADECK_PACKAGE_URI";
 /// The longest URI that is read from stdin, in bytes.
@@ -29,6 +31,11 @@ const MAX_STDIN: u64 = 64 << 10;
 pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> {
     let uri = package(verb.uri.as_deref())?;
     let devices = distinct(&verb.devices);
+    if let Some(other) = verb.force.iter().find(|forced| !devices.contains(forced)) {
+        return Err(Failure::usage(format!(
+            "--force names {other}, which is not to be updated\nNothing was sent to any device."
+        )));
+    }
     let session = Session::need(global).await?;
     let mut signals = Signals::insist()?;
     let _log = log::start(&session.paths.log());
@@ -39,25 +46,27 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
         }
         return Err(problem.clone().into());
     }
+    let until = check::until(verb.timeout);
+    forecast(&session, devices.len(), verb.timeout);
+    // Both only look; neither should wait for the other.
+    let look = async { tokio::join!(session.check(&devices, verb.json), session.inspect(&uri)) };
     let (twins, inspection) = tokio::select! {
         biased;
         code = signals.next() => return Ok(code),
-        // Both only look; neither should wait for the other.
-        seen = async { tokio::join!(session.check(&devices, verb.json), session.inspect(&uri)) } => seen,
+        seen = check::in_time(until, look) => seen?,
     };
     let twins = twins?;
     let forbidden = tell(&session, &uri, &twins, inspection, verb.json)?;
     let refusal = refusal.or(forbidden);
-    if let (Some(problem), false) = (&refusal, verb.dry_run) {
-        if verb.json {
-            out::refused(None, problem)?;
-        }
-        return Err(problem.clone().into());
-    }
-    forecast(&session, devices.len(), verb.timeout);
     if verb.dry_run {
-        let rules = session.rules(&devices).await?;
+        let rules = check::in_time(until, session.rules(&devices)).await??;
         return dry_run(&session, &twins, &rules, &uri, &verb, refusal.as_ref());
+    }
+    if let Some(problem) = refusal {
+        if verb.json {
+            out::refused(None, &problem)?;
+        }
+        return Err(problem.into());
     }
     let running = session.start(None)?;
     let engine = running.engine();
@@ -65,7 +74,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
     let options = Options {
         json: verb.json,
         no_wait: verb.no_wait,
-        timeout: verb.timeout,
+        until,
     };
     let orders = devices.iter().map(|device| {
         Command::Start(Start {
@@ -74,6 +83,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
             expect: verb.expect.clone(),
             sha256: verb.sha256.clone(),
             reason: verb.reason.clone(),
+            force: verb.force.contains(device).then(|| device.to_string()),
         })
     });
     let commands: Vec<Command> = verb
@@ -185,13 +195,13 @@ fn refusal(session: &Session, confirm: Option<&str>) -> Option<Problem> {
 /// single one where that is much.
 fn forecast(session: &Session, updates: usize, timeout: Option<SignedDuration>) {
     let forecast = session.forecast(updates, timeout.map(SignedDuration::unsigned_abs));
-    if updates > 1 || forecast.slows {
+    if updates > 1 || forecast.is_much() {
         let tier = session.profile.tier_label();
         out::note(&format!("forecast for {tier}: {forecast}"));
     }
 }
 
-/// Says what would be done.
+/// Says what would be done, or why it would be refused: that is how it ends then.
 fn dry_run(
     session: &Session,
     twins: &[Twin],
@@ -200,20 +210,43 @@ fn dry_run(
     verb: &Update,
     refusal: Option<&Problem>,
 ) -> Result<Code, Failure> {
+    let mut code = Code::Completed;
     for twin in twins {
         let rule = rules.get(&twin.device_id).copied();
         let choice = session.dialects.choose(&twin.reported, rule);
-        if verb.json {
-            planned(session, twin, choice.dialect, uri, verb)?;
-        } else {
-            say(twin, &choice, uri, verb)?;
+        let refusal = refusal.cloned();
+        let refusal = refusal.or_else(|| obstacle(session, twin, &choice, uri, verb));
+        if let Some(problem) = &refusal {
+            code = Code::worst([code, Code::of_problem(problem)]);
+        }
+        match (&refusal, verb.json) {
+            (Some(problem), true) => out::refused(Some(&twin.device_id), problem)?,
+            (None, true) => planned(session, twin, choice.dialect, uri, verb)?,
+            (refusal, false) => say(twin, &choice, uri, verb, refusal.as_ref())?,
         }
     }
-    if let Some(problem) = refusal {
-        out::note(&format!("It would be refused: {}", problem.title));
-    }
     out::note("Nothing was sent to any device.");
-    Ok(Code::Completed)
+    Ok(code)
+}
+
+/// Why no update would be started on this device, as far as its twin tells.
+fn obstacle(
+    session: &Session,
+    twin: &Twin,
+    choice: &Choice,
+    uri: &PackageUri,
+    verb: &Update,
+) -> Option<Problem> {
+    let device = &twin.device_id;
+    let deadline = session.config.update.phase_deadline;
+    let start = choice.dialect.start(&values(uri.expose(), verb));
+    choice
+        .unclear(device)
+        .or_else(|| start.err().map(|cannot| cannot.problem(device)))
+        .or_else(|| {
+            let busy = under_way(choice.dialect, twin, deadline, Timestamp::now());
+            busy.filter(|_| !verb.force.contains(device))
+        })
 }
 
 /// What a dialect's payload holds of this order, with that spelling of the URI.
@@ -225,16 +258,26 @@ fn values<'a>(uri: &'a str, verb: &'a Update) -> Values<'a> {
     }
 }
 
-fn say(twin: &Twin, choice: &Choice, uri: &PackageUri, verb: &Update) -> Result<(), Failure> {
+fn say(
+    twin: &Twin,
+    choice: &Choice,
+    uri: &PackageUri,
+    verb: &Update,
+    refusal: Option<&Problem>,
+) -> Result<(), Failure> {
     let Choice { dialect, how } = choice;
     let device = &twin.device_id;
-    let would = match dialect.start(&values(uri.redacted(), verb)) {
-        Ok((by, payload)) => {
+    let would = match (refusal, dialect.start(&values(uri.redacted(), verb))) {
+        (None, Ok((by, payload))) => {
             let method = clean::line(&by.method, 100);
             let payload = clean::json(&payload.to_string());
             format!("{device}  would be invoked: {method} {payload}")
         }
-        Err(cannot) => format!("{device}  would be refused: {cannot}"),
+        (Some(problem), _) => {
+            let why = format!("{}. {}", problem.line().trim_end_matches('.'), problem.hint);
+            format!("{device}  would be refused: {}", clean::line(&why, 600))
+        }
+        (None, Err(cannot)) => format!("{device}  would be refused: {cannot}"),
     };
     out::line(&would)?;
     let reading = dialect.read(&twin.reported);

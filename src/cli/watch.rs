@@ -7,7 +7,7 @@ use super::exit::{Code, Failure};
 use super::follow::{Options, Whose, follow};
 use super::session::Session;
 use super::signals::Signals;
-use super::{ending, log};
+use super::{check, ending, log, out};
 
 pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     if verb.resume && global.no_journal {
@@ -18,18 +18,26 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     let session = Session::need(global).await?;
     let mut signals = Signals::insist()?;
     let _log = log::start(&session.paths.log());
+    let until = check::until(verb.timeout);
     let (whose, commands) = if verb.resume {
         (Whose::Journal, vec![Command::Resume])
     } else {
         tokio::select! {
             biased;
             code = signals.next() => return Ok(code),
-            checked = session.check(&verb.devices, verb.json) => drop(checked?),
+            checked = check::in_time(until, session.check(&verb.devices, verb.json)) => drop(checked??),
         }
         let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
         (Whose::Devices(verb.devices), commands)
     };
-    let running = session.start(None)?;
+    let opened = session.journal_or_watch()?;
+    match &opened.only_watches {
+        // There is nothing to carry on with.
+        Some(problem) if verb.resume => return Err(problem.clone().into()),
+        Some(problem) => out::complain(&problem.to_string()),
+        None => opened.journal.remark().into_iter().for_each(out::note),
+    }
+    let running = session.start_on(opened, None);
     let engine = running.engine();
     let events = engine.subscribe();
     let sender = engine.clone();
@@ -43,7 +51,7 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     let options = Options {
         json: verb.json,
         no_wait: false,
-        timeout: verb.timeout,
+        until,
     };
     let following = follow(engine, events, whose, options, &mut signals);
     ending::tend(running, following).await

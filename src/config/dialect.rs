@@ -11,6 +11,7 @@ use crate::domain::dialect::{
 };
 use crate::domain::method::RESPONSE_TIMEOUT;
 use crate::domain::phase::Phase;
+use crate::domain::time::spoken;
 use crate::domain::twin::Path;
 
 use super::file::{Config, HubConfig, duration_text};
@@ -165,6 +166,9 @@ pub enum DialectError {
     /// A timeout that IoT Hub does not take.
     #[error("must be between {0} and 5m")]
     Timeout(&'static str),
+    /// IoT Hub takes no connect timeout that is longer than the response timeout.
+    #[error("must not be longer than response_timeout, which is {0} here")]
+    ConnectTimeout(String),
     /// A dialect that there is not.
     #[error("there is no dialect {given:?}; there are {known}{nearest}")]
     NoSuchDialect {
@@ -199,6 +203,7 @@ impl Config {
         let mut configured = Vec::new();
         for (name, dialect) in &self.dialect {
             configured.push(dialect.build(name)?);
+            dialect.timeouts(name, self.update.response_timeout)?;
         }
         let dialects = Dialects::with(configured);
         match hub.and_then(|name| Some((name, self.hub.get(name)?))) {
@@ -236,6 +241,18 @@ impl HubConfig {
 }
 
 impl DialectConfig {
+    /// Holds the connect timeout against the response timeout that counts here.
+    fn timeouts(&self, name: &str, of_all: SignedDuration) -> Result<(), Misplaced> {
+        let response = self.response_timeout.unwrap_or(of_all);
+        match self.connect_timeout {
+            Some(connect) if connect > response => Err(misplaced(
+                &["dialect", name, "connect_timeout"],
+                DialectError::ConnectTimeout(spoken(response)),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn build(&self, name: &str) -> Result<Dialect, Misplaced> {
         let at = |key: &str, e| misplaced(&["dialect", name, key], e);
         let whole = |e| misplaced(&["dialect", name], e);

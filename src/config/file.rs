@@ -12,6 +12,7 @@ use crate::domain::method::RESPONSE_TIMEOUT;
 use crate::domain::phase::Phase;
 use crate::domain::profile::Tier;
 use crate::domain::quota::DAY_SHARE;
+use crate::domain::tag::Lease;
 use crate::domain::time;
 use crate::domain::twin::Path;
 
@@ -20,7 +21,7 @@ use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
 
 /// All that a configuration file may say.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The hub to use when none is named.
@@ -29,6 +30,9 @@ pub struct Config {
     /// The folder of journal and log, instead of the user's state folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
+    /// How long updates stay in the journal after they have ended.
+    #[serde(with = "duration_text")]
+    pub journal_keep: SignedDuration,
     /// How the console looks.
     pub console: ConsoleConfig,
     /// How updates are started and watched.
@@ -39,6 +43,21 @@ pub struct Config {
     pub dialect: BTreeMap<String, DialectConfig>,
     /// The hubs, by the operator's names for them.
     pub hub: BTreeMap<String, HubConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default_hub: None,
+            state_dir: None,
+            journal_keep: SignedDuration::from_hours(400 * 24),
+            console: ConsoleConfig::default(),
+            update: UpdateConfig::default(),
+            deadlines: DeadlinesConfig::default(),
+            dialect: BTreeMap::new(),
+            hub: BTreeMap::new(),
+        }
+    }
 }
 
 /// How updates are started and watched.
@@ -166,6 +185,8 @@ pub struct HubConfig {
     pub environment: Option<String>,
     /// Refuses every write.
     pub read_only: bool,
+    /// How its devices are kept for one update at a time: `journal` or `tags`.
+    pub lease: Lease,
     /// The dialect of its devices, where no rule says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
@@ -209,6 +230,7 @@ impl Default for HubConfig {
             day_share: 100.0 * DAY_SHARE,
             environment: None,
             read_only: false,
+            lease: Lease::Journal,
             dialect: None,
             dialects: Vec::new(),
             package_hosts: Vec::new(),
@@ -340,6 +362,9 @@ fn check(config: &Config) -> Result<(), String> {
         tries,
         ask_package_server: _,
     } = &config.update;
+    if config.journal_keep < SignedDuration::from_hours(24) {
+        return Err("journal_keep must be at least 1d".to_owned());
+    }
     let seconds = response_timeout.as_secs();
     if !u32::try_from(seconds).is_ok_and(|s| RESPONSE_TIMEOUT.contains(&s)) {
         return Err("update.response_timeout must be between 5s and 5m".to_owned());
@@ -444,6 +469,7 @@ pub(super) mod duration_text {
         let seconds = d.as_secs();
         s.serialize_str(&match seconds {
             0 => "0s".to_owned(),
+            n if n % 86_400 == 0 && n > 86_400 => format!("{}d", n / 86_400),
             n if n % 3_600 == 0 => format!("{}h", n / 3_600),
             n if n % 60 == 0 => format!("{}m", n / 60),
             n => format!("{n}s"),
@@ -488,6 +514,7 @@ mod tests {
     fn the_example_is_the_defaults() {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.update, UpdateConfig::default());
+        assert_eq!(example.journal_keep, Config::default().journal_keep);
         assert_eq!(example.console, ConsoleConfig::default());
         assert_eq!(example.deadlines, DeadlinesConfig::default());
         let plant = &example.hub["plant"];
@@ -495,7 +522,9 @@ mod tests {
         assert_eq!(plant.units, defaults.units);
         assert_eq!(plant.read_only, defaults.read_only);
         assert_eq!(plant.day_share, defaults.day_share);
+        assert_eq!(plant.lease, defaults.lease);
         let full = Config {
+            journal_keep: SignedDuration::ZERO,
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
             console: ConsoleConfig::default(),
@@ -579,6 +608,7 @@ mod tests {
     #[case("[hub.a]\nsecret_evn = \"A\"", "did you mean `secret_env`?")]
     #[case("[hub.a]\nreadonly = true", "did you mean `read_only`?")]
     #[case("[update]\nphase_deadline = \"soon\"", "write 8s, 15m or 2h")]
+    #[case("journal_keep = \"23h\"", "at least 1d")]
     #[case("[update]\nresponse_timeout = \"1s\"", "between 5s and 5m")]
     #[case("[update]\nresponse_timeout = \"6m\"", "between 5s and 5m")]
     #[case("[update]\nconnect_timeout = \"1m\"", "not be longer")]
@@ -590,6 +620,12 @@ mod tests {
     )]
     #[case("[deadlines]\ndownload = \"1m\"", "did you mean `download")]
     #[case("[hub.a]\ntier = \"B1\"", "unknown variant `B1`")]
+    #[case(
+        "[hub.a]\nlease = \"tag\"",
+        "line 2: unknown variant `tag`, expected `journal` or `tags`"
+    )]
+    #[case("[hub.a]\nlease = true", "line 2")]
+    #[case("[hub.a]\nleases = \"tags\"", "did you mean `lease`?")]
     #[case("[hub.a]\nunits = 0", "at least 1")]
     #[case("[hub.a]\nday_share = 0.0", "more than 0")]
     #[case("[hub.a]\nday_share = 101.0", "at most 100")]
@@ -616,6 +652,13 @@ mod tests {
         assert_eq!(hub.secret("a"), Ok(SecretSource::Env("A".into())));
         hub.secret_file = Some("f".into());
         assert_eq!(hub.secret("a"), Err(ConfigError::TwoSecrets("a".into())));
+    }
+
+    #[test]
+    fn devices_may_be_kept_by_tags() {
+        let config = parse("[hub.a]\nlease = \"tags\"\n[hub.b]\nlease = \"journal\"").unwrap();
+        assert_eq!(config.hub["a"].lease, Lease::Tags);
+        assert_eq!(config.hub["b"].lease, Lease::Journal);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) enum Place {
     Details,
     /// A question whose answer is yes or no.
     Confirm,
-    /// The same, on a production hub: the hub's name is typed.
+    /// The same, on a production hub or to take a device over: a name is typed.
     Arm,
     /// The filter's text.
     Filter,
@@ -81,7 +81,7 @@ impl Place {
             Self::Pick => "URIs below the field",
             Self::Details => "Details of a device",
             Self::Confirm => "Confirmation",
-            Self::Arm => "Confirmation on a production hub",
+            Self::Arm => "Confirmation by a name",
             Self::Filter => "Filter",
             Self::Prompt => "Command line",
             Self::Search => "Search in a twin",

@@ -249,14 +249,26 @@ pub enum What {
         /// The dialect's own properties at that time.
         reported: Value,
     },
-    /// While an update is open, the device lost its connection where that is
-    /// not part of an update, or has it again. The hub is late with this, and
-    /// nothing is decided upon it.
+    /// While an update is open, the device lost its connection, or has it again.
+    /// The hub is late with this, and nothing is decided upon it.
     #[serde(rename = "update.connection")]
     Connection {
         /// How it is now, as far as the hub knows.
         #[serde(rename = "connectionState")]
         state: Connection,
+        /// Is it part of an update to be away in the phase in which it went?
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        expected: bool,
+    },
+    /// The hub knows no such device any more.
+    #[serde(rename = "update.lost")]
+    Lost {},
+    /// The tag by which the update holds its device could not be renewed or given
+    /// back, or is another's now. The update goes on.
+    #[serde(rename = "update.tag")]
+    Tag {
+        /// What is wrong with it, and what follows.
+        problem: Problem,
     },
     /// The twin is not the one that the order went to: the device was deleted
     /// and created again, or its reported properties were reset. From here on
@@ -290,6 +302,9 @@ pub enum What {
         /// Why.
         problem: Problem,
     },
+    /// All that could not be written down for a while is written down.
+    #[serde(rename = "journal.recovered")]
+    JournalRecovered {},
     /// A package URI was looked at, before anything is sent to a device.
     #[serde(rename = "package.inspected")]
     Inspected {
@@ -476,9 +491,18 @@ pub struct Start {
     pub sha256: Option<String>,
     /// Why, or a ticket's number, in the operator's words.
     pub reason: Option<String>,
+    /// The device's id, typed once more by whoever takes the device over from
+    /// another process, an open update or its own work.
+    pub force: Option<String>,
 }
 
 impl Start {
+    /// Was the device's id typed, so that what is there is taken over?
+    #[must_use]
+    pub fn takes_over(&self) -> bool {
+        self.force.as_deref() == Some(self.device.as_str())
+    }
+
     /// What a dialect's payload can hold of this order.
     #[must_use]
     pub fn values(&self) -> Values<'_> {

@@ -41,6 +41,10 @@ pub struct Baseline {
     /// The version that was on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
+    /// Was the device at work for somebody else, and taken over? Then its phases
+    /// and its end may still be the other's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub contested: bool,
     /// What named the run, in a dialect that names runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
@@ -62,6 +66,7 @@ impl Baseline {
             device_etag: twin.device_etag.clone(),
             pending: reading.pending.map(|s| s.text),
             run: reading.run.map(|s| s.text),
+            contested: false,
         }
     }
 
@@ -73,6 +78,14 @@ impl Baseline {
             (None, _) => false,
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// SHA-256 in lower-case hex.

@@ -47,6 +47,11 @@ impl FakeTwin {
         self.clock
     }
 
+    /// The hub's clock goes on, to that time at least.
+    pub(crate) fn until(&mut self, time: Timestamp) {
+        self.clock = self.clock.max(time);
+    }
+
     /// The device reports top-level or nested properties.
     pub(crate) fn report(&mut self, patch: Value) -> Twin {
         self.clock += SignedDuration::from_secs(1);

@@ -208,14 +208,14 @@ impl Entry {
     #[must_use]
     pub fn package(&self) -> Option<String> {
         let uri = self.uri.as_deref()?;
-        Some(clean::line(uri::short_name(uri), WORDS))
+        Some(clean::line(uri::last_part(uri), WORDS))
     }
 
     /// Does it hold every word of `text`, in its device, its state, its package,
     /// who decided or why? Without regard to case; an empty text is in all.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
-        let uri = self.uri.as_deref().map_or("", uri::short_name);
+        let uri = self.uri.as_deref().map_or("", uri::last_part);
         let said = format!(
             "{}\n{}\n{uri}\n{}\n{}\n{}",
             self.device,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`id`] | device and update ids |
 //! | [`twin`] | a device twin as the hub tells it, with its stamps |
+//! | [`tag`] | the tag that keeps consoles on several hosts off each other's devices |
 //! | [`device`] | one row of the inventory |
 //! | [`phase`] | the common phases of an update |
 //! | [`dialect`] | the words in which devices report progress, and how they are started |
@@ -18,6 +19,7 @@
 //! | [`uri`] | the package URI: checked, redacted |
 //! | [`preflight`] | what can be said of a package URI before anything is sent |
 //! | [`method`] | a direct method call and its answer |
+//! | [`holding`] | who keeps a device from being updated |
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
 //! | [`backoff`] | waits between tries |
@@ -39,6 +41,7 @@ pub mod event;
 pub mod evidence;
 pub mod gauge;
 pub mod history;
+pub mod holding;
 pub mod id;
 pub mod method;
 pub mod pace;
@@ -52,6 +55,7 @@ pub mod redact;
 pub mod replay;
 pub mod skew;
 pub mod span;
+pub mod tag;
 pub mod tags;
 pub mod time;
 pub mod told;

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::holding::Holding;
+
 /// What kind of problem it is; exit codes and link states follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -61,6 +63,9 @@ pub struct Problem {
     /// The hub's own number, 404103 for example.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u32>,
+    /// Who holds the device, when that is what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<Box<Holding>>,
 }
 
 impl Problem {
@@ -73,6 +78,7 @@ impl Problem {
             cause: cause.into(),
             hint: String::new(),
             code: None,
+            holding: None,
         }
     }
 
@@ -80,6 +86,13 @@ impl Problem {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// The same with whoever holds the device.
+    #[must_use]
+    pub fn held(mut self, holding: Holding) -> Self {
+        self.holding = Some(Box::new(holding));
         self
     }
 

@@ -45,10 +45,13 @@ pub fn text(text: &str) -> String {
 }
 
 /// One URL, redacted: user and password, the values of its query's parameters
-/// unless known to be harmless, and its fragment.
+/// unless known to be harmless, and what its fragment holds.
 #[must_use]
 pub fn url(url: &str) -> String {
-    let url = url.split('#').next().unwrap_or(url);
+    let (url, fragment) = match url.split_once('#') {
+        Some((url, fragment)) => (url, Some(fragment)),
+        None => (url, None),
+    };
     let (place, query) = match url.split_once('?') {
         Some((place, query)) => (place, Some(query)),
         None => (url, None),
@@ -58,6 +61,11 @@ pub fn url(url: &str) -> String {
         let parts: Vec<String> = query.split('&').map(parameter).collect();
         out.push('?');
         out.push_str(&parts.join("&"));
+    }
+    match fragment {
+        None => {}
+        Some("") => out.push('#'),
+        Some(_) => out.extend(["#", HIDDEN]),
     }
     out
 }
@@ -117,7 +125,8 @@ mod tests {
 
     #[rstest::rstest]
     #[case("https://x.test/a?sig=abc&se=2026", "https://x.test/a?sig=***&se=2026")]
-    #[case("HTTPS://u:p@x.test/a#tok", "HTTPS://***@x.test/a")]
+    #[case("HTTPS://u:p@x.test/a#tok", "HTTPS://***@x.test/a#***")]
+    #[case("https://x.test/a# and more", "https://x.test/a# and more")]
     #[case(
         "cannot fetch \"https://x.test/a?sig=abc\": 403",
         "cannot fetch \"https://x.test/a?sig=***\": 403"

@@ -5,7 +5,7 @@ use super::clean;
 use super::event::{Event, What};
 use super::phase::Phase;
 use super::update::Evidence;
-use super::uri::short_name;
+use super::uri::last_part;
 
 /// Characters of a foreign text.
 pub const WORDS: usize = 400;
@@ -16,7 +16,7 @@ pub fn told(event: &Event) -> Option<(String, String)> {
     let (word, text) = match &event.what {
         What::Intended(intent) => {
             let what = match &intent.uri {
-                Some(uri) => format!("{}, by {}", short_name(uri), intent.by),
+                Some(uri) => format!("{}, by {}", last_part(uri), intent.by),
                 None => format!("watching only, by {}", intent.by),
             };
             ("intended", what)
@@ -44,10 +44,13 @@ pub fn told(event: &Event) -> Option<(String, String)> {
             outcome, reason, ..
         } => (outcome.name(), reason.clone()),
         What::Contradicted { reason, .. } => ("contradicted", reason.clone()),
-        What::Connection { state } => {
+        // A device that restarts goes away and comes back.
+        What::Connection { expected: true, .. } => return None,
+        What::Connection { state, .. } => {
             let word = format!("{state:?}").to_lowercase();
             return Some((word, "as far as the hub knows".to_owned()));
         }
+        What::Tag { problem } => ("tag", format!("{}. {}", problem.line(), problem.hint)),
         What::Replaced { version, .. } => {
             let text = format!("another twin is there, reported version {version}");
             ("replaced", text)

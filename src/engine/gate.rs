@@ -1,15 +1,21 @@
 //! The one gate for writes.
 //!
-//! Every write to a hub takes a [`Permit`] by value, and only [`Gate::permit`]
-//! makes one. It asks in this order: is the hub read-only, is it production and
-//! not armed, was the intent committed to the journal?
+//! Every write to a hub takes a permit by value: a method call a [`Permit`], a tag
+//! a [`TagPermit`], each good for exactly what it was given for. Only [`Gate`] makes
+//! them. It asks in this order: is the hub read-only, can the journal be written, is
+//! the hub production and not armed, was the intent committed to the journal?
+//!
+//! A tag that stands already is renewed and given back without arming anew: that
+//! the hub may be written to was confirmed when the update began, and a tag that
+//! outlives its update would keep others off the device.
 
 use std::time::Duration;
 
 use crate::domain::method::MethodCall;
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
-use crate::hub::{GateKeeper, Grant, House};
+use crate::domain::tag;
+use crate::hub::{GateKeeper, Grant, House, TagGrant};
 use crate::journal::Receipt;
 
 /// How long a production hub stays armed after its name was given.
@@ -27,8 +33,21 @@ impl Grant for Permit {
     }
 }
 
+/// The leave to write one tag.
+#[derive(Debug)]
+pub struct TagPermit {
+    write: tag::Write,
+}
+
+impl TagGrant for TagPermit {
+    fn into_write(self) -> tag::Write {
+        self.write
+    }
+}
+
 impl GateKeeper for House {
     type Permit = Permit;
+    type TagPermit = TagPermit;
 }
 
 /// Decides whether a write may be made. Times are since the engine's start.
@@ -36,6 +55,7 @@ impl GateKeeper for House {
 pub struct Gate {
     profile: Profile,
     armed_until: Option<Duration>,
+    unwritten: Option<Problem>,
 }
 
 impl Gate {
@@ -45,7 +65,22 @@ impl Gate {
         Self {
             profile,
             armed_until: None,
+            unwritten: None,
         }
+    }
+
+    /// The same gate, closed while there is a reason why nothing can be written
+    /// down.
+    #[must_use]
+    pub fn unwritten(mut self, because: Option<Problem>) -> Self {
+        self.unwritten = because;
+        self
+    }
+
+    /// Why nothing can be written down, if that is so.
+    #[must_use]
+    pub fn unwritten_because(&self) -> Option<&Problem> {
+        self.unwritten.as_ref()
     }
 
     /// Arms a production hub for [`ARMED`] when `name` is its name.
@@ -65,14 +100,13 @@ impl Gate {
     /// May anything be written now?
     ///
     /// # Errors
-    /// A problem of kind `ReadOnly` or `Unconfirmed` that says what to do.
+    /// A problem of kind `ReadOnly`, `Journal` or `Unconfirmed` that says what to
+    /// do.
     pub fn check(&self, now: Duration) -> Result<(), Problem> {
+        self.writable()?;
         let name = &self.profile.name;
-        if self.profile.read_only {
-            let problem = Problem::new(Kind::ReadOnly, format!("{name} is read-only"), "");
-            return Err(problem.hint(
-                "Nothing was sent. Take read_only out of the hub's profile, or leave out --read-only.",
-            ));
+        if let Some(problem) = &self.unwritten {
+            return Err(problem.clone());
         }
         if self.profile.is_production() && self.armed_until.is_none_or(|until| until <= now) {
             let problem = Problem::new(
@@ -104,29 +138,57 @@ impl Gate {
         }
         Ok(Permit { call })
     }
+
+    /// The permit to take a device for an update whose intent was committed.
+    ///
+    /// # Errors
+    /// As [`Gate::check`]; and a defect of otadeck when the receipt is for
+    /// another device or another update, or when nothing is taken.
+    pub fn take_tag(
+        &self,
+        receipt: &Receipt,
+        write: tag::Write,
+        now: Duration,
+    ) -> Result<TagPermit, Problem> {
+        self.check(now)?;
+        let intended = (receipt.device(), receipt.update());
+        let taken = write.tag().map(|tag| &tag.update);
+        if intended != (write.device(), write.update()) || taken != Some(write.update()) {
+            return Err(not_ours(&write));
+        }
+        Ok(TagPermit { write })
+    }
+
+    /// The permit to renew or to give back a tag that stands for its update.
+    ///
+    /// # Errors
+    /// When the hub is read-only; and a defect of otadeck when the tag that was
+    /// seen is not the update's own.
+    pub fn keep_tag(&self, write: tag::Write) -> Result<TagPermit, Problem> {
+        self.writable()?;
+        let own = Some(write.update());
+        if write.over() != own || write.tag().is_some_and(|tag| Some(&tag.update) != own) {
+            return Err(not_ours(&write));
+        }
+        Ok(TagPermit { write })
+    }
+
+    fn writable(&self) -> Result<(), Problem> {
+        if !self.profile.read_only {
+            return Ok(());
+        }
+        let title = format!("{} is read-only", self.profile.name);
+        Err(Problem::new(Kind::ReadOnly, title, "").hint(
+            "Nothing was sent. Take read_only out of the hub's profile, or leave out --read-only.",
+        ))
+    }
+}
+
+fn not_ours(write: &tag::Write) -> Problem {
+    let title = format!("no permit to write the tag of {}", write.device());
+    let cause = "the tag is not that of the update that was written down";
+    Problem::new(Kind::Internal, title, cause)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_production_hub_is_armed_by_its_name_and_for_a_while() {
-        let mut gate = Gate::new(Profile {
-            name: "plant".into(),
-            host: "plant.test".into(),
-            environment: Some("production".into()),
-            read_only: false,
-            tier: None,
-            units: 1,
-        });
-        let now = Duration::from_secs(7);
-        assert!(gate.check(now).is_err());
-        assert!(!gate.arm("plan", now) && gate.check(now).is_err());
-        assert!(gate.arm("plant", now) && gate.check(now).is_ok());
-        assert!(gate.check(now + ARMED).is_err(), "it ends by itself");
-        gate.disarm();
-        let refused = gate.check(now).unwrap_err();
-        assert_eq!(refused.kind, Kind::Unconfirmed);
-    }
-}
+mod tests;

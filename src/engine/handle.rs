@@ -89,6 +89,8 @@ pub struct Snapshot {
     pub durations: Durations,
     /// How the read budget stands, as it was told last.
     pub budget: Budget,
+    /// Why the journal cannot be written, so that nothing is started.
+    pub journal: Option<Problem>,
     /// Are the journal's open updates still being taken up?
     pub resuming: bool,
     /// The number of the last batch of events that is in here.

@@ -9,11 +9,13 @@
 //! |---|---|
 //! | [`core`] | decides: (state, input, now) → outputs, pure |
 //! | [`shell`] | does what the core decides, as tasks |
+//! | `scribe` | writes to the journal in order, and again when that fails |
 //! | [`gate`] | gives leave to write to a hub, to nobody else |
 
 pub mod core;
 pub mod gate;
 mod handle;
+mod scribe;
 pub mod shell;
 
 pub use core::Settings;

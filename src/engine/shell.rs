@@ -23,13 +23,19 @@ use crate::rehearsal;
 
 use super::core::{Core, Input, Now, Output, Settings};
 use super::handle::{Backend, Engine, Past, Request, channel};
+use super::scribe::Scribe;
 
 /// Answers that wait for the core.
 const INBOX: usize = 1_024;
 /// How long the end waits for a method call that is under way.
 const LAST_CALLS: Duration = Duration::from_millis(500);
+/// How long the end waits for tags that are being given back.
+const LAST_TAGS: Duration = Duration::from_millis(300);
 /// How long the end waits for the journal.
-const LAST_WORDS: Duration = Duration::from_millis(800);
+const LAST_WORDS: Duration = Duration::from_millis(600);
+/// How long it waits then for the journal's task, which only has to look at the
+/// time.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// An engine at work.
 #[derive(Debug)]
@@ -37,13 +43,19 @@ pub struct Running {
     engine: Engine,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    scribe: JoinHandle<()>,
+    scribe: JoinHandle<Vec<Event>>,
+    /// What the journal has not taken by then it does not get.
+    too_late: CancellationToken,
 }
 
 /// Not all was written to the journal before the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the journal did not finish in time")]
-pub struct Unwritten;
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the journal could not be written to the end")]
+pub struct Unwritten {
+    /// What is known to be missing, oldest first; nothing when the journal did not
+    /// even answer.
+    pub events: Vec<Event>,
+}
 
 impl Running {
     /// What front ends hold.
@@ -53,9 +65,9 @@ impl Running {
     }
 
     /// Ends the engine: reads are dropped, a method call under way gets half a
-    /// second to be answered, the journal is written to the end if it lets itself
-    /// be written in time. After a panic too: what was decided before it is
-    /// written.
+    /// second to be answered, a tag a third to be given back, the journal is written
+    /// to the end if it lets itself be written in time. After a panic too: what was
+    /// decided before it is written.
     ///
     /// # Errors
     /// [`Unwritten`] when it does not.
@@ -63,11 +75,23 @@ impl Running {
         self.stop.cancel();
         // A panic of the engine was reported by the panic hook.
         let _ = self.task.await;
-        if let Ok(Ok(())) = timeout(LAST_WORDS, self.scribe).await {
-            return Ok(());
-        }
+        let mut scribe = self.scribe;
+        let written = timeout(LAST_WORDS, &mut scribe).await;
+        self.too_late.cancel();
+        let left = match written {
+            Ok(left) => Ok(left),
+            Err(_) => timeout(GRACE, scribe).await,
+        };
+        let events = match left {
+            Ok(Ok(events)) if events.is_empty() => return Ok(()),
+            Ok(Ok(events)) => events,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        };
         tracing::error!("the journal did not finish in time");
-        Err(Unwritten)
+        for event in &events {
+            tracing::error!("not written to the journal: {}", text(event));
+        }
+        Err(Unwritten { events })
     }
 }
 
@@ -79,6 +103,7 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
     let (answers, inbox) = mpsc::channel(INBOX);
     let (scribe, work) = mpsc::unbounded_channel();
     let hub = settings.profile.host.clone();
+    let too_late = CancellationToken::new();
     let shell = Shell {
         inspector: Arc::new(Inspector::new(settings.packages.clone())),
         query: Arc::new(settings.query.clone()),
@@ -91,15 +116,18 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
         hub: hub.clone(),
         scribe,
         calls: TaskTracker::new(),
+        tags: TaskTracker::new(),
         stop: stop.clone(),
     };
-    let scribe = tokio::spawn(scribe_task(journal, hub, work, answers));
+    let scribe = Scribe::new(journal, hub, answers, too_late.clone());
+    let scribe = tokio::spawn(scribe.run(work));
     let task = tokio::spawn(shell.run(backend, inbox));
     Running {
         engine,
         stop,
         task,
         scribe,
+        too_late,
     }
 }
 
@@ -117,6 +145,7 @@ struct Shell<S> {
     answers: mpsc::Sender<Input>,
     scribe: mpsc::UnboundedSender<Output>,
     calls: TaskTracker,
+    tags: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -154,21 +183,37 @@ impl<S: Service> Shell<S> {
     /// when it has done what it was told up to then.
     async fn end(mut self, backend: &mut Backend, mut inbox: mpsc::Receiver<Input>) {
         self.handle(Input::Stop, backend);
-        self.calls.close();
-        let calls = self.calls.clone();
-        let _ = timeout(LAST_CALLS, async {
+        let (calls, tags) = (self.calls.clone(), self.tags.clone());
+        self.last(&calls, LAST_CALLS, &mut inbox, backend).await;
+        self.last(&tags, LAST_TAGS, &mut inbox, backend).await;
+        while let Ok(input) = inbox.try_recv() {
+            self.handle(input, backend);
+        }
+    }
+
+    /// Waits until these tasks have ended, also those that their answers begin.
+    async fn last(
+        &mut self,
+        tasks: &TaskTracker,
+        patience: Duration,
+        inbox: &mut mpsc::Receiver<Input>,
+        backend: &mut Backend,
+    ) {
+        tasks.close();
+        let _ = timeout(patience, async {
             loop {
                 tokio::select! {
                     biased;
                     Some(input) = inbox.recv() => self.handle(input, backend),
-                    () = calls.wait() => break,
+                    () = tasks.wait() => match inbox.try_recv() {
+                        // An answer that came in between may begin another task.
+                        Ok(input) => self.handle(input, backend),
+                        Err(_) => break,
+                    },
                 }
             }
         })
         .await;
-        while let Ok(input) = inbox.try_recv() {
-            self.handle(input, backend);
-        }
     }
 
     fn handle(&mut self, input: Input, backend: &mut Backend) {
@@ -208,13 +253,33 @@ impl<S: Service> Shell<S> {
                 backend.publish(events);
             }
             Output::Record(_)
-            | Output::Intend(_)
+            | Output::Commit { .. }
+            | Output::Intend { .. }
+            | Output::AskHolder(_)
             | Output::PastUpdates
             | Output::OpenUpdates
             | Output::Adopt(_) => {
                 if self.scribe.send(output).is_err() {
                     tracing::error!("the journal's task has ended");
                 }
+            }
+            // Also at the end: an update's last word may be what ends the program,
+            // and a tag that stays keeps others off the device.
+            Output::WriteTag { update, permit } => {
+                let answers = self.answers.clone();
+                self.tags.spawn(async move {
+                    let result = service.write_tag(permit).await.map(Box::new);
+                    // The engine has ended.
+                    let _ = answers.send(Input::TagWritten { update, result }).await;
+                });
+            }
+            Output::LookAtTag { update, device } => {
+                let answers = self.answers.clone();
+                self.tags.spawn(async move {
+                    let result = service.twin(&device).await.map(Box::new);
+                    // The engine has ended.
+                    let _ = answers.send(Input::TagSeen { update, result }).await;
+                });
             }
             // What is not yet begun at the end is not begun.
             _ if self.stop.is_cancelled() => {}
@@ -296,49 +361,15 @@ impl<S: Service> Shell<S> {
 
 /// Logs what happened to updates and to the link; rows and twins only when asked.
 fn log(event: &Event) {
-    let text = || {
-        let text = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
-        clean::json(&text)
-    };
     match event.what {
-        What::Device { .. } | What::Twin { .. } | What::Budget(_) => tracing::trace!("{}", text()),
-        _ => tracing::info!("{}", text()),
+        What::Device { .. } | What::Twin { .. } | What::Budget(_) => {
+            tracing::trace!("{}", text(event));
+        }
+        _ => tracing::info!("{}", text(event)),
     }
 }
 
-/// Writes to the journal in the order in which it was decided. Unbounded: the
-/// core must not wait for a disk, and an event is small and rare.
-async fn scribe_task(
-    journal: Journal,
-    hub: String,
-    mut work: mpsc::UnboundedReceiver<Output>,
-    answers: mpsc::Sender<Input>,
-) {
-    while let Some(output) = work.recv().await {
-        let answer = match output {
-            Output::Intend(event) => {
-                let Some(update) = event.update_id.clone() else {
-                    continue;
-                };
-                let result = journal.intend(*event).await;
-                Input::Intended { update, result }
-            }
-            Output::Record(events) => match journal.record(events).await {
-                Ok(()) => {
-                    rehearsal::panic_at("scribe");
-                    continue;
-                }
-                failed => Input::Recorded(failed),
-            },
-            Output::PastUpdates => Input::Past(journal.past_updates(&hub).await),
-            Output::OpenUpdates => Input::Opened(journal.open_updates(&hub).await),
-            Output::Adopt(update) => {
-                let result = journal.adopt(update.clone()).await;
-                Input::Adopted { update, result }
-            }
-            _ => continue,
-        };
-        // At the end nobody listens any more, and the rest is still written.
-        let _ = answers.send(answer).await;
-    }
+fn text(event: &Event) -> String {
+    let text = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
+    clean::json(&text)
 }

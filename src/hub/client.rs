@@ -20,7 +20,7 @@ use super::error::{HubError, Refusal};
 use super::net::Net;
 use super::query::{PAGE, Query};
 use super::sas;
-use super::service::{Grant, Page, Permit, Service};
+use super::service::{Grant, Page, Permit, Service, TagGrant, TagPermit};
 use super::tokens::{Token, Tokens};
 use super::wire::{self, Identity};
 
@@ -154,6 +154,17 @@ impl Client {
         }
     }
 
+    /// Sends what changes something, once. When its token is refused, the next call
+    /// gets another one.
+    async fn order(&self, call: &Call<'_>) -> Result<Answer, HubError> {
+        let token = self.tokens.token(&self.settings.connection);
+        let answer = self.call(call, &token).await;
+        if matches!(&answer, Err(HubError::Answered(r)) if r.status == 401) {
+            self.tokens.refused(&token);
+        }
+        answer
+    }
+
     async fn call(&self, call: &Call<'_>, token: &Token) -> Result<Answer, HubError> {
         let request = self.request(call, token)?;
         let net = self.net.get_or_try_init(|| Net::build(&self.settings));
@@ -225,13 +236,7 @@ impl Service for Client {
     async fn twin(&self, device: &DeviceId) -> Result<Twin, HubError> {
         let path = format!("twins/{}", sas::encode(device.as_str()));
         let answer = self.read(Method::GET, &path, None, &[]).await?;
-        let mut twin = wire::twin(parse(&answer.body)?).map_err(HubError::Unreadable)?;
-        twin.told_at = answer.clock();
-        if twin.device_id != *device {
-            let cause = format!("asked for the twin of {device}, got {}'s", twin.device_id);
-            return Err(HubError::Unreadable(cause));
-        }
-        Ok(twin)
+        twin_of(device, &answer)
     }
 
     async fn page(&self, query: &Query, continuation: Option<&str>) -> Result<Page, HubError> {
@@ -300,13 +305,7 @@ impl Service for Client {
             timeout,
             is_order: true,
         };
-        let token = self.tokens.token(&self.settings.connection);
-        let answer = self.call(&call, &token).await;
-        if matches!(&answer, Err(HubError::Answered(r)) if r.status == 401) {
-            // The next read gets another one.
-            self.tokens.refused(&token);
-        }
-        let answer = answer?;
+        let answer = self.order(&call).await?;
         let answer = parse(&answer.body)?;
         let status = answer
             .get("status")
@@ -318,9 +317,39 @@ impl Service for Client {
         })
     }
 
+    async fn write_tag(&self, permit: TagPermit) -> Result<Twin, HubError> {
+        let write = permit.into_write();
+        let device = write.device();
+        let path = format!("twins/{}", sas::encode(device.as_str()));
+        let etag = wire::if_match(write.etag()).map_err(HubError::Unsendable)?;
+        let headers = [("if-match", etag.as_str())];
+        let body = wire::tag_patch(&write);
+        let call = Call {
+            method: Method::PATCH,
+            path: &path,
+            body: Some(&body),
+            headers: &headers,
+            timeout: self.settings.request_timeout,
+            is_order: true,
+        };
+        let answer = self.order(&call).await?;
+        twin_of(device, &answer)
+    }
+
     fn skew(&self) -> Option<Skew> {
         self.tokens.skew()
     }
+}
+
+/// A twin, which must be that device's, with the hub's time.
+fn twin_of(device: &DeviceId, answer: &Answer) -> Result<Twin, HubError> {
+    let mut twin = wire::twin(parse(&answer.body)?).map_err(HubError::Unreadable)?;
+    if twin.device_id != *device {
+        let cause = format!("asked for the twin of {device}, got {}'s", twin.device_id);
+        return Err(HubError::Unreadable(cause));
+    }
+    twin.told_at = answer.clock();
+    Ok(twin)
 }
 
 fn parse(body: &[u8]) -> Result<Value, HubError> {

@@ -21,7 +21,7 @@ use crate::domain::clean;
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::skew;
 
-/// Did the order reach the device?
+/// Did the order reach the device, or the tag the twin?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// It surely did not.
@@ -137,6 +137,9 @@ pub enum HubError {
     /// The answer is a success, but not one of IoT Hub's.
     #[error("an answer that is not IoT Hub's: {0}")]
     Unreadable(String),
+    /// What was to be sent cannot be: nothing was.
+    #[error("{0}")]
+    Unsendable(String),
     /// The client could not be made ready: a CA file for example.
     #[error("{0}")]
     Setup(String),
@@ -305,11 +308,12 @@ fn wait_in(message: &str) -> Option<Duration> {
 }
 
 impl HubError {
-    /// Whether a method call that ended so reached the device.
+    /// Whether a method call that ended so reached the device, or the write of a
+    /// tag the twin.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         match self {
-            Self::Connect { .. } | Self::Setup(_) => Delivery::No,
+            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) => Delivery::No,
             Self::NoAnswer { .. } | Self::Unreadable(_) => Delivery::Unknown,
             Self::Answered(refusal) => refusal.delivery(),
         }
@@ -321,10 +325,17 @@ impl HubError {
         match self {
             Self::Connect { obstacle, .. } => obstacle.kind(),
             Self::NoAnswer { .. } => Kind::Server,
-            Self::Unreadable(_) => Kind::Protocol,
+            Self::Unreadable(_) | Self::Unsendable(_) => Kind::Protocol,
             Self::Setup(_) => Kind::Tls,
             Self::Answered(refusal) => refusal.kind(),
         }
+    }
+
+    /// Was something to be written only if nobody else had written meanwhile, and
+    /// somebody had? Then nothing was written.
+    #[must_use]
+    pub fn is_outrun(&self) -> bool {
+        matches!(self, Self::Answered(refusal) if refusal.status == 412)
     }
 
     /// May the call be made again without harm and with some hope? Throttling
@@ -338,6 +349,35 @@ impl HubError {
             self.kind(),
             Kind::Throttled | Kind::Unreachable | Kind::Server
         ) && !matches!(self, Self::Answered(refusal) if refusal.code == Some(403_002))
+    }
+
+    /// Is it a matter of the whole hub, so that a call about another device would
+    /// end the same?
+    #[must_use]
+    pub fn is_of_the_hub(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::NoAnswer { .. } | Self::Setup(_) => true,
+            Self::Unreadable(_) | Self::Unsendable(_) => false,
+            Self::Answered(refusal) => match (self.kind(), refusal.code) {
+                // The device's own: disabled, its queue or its throttle full.
+                (_, Some(403_004 | 403_012 | 403_800 | 429_005)) => false,
+                (_, Some(403_010)) => true,
+                (kind, _) => matches!(
+                    kind,
+                    Kind::Unauthorized | Kind::Throttled | Kind::Proxy | Kind::Server
+                ),
+            },
+        }
+    }
+
+    /// Does the hub bill a request that ended so? It does when it has worked on it.
+    #[must_use]
+    pub fn is_billed(&self) -> bool {
+        match self {
+            Self::Answered(_) => !matches!(self.kind(), Kind::Throttled | Kind::Unauthorized),
+            Self::NoAnswer { .. } | Self::Unreadable(_) => true,
+            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) => false,
+        }
     }
 
     /// The wait that the hub asked for, if it did.
@@ -356,7 +396,7 @@ impl HubError {
             Self::Connect { obstacle, .. } => obstacle.hint(),
             Self::NoAnswer { .. } => "",
             Self::Unreadable(_) => "Is this the hub's address?",
-            Self::Setup(_) => "Nothing was sent.",
+            Self::Setup(_) | Self::Unsendable(_) => "Nothing was sent.",
             Self::Answered(refusal) => refusal.hint(),
         };
         let cause = match self {

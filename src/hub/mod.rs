@@ -31,5 +31,5 @@ pub use client::{Client, Settings};
 pub use connection::{ConnectionString, InvalidConnectionString};
 pub use error::{Delivery, HubError};
 pub use query::{InvalidQuery, Query};
-pub use service::{GateKeeper, Grant, House, Page, Permit, Service};
+pub use service::{GateKeeper, Grant, House, Page, Permit, Service, TagGrant, TagPermit};
 pub use wire::Identity;

@@ -6,6 +6,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::id::DeviceId;
 use crate::domain::method::{MethodAnswer, MethodCall};
 use crate::domain::skew::Skew;
+use crate::domain::tag;
 use crate::domain::twin::Twin;
 
 use super::error::HubError;
@@ -50,6 +51,16 @@ pub trait Service: Send + Sync + 'static {
     fn invoke(&self, permit: Permit)
     -> impl Future<Output = Result<MethodAnswer, HubError>> + Send;
 
+    /// Writes a tag to a twin, or takes it away, once, unless the twin is no
+    /// longer as it was seen; gives the whole new twin. What is written stands in
+    /// the permit. Nothing else of the twin is touched.
+    ///
+    /// # Errors
+    /// [`HubError::is_outrun`]: somebody was faster, and nothing was written.
+    /// Otherwise [`HubError::delivery`] tells whether it may have been. It is
+    /// never repeated by itself.
+    fn write_tag(&self, permit: TagPermit) -> impl Future<Output = Result<Twin, HubError>> + Send;
+
     /// How far our clock is from the hub's, as measured from its answers so far;
     /// `None` when nothing was measured.
     fn skew(&self) -> Option<Skew> {
@@ -71,30 +82,43 @@ pub struct Page {
     pub bytes: usize,
 }
 
-/// The leave to do one write, by value: whoever has used it has it no more.
+/// The leave to make one method call, by value: whoever has used it has it no
+/// more.
 ///
 /// The hub must not know the engine, and only the engine may give leave. So the
-/// type of a permit is left open here, and the engine's gate names it by
+/// types of permits are left open here, and the engine's gate names them by
 /// implementing [`GateKeeper`] for [`House`]. There can be only one such
-/// implementation in the program (a second one does not compile), its type has
-/// no public constructor, and [`Service::invoke`] takes nothing else: no other
-/// way to write compiles.
+/// implementation in the program (a second one does not compile), its types have
+/// no public constructor, and [`Service::invoke`] and [`Service::write_tag`] take
+/// nothing else: no other way to write compiles. A permit of one kind is none of
+/// the other.
 pub type Permit = <House as GateKeeper>::Permit;
+
+/// The leave to write one tag, by value, as [`Permit`] is for a call.
+pub type TagPermit = <House as GateKeeper>::TagPermit;
 
 /// The program, for which exactly one gate keeps the writes.
 #[derive(Debug)]
 pub enum House {}
 
-/// Names the type of permits. Implemented once, by the engine's gate.
+/// Names the types of permits. Implemented once, by the engine's gate.
 pub trait GateKeeper {
-    /// What the gate gives out.
+    /// What the gate gives out for a call.
     type Permit: Grant;
+    /// What it gives out for a tag.
+    type TagPermit: TagGrant;
 }
 
-/// What a permit allows.
+/// What a permit for a call allows.
 pub trait Grant: Send + 'static {
     /// The one call that it allows; the permit is spent.
     fn into_call(self) -> MethodCall;
+}
+
+/// What a permit for a tag allows.
+pub trait TagGrant: Send + 'static {
+    /// The one write that it allows; the permit is spent.
+    fn into_write(self) -> tag::Write;
 }
 
 /// A shared hub is a hub.
@@ -113,6 +137,10 @@ impl<S: Service> Service for std::sync::Arc<S> {
 
     async fn invoke(&self, permit: Permit) -> Result<MethodAnswer, HubError> {
         (**self).invoke(permit).await
+    }
+
+    async fn write_tag(&self, permit: TagPermit) -> Result<Twin, HubError> {
+        (**self).write_tag(permit).await
     }
 
     fn skew(&self) -> Option<Skew> {

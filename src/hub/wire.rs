@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::device::{Connection, Enablement};
 use crate::domain::id::DeviceId;
+use crate::domain::tag::{self, Tag};
 use crate::domain::time::hub_time;
 use crate::domain::twin::{Section, Twin};
 
@@ -101,6 +102,29 @@ pub fn twin(value: Value) -> Result<Twin, String> {
         desired: section(raw.properties.desired),
         reported: section(raw.properties.reported),
     })
+}
+
+/// The body of `PATCH /twins/{id}` that writes a tag and nothing else.
+#[must_use]
+pub fn tag_patch(write: &tag::Write) -> Value {
+    // JSON's null takes a tag away.
+    let tag = write.tag().map_or(Value::Null, Tag::value);
+    serde_json::json!({"tags": {tag::KEY: tag}})
+}
+
+/// An etag as `If-Match` wants it, in quotes. A wildcard is none: it would write
+/// over whatever is there.
+///
+/// # Errors
+/// A sentence that says why it cannot be sent back.
+pub fn if_match(etag: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+    match etag {
+        "" => Err("the twin has no etag, so nothing can be written to it safely".to_owned()),
+        "*" => Err("the twin's etag is a wildcard".to_owned()),
+        etag if etag.chars().all(plain) => Ok(format!("\"{etag}\"")),
+        _ => Err("the twin's etag cannot be sent back".to_owned()),
+    }
 }
 
 /// Reads an identity as `GET /devices/{id}` gives it.

@@ -1,26 +1,34 @@
 //! What was written down, found again.
 
-use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::domain::event::Event;
+use crate::domain::id::UpdateId;
+use crate::domain::uri::PackageUri;
 
 use super::JournalError;
-use super::writer::failed;
+use super::secrets::Secrets;
+use super::writer::{failed, unreadable};
 
-/// The events of every update of `hub` without a verdict.
+/// Every update of `hub` without a verdict, oldest first.
 pub(super) fn open_updates(
     connection: &Connection,
     hub: &str,
-) -> Result<Vec<Vec<Event>>, JournalError> {
+) -> Result<Vec<UpdateId>, JournalError> {
     let mut statement = connection
         .prepare(
-            "SELECT e.update_id, e.body FROM event e
-             WHERE e.hub = ?1 AND NOT EXISTS
+            "SELECT e.update_id FROM event e
+             WHERE e.hub = ?1 AND e.kind = 'update.intended' AND NOT EXISTS
                (SELECT 1 FROM event v WHERE v.update_id = e.update_id AND v.kind = 'update.verdict')
-             ORDER BY e.update_id, e.id",
+             ORDER BY e.id",
         )
         .map_err(failed)?;
-    by_update(&mut statement, params![hub])
+    let ids = statement.query_map(params![hub], |row| row.get::<_, String>(0));
+    let ids = ids.map_err(failed)?;
+    ids.map(|id| Ok(UpdateId::from_text(&id.map_err(failed)?)))
+        .collect()
 }
 
 /// Updates that are learnt from, and events of one of them.
@@ -48,6 +56,70 @@ pub(super) fn past_updates(
     by_update(&mut statement, params![hub, PAST, PAST_EVENTS])
 }
 
+/// Intents that are looked through for packages, and packages that are wanted.
+const RECENT_INTENTS: u32 = 100;
+const RECENT: usize = 9;
+
+/// The packages of the newest updates of `hub`, each once, newest first, as far
+/// as they can be sent again: a signed one while an update that got it is open.
+pub(super) fn recent_uris(
+    connection: &Connection,
+    secrets: &Secrets,
+    hub: &str,
+) -> Result<Vec<PackageUri>, JournalError> {
+    let mut statement = connection
+        .prepare(
+            "SELECT body ->> '$.uri', body ->> '$.uriSha256' FROM event
+             WHERE hub = ?1 AND kind = 'update.intended' AND body ->> '$.uri' IS NOT NULL
+             ORDER BY id DESC LIMIT ?2",
+        )
+        .map_err(failed)?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let rows = statement.query_map(params![hub, RECENT_INTENTS], row);
+    let mut found: Vec<PackageUri> = Vec::new();
+    for row in rows.map_err(failed)? {
+        let (redacted, sha256): (String, Option<String>) = row.map_err(failed)?;
+        let whole = sha256.and_then(|name| secrets.find(&name));
+        let plain = || PackageUri::parse(&redacted).ok();
+        let uri = whole.or_else(|| plain().filter(|uri| !uri.holds_secrets()));
+        if let Some(uri) = uri.filter(|uri| !found.contains(uri)) {
+            found.push(uri);
+        }
+        if found.len() == RECENT {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The hash of an update's URI.
+pub(super) fn uri_sha256(
+    connection: &Connection,
+    update: &UpdateId,
+) -> Result<Option<String>, JournalError> {
+    let name = connection.query_row(
+        "SELECT body ->> '$.uriSha256' FROM event
+         WHERE update_id = ?1 AND kind = 'update.intended'",
+        [update.as_str()],
+        |row| row.get(0),
+    );
+    Ok(name.optional().map_err(failed)?.flatten())
+}
+
+/// The hashes of the URIs of all open updates, of whatever hub.
+pub(super) fn open_secrets(connection: &Connection) -> Result<BTreeSet<String>, JournalError> {
+    let mut statement = connection
+        .prepare(
+            "SELECT i.body ->> '$.uriSha256' FROM event i
+             WHERE i.kind = 'update.intended' AND i.body ->> '$.uriSha256' IS NOT NULL
+               AND NOT EXISTS
+               (SELECT 1 FROM event v WHERE v.update_id = i.update_id AND v.kind = 'update.verdict')",
+        )
+        .map_err(failed)?;
+    let names = statement.query_map([], |row| row.get(0)).map_err(failed)?;
+    names.collect::<Result<_, _>>().map_err(failed)
+}
+
 /// Rows of update and event, the updates' events together.
 fn by_update(
     statement: &mut rusqlite::Statement<'_>,
@@ -61,8 +133,7 @@ fn by_update(
     let mut updates: Vec<(String, Vec<Event>)> = Vec::new();
     for row in rows {
         let (id, body) = row.map_err(failed)?;
-        let event = serde_json::from_str(&body)
-            .map_err(|e| failed(format!("an event of {id} is unreadable: {e}")))?;
+        let event = serde_json::from_str(&body).map_err(|e| unreadable(&id, &e))?;
         match updates.last_mut() {
             Some((last, events)) if *last == id => events.push(event),
             _ => updates.push((id, vec![event])),

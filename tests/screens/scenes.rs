@@ -11,6 +11,7 @@ use otadeck::domain::durations::Learnt;
 use otadeck::domain::event::{Event, Intent, InventoryState, Link, Way, What};
 use otadeck::domain::evidence::sha256;
 use otadeck::domain::history::{Answer, Page};
+use otadeck::domain::holding::{Holding, Process};
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::phase::Phase;
 use otadeck::domain::preflight::{self, PackageInfo, Rules};
@@ -20,6 +21,7 @@ use otadeck::domain::quota::{Budget, Slowed};
 use otadeck::domain::twin::{Section, Twin};
 use otadeck::domain::update::{Baseline, Evidence, OpenState, Outcome};
 use otadeck::domain::uri::PackageUri;
+use otadeck::journal::JournalError;
 use serde_json::{Value, json};
 
 use super::past;
@@ -254,7 +256,14 @@ impl Stage {
 
     pub fn disconnected(&mut self, device: &str, when: i64) -> &mut Self {
         let state = Connection::Disconnected;
-        self.of(device, when, What::Connection { state })
+        self.of(
+            device,
+            when,
+            What::Connection {
+                state,
+                expected: false,
+            },
+        )
     }
 
     /// What the engine says of a package; `status` is its server's, 0 when it
@@ -326,6 +335,30 @@ impl Stage {
         self.tell(vec![Event::device(noon(), device_id(device), what)])
     }
 
+    /// Another otadeck has the device.
+    pub fn held(&mut self, device: &str) -> &mut Self {
+        let holding = Holding {
+            by: "bo@jump-2".into(),
+            since: at(-180),
+            process: Some(Process {
+                pid: 4711,
+                host: "jump-2".into(),
+                beat: Some(at(-12)),
+            }),
+            update_id: UpdateId::from_text("another"),
+            uri: Some("https://fw.example.com/press/fw-1.5.0.bin".into()),
+            doing: "downloading".into(),
+            percent: Some(52),
+            written: at(-15),
+        };
+        let device_id = device_id(device);
+        let busy = JournalError::Busy {
+            device: device_id,
+            holding: Box::new(holding),
+        };
+        self.refused(device, busy.problem())
+    }
+
     /// Several updates at once, in every state that there is.
     pub fn busy(&mut self) -> &mut Self {
         self.started("press-0039", -200)
@@ -343,7 +376,7 @@ impl Stage {
         self.started("press-0043", -140)
             .accepted("press-0043", -139);
         self.phase("press-0043", -120, "downloading", Some(64.0));
-        let why = "press-0043 reports \"downloadFailed\" while downloading: connection reset by fw.example.com";
+        let why = "press-0043 reports \"downloadFailed\", last seen downloading: connection reset by fw.example.com";
         self.ended("press-0043", -90, Outcome::Failed, why);
         self.started("press-0044", -31).accepted("press-0044", -30);
         self.phase("press-0044", -14, "downloading", Some(52.0));
@@ -447,7 +480,7 @@ fn reported(value: &str, percent: Option<f64>) -> Value {
 pub type Scene = (&'static str, fn((u16, u16), bool) -> Stage);
 
 /// All scenes.
-pub const SCENES: [Scene; 46] = [
+pub const SCENES: [Scene; 48] = [
     ("start", |size, colour| Stage::new(plant(), size, colour)),
     ("devices", |size, colour| {
         let mut stage = Stage::plant(size, colour);
@@ -650,15 +683,18 @@ pub const SCENES: [Scene; 46] = [
     ("refused", |size, colour| {
         let mut stage = Stage::plant(size, colour);
         stage.keys("jj<enter>https://fw.example.com/press/fw-1.5.0.bin<enter>y");
-        let problem = Problem::new(
-            Kind::Busy,
-            "press-0040 is busy",
-            "another otadeck (bo@jump-2) started an update 3 min ago",
-        );
-        stage.refused(
-            "press-0040",
-            problem.hint("Wait for it to end, or watch it with `otadeck watch press-0040`."),
-        );
+        stage.held("press-0040");
+        stage
+    }),
+    ("take-over", |size, colour| {
+        let profile = Profile {
+            environment: Some("production".into()),
+            ..plant()
+        };
+        let mut stage = Stage::new(profile, size, colour);
+        stage.online().listed();
+        stage.keys("jj<enter>https://fw.example.com/press/fw-1.6.0.bin<enter>contoso-plant<enter>");
+        stage.held("press-0040").keys("<enter><enter>contoso-plant");
         stage
     }),
     ("watched-only", |size, colour| {
@@ -683,6 +719,17 @@ pub const SCENES: [Scene; 46] = [
         };
         let mut stage = Stage::new(profile, size, colour);
         stage.online().listed().keys("jj<enter>").twin("press-0040");
+        stage
+    }),
+    ("watching-only", |size, colour| {
+        let mut stage = Stage::plant(size, colour);
+        let title = "the journal failed: database or disk is full";
+        let problem = Problem::new(Kind::Journal, title, "").hint(
+            "What is seen is kept in memory and tried again; until it is written down nothing \
+             new is started. Make room, or mend the disk.",
+        );
+        stage.general(What::JournalProblem { problem });
+        stage.keys("jj<enter>").twin("press-0040");
         stage
     }),
     ("unauthorized", |size, colour| {
@@ -751,7 +798,7 @@ pub const SCENES: [Scene; 46] = [
         let problem = Problem::new(
             Kind::Throttled,
             "half of our share of the hub's day is spent",
-            "we have spent 20001 of its 400000 messages, our share is 10 %",
+            "we have spent 20,001 of our 40,000 messages; the hub takes 400,000 a day from everybody",
         )
         .hint(
             "Reads slow down; updates go on and are seen later. A spent day stops the hub for \

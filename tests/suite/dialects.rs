@@ -112,6 +112,7 @@ fn without_its_dialect_nothing_is_sent_to_a_device() {
     );
     assert_eq!(ended.events()[1]["problem"]["kind"], "dialect");
     let ended = update(&watched, &["--dry-run"]);
+    assert_eq!(ended.code, 8, "{ended:?}");
     assert!(ended.stdout.contains("would be refused"), "{ended:?}");
     let ended = watched.run(&["watch", "idle-0001", "--timeout", "1s"]);
     assert_eq!(ended.code, 6, "it is watched: {ended:?}");
@@ -124,6 +125,32 @@ fn without_its_dialect_nothing_is_sent_to_a_device() {
         ended.stderr.contains("rule 1 (dialect iothubDM)"),
         "{ended:?}"
     );
+}
+
+/// A dialect of one's own where the tutorial's devices have their status.
+#[test]
+fn a_device_that_two_dialects_claim_gets_nothing() {
+    let emulator = Emulator::start(&["--identities", "1"]);
+    let device = emulator.run_device(0, &["--scenario", "quick"]);
+    device.complaint_with("reported");
+    let unset = home(&emulator, PRESS, "");
+    let ended = update(&unset, &["--expect", "1.5.0"]);
+    assert_nothing_sent(&ended);
+    for words in ["tutorial-2018 and of press", "Set `dialect`"] {
+        assert!(ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+    let ended = update(&unset, &["--expect", "1.5.0", "--dry-run"]);
+    assert_eq!(ended.code, 8, "{ended:?}");
+    assert!(ended.stdout.contains("would be refused"), "{ended:?}");
+    let listed = unset.run(&["devices"]);
+    let warning = "warning: firmwareStatus is the status of the dialects tutorial-2018 and press";
+    assert!(listed.stderr.contains(warning), "{listed:?}");
+    let checked = unset.run(&["config", "check"]);
+    assert!(checked.stderr.contains(warning), "{checked:?}");
+    let set = home(&emulator, PRESS, "dialect = \"press\"\n");
+    let ended = update(&set, &["--expect", "1.5.0", "--dry-run"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!ended.stderr.contains("warning"), "{ended:?}");
 }
 
 #[test]

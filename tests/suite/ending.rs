@@ -772,7 +772,7 @@ fn a_journal_that_hangs_holds_up_no_end(#[case] console: bool) {
     }
     terminal.signal(Signal::TERM);
     assert_eq!(terminal.ends_within(SOON).0, 143);
-    let screen = terminal.shows("the journal did not finish in time");
+    let screen = terminal.shows("the journal could not be written to the end");
     assert!(screen.contains("Nothing is sent twice"), "{screen}");
     assert_eq!(terminal.modes(), terminal.before);
     file.execute_batch("ROLLBACK").unwrap();

@@ -8,20 +8,27 @@
     reason = "a test that cannot go on says so by panicking, and one that is skipped on stderr"
 )]
 
+mod before;
 mod budget;
 mod config;
 mod dialects;
 mod durability;
 mod ending;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod history;
 mod hostile;
+mod journal;
+mod kills;
 mod network;
 mod once;
 mod processes;
 mod recordings;
 mod rooms;
+mod secrets;
 mod shell;
 mod stories;
 mod support;
+mod tags;
 mod terminal;
 mod watching;

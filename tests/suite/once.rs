@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::support::program::{Emulator, Home};
 use super::support::server::{Reaction, Request, Server};
-use super::support::{id, permit};
+use super::support::{id, permit, with_port};
 
 fn call() -> MethodCall {
     MethodCall {
@@ -128,17 +128,6 @@ async fn the_program_calls_once_and_finds_out_from_the_twin() {
             .count();
         assert_eq!(calls, 1, "{instead:?}");
     }
-}
-
-/// The same connection string with another port.
-fn with_port(text: &str, port: u16) -> String {
-    let parts = text
-        .split(';')
-        .map(|part| match part.strip_prefix("HostName=") {
-            Some(host) => format!("HostName={}:{port}", host.split(':').next().unwrap()),
-            None => part.to_owned(),
-        });
-    parts.collect::<Vec<_>>().join(";")
 }
 
 /// A proxy that wants a sign-in is told apart from a hub that is not there.

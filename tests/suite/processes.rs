@@ -231,7 +231,7 @@ fn a_device_that_fails() {
         verdict["reason"]
             .as_str()
             .unwrap()
-            .contains("while applying"),
+            .contains("last seen applying"),
         "{verdict}"
     );
 }
@@ -272,12 +272,25 @@ fn usage_is_checked_before_anything_is_sent() {
         "OTADECK_CONNECTION_STRING",
         "HostName=h;SharedAccessKeyName=s;SharedAccessKey=AAEC",
     );
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 8] = [
         (
             &["update", "d", "--uri", "test.com"],
             "did you mean https://test.com",
         ),
         (&["update", "d", "--uri", "ftp://x/y"], "not with ftp:"),
+        (
+            &[
+                "update",
+                "d",
+                "--uri",
+                r"https://fw.example.com\@evil.com/a",
+            ],
+            "write it as %5C",
+        ),
+        (
+            &["update", "d", "--uri", "https://x.test/a/%2e%2e/b"],
+            "write the path that is meant",
+        ),
         (&["update", "d"], "give --uri"),
         (&["update", "a/b", "--uri", URI], "a device id holds '/'"),
         (
@@ -318,7 +331,15 @@ fn read_only_and_production_are_refused() {
             ended.stderr
         );
     }
-    let ended = update(&home, &["sim-0001", "--hub", "plant", "--dry-run"]);
+    let sure = [
+        "sim-0001",
+        "--hub",
+        "plant",
+        "--confirm",
+        "plant",
+        "--dry-run",
+    ];
+    let ended = update(&home, &sure);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(
         ended
@@ -423,15 +444,15 @@ fn a_second_resume_leaves_the_update_to_whoever_has_it() {
 fn a_plan_is_an_event_and_sends_nothing() {
     let emulator = Emulator::start(&["--devices", "1"]);
     let home = Home::on(&emulator);
-    let ended = update(&home, &["sim-0001", "--dry-run", "--json", "--read-only"]);
+    let ended = update(&home, &["sim-0001", "--dry-run", "--json"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(ended.names(), ["update.planned"]);
     assert_eq!(ended.events()[0]["method"], "firmwareUpdate");
-    assert!(
-        ended.stderr.contains("It would be refused"),
-        "{}",
-        ended.stderr
-    );
+    let sent = "Nothing was sent to any device";
+    assert!(ended.stderr.contains(sent), "{}", ended.stderr);
+    let ended = update(&home, &["sim-0001", "--dry-run", "--json", "--read-only"]);
+    assert_eq!(ended.code, 8, "{ended:?}");
+    assert_eq!(ended.names(), ["update.refused"]);
     let unknown = update(&home, &["nobody", "--json"]);
     assert_eq!(
         (unknown.code, unknown.names()),
@@ -446,8 +467,8 @@ fn many_updates_are_forecast_before_they_start() {
     let three = ["idle-0001", "idle-0002", "idle-0003", "--dry-run"];
     let ended = update(&home, &three);
     assert_eq!(ended.code, 0, "{ended:?}");
-    let forecast = "forecast for S1?: 3 updates, watched for 10 min: 4 reads/s, about 2,409 \
-                    messages, 0.6 % of the hub's day (400,000)\n";
+    let forecast = "forecast for S1?: 3 updates, watched for 10 min: up to 4 reads/s, about \
+                    2,412 messages, 0.6 % of a day of the hub (400,000)\n";
     assert!(ended.stderr.contains(forecast), "{}", ended.stderr);
     let timed = update(&home, &[&three[..], &["--timeout", "1m"]].concat());
     assert!(timed.stderr.contains("for 1 min"), "{}", timed.stderr);
@@ -458,8 +479,9 @@ fn many_updates_are_forecast_before_they_start() {
     home.config("[hub.free]\nsecret_env = \"FREE\"\ntier = \"F1\"\nday_share = 5\n");
     let free = update(&home, &["idle-0001", "--hub", "free", "--dry-run"]);
     assert_eq!(free.code, 0, "{free:?}");
-    let much = "45.1 % of the hub's day (8,000); reads will slow down, see day_share";
+    let much = "our share is 400 a day (day_share), so reads slow down and a change is seen up to";
     assert!(free.stderr.contains(much), "{}", free.stderr);
+    assert!(free.stderr.contains("1 update, "), "{}", free.stderr);
 }
 
 #[test]
@@ -736,4 +758,50 @@ fn a_forbidden_package_is_sent_to_nobody() {
             assert!(!said.contains("SECRET"), "{ended:?}");
         }
     }
+}
+
+/// Who holds a device is told in words and as an event; only its id, given once
+/// more, takes it over, and the one that had it sends and says nothing more.
+#[test]
+fn a_second_start_is_told_who_and_a_forced_one_takes_over() {
+    let emulator = Emulator::start(&["--devices", "2", "--scenario", "tutorial"]);
+    let home = Home::on(&emulator);
+    let mut first = home.spawn(&["update", "sim-0001", "--uri", URI, "--json"]);
+    first.line_with("\"downloading\"");
+    let second = update(&home, &["sim-0001", "--json"]);
+    assert_eq!(second.code, 8, "{second:?}");
+    let events = second.events();
+    let refused = events.last().unwrap();
+    assert_eq!(refused["event"], "update.refused");
+    let holding = &refused["problem"]["holding"];
+    assert_eq!(holding["uri"], URI, "{refused}");
+    assert_eq!(holding["doing"], "downloading");
+    let by = holding["by"].as_str().unwrap();
+    assert!(by.contains("sudo by ana"), "{by}");
+    let pid = holding["process"]["pid"].as_u64().unwrap();
+    for part in [
+        &format!("fw-1.5.0.bin by {by} since 2"),
+        ": downloading (written down at 2",
+        &format!("; process {pid} on "),
+        "--force",
+    ] {
+        assert!(second.stderr.contains(part), "{part}: {}", second.stderr);
+    }
+    // Another device's id is no confirmation.
+    let other = update(&home, &["sim-0001", "--force", "sim-0002"]);
+    assert_eq!(other.code, 2, "{other:?}");
+    let forced = update(&home, &["sim-0001", "--force", "sim-0001", "--json"]);
+    // The order went out; this device takes none while it is at work.
+    assert!(forced.names().contains(&"update.invoked".to_owned()));
+    assert_eq!(forced.code, 3, "{forced:?}");
+    // The first one learns it with the next thing that it would write.
+    let verdict = first.line_with("update.verdict");
+    let verdict: Value = serde_json::from_str(&verdict).unwrap();
+    assert_eq!(verdict["outcome"], "givenUp");
+    let reason = verdict["reason"].as_str().unwrap();
+    assert!(
+        reason.contains(&format!("{by} took sim-0001 over at 2")),
+        "{reason}"
+    );
+    assert_eq!(first.wait(), 6);
 }

@@ -21,7 +21,7 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
 
 /// All that the engine may name of the hub: the trait and what it speaks of,
 /// never the client.
-const OF_THE_HUB: [&str; 10] = [
+const OF_THE_HUB: [&str; 12] = [
     "GateKeeper",
     "Grant",
     "House",
@@ -31,6 +31,8 @@ const OF_THE_HUB: [&str; 10] = [
     "Permit",
     "Query",
     "Service",
+    "TagGrant",
+    "TagPermit",
     "error",
 ];
 
@@ -152,8 +154,9 @@ fn every_room_is_on_the_map() {
     }
 }
 
-/// Nothing is written to a hub but by a permit: the shell alone calls `invoke`,
-/// once, with what the core gave it; the gate alone makes permits.
+/// Nothing is written to a hub but by a permit: the shell alone calls `invoke`
+/// and `write_tag`, each once, with what the core gave it; the gate alone makes
+/// permits, of both kinds.
 #[test]
 fn there_is_one_gate() {
     let (mut makers, mut callers) = (Vec::new(), Vec::new());
@@ -162,16 +165,53 @@ fn there_is_one_gate() {
             code(&path),
             path.file_name().unwrap().to_string_lossy().into_owned(),
         );
-        let made = code.matches("Permit {").count() - code.matches("struct Permit {").count();
-        let implemented = code.matches("for Permit {").count();
-        if made > implemented || code.contains("GateKeeper for") {
+        // `Permit {` stands in `TagPermit {` too, so both kinds are counted.
+        let count = |text: &str| code.matches(text).count();
+        let told = [
+            "struct Permit {",
+            "struct TagPermit {",
+            "for Permit {",
+            "for TagPermit {",
+        ];
+        let made = count("Permit {") - told.map(count).iter().sum::<usize>();
+        if made > 0 || code.contains("GateKeeper for") {
             makers.push(name.clone());
         }
         // The trait passes a shared hub's call on; that is no call of its own.
-        let calls = code.matches(".invoke(").count() - code.matches("(**self).invoke(").count();
-        callers.extend(std::iter::repeat_n(name, calls));
+        for write in ["invoke", "write_tag"] {
+            let all = count(&format!(".{write}("));
+            let calls = all - count(&format!("(**self).{write}("));
+            callers.extend(std::iter::repeat_n((name.clone(), write), calls));
+        }
     }
     assert_eq!(makers, ["gate.rs"]);
-    callers.retain(|name| name != "starts.rs" && name != "flights.rs");
-    assert_eq!(callers, ["shell.rs"]);
+    // The core's own function of that name, which asks the gate.
+    let of_the_core = ["starts.rs", "flights.rs", "tags.rs"];
+    callers.retain(|(name, write)| *write != "invoke" || !of_the_core.contains(&name.as_str()));
+    let shell = |write| ("shell.rs".to_owned(), write);
+    assert_eq!(callers, [shell("invoke"), shell("write_tag")]);
+}
+
+/// What a permit is for is in its type: a call is no tag, and a tag no call.
+#[test]
+fn a_permit_is_for_one_kind_of_write() {
+    let service = code(&root().join("hub/service.rs"));
+    let plain: String = service.split_whitespace().collect();
+    for write in [
+        "fninvoke(&self,permit:Permit)",
+        "fnwrite_tag(&self,permit:TagPermit)",
+        "fninto_call(self)->MethodCall;",
+        "fninto_write(self)->tag::Write;",
+    ] {
+        assert!(plain.contains(write), "{write}");
+    }
+    let gate = code(&root().join("engine/gate.rs"));
+    for kind in ["Permit", "TagPermit"] {
+        // Neither can be copied, and nothing in it can be changed from outside.
+        let begin = gate.find(&format!("pub struct {kind} {{")).unwrap();
+        let derives = gate[..begin].lines().rev().find(|l| !l.trim().is_empty());
+        assert_eq!(derives, Some("#[derive(Debug)]"), "{kind}");
+        let body = gate[begin..].split('}').next().unwrap();
+        assert!(!body[4..].contains("pub"), "{kind}: {body}");
+    }
 }

@@ -17,7 +17,9 @@ use otadeck::domain::uri::PackageUri;
 use otadeck::emulator::world::etag::IfMatch;
 use otadeck::emulator::world::{World, seeded_entropy};
 use otadeck::engine::{Batch, Settings, Subscription, Unwritten, spawn};
-use otadeck::hub::{Grant, HubError, Identity, Page, Permit, Query, Service, wire};
+use otadeck::hub::{
+    Grant, HubError, Identity, Page, Permit, Query, Service, TagGrant, TagPermit, wire,
+};
 use otadeck::journal::Journal;
 use otadeck::scenario::Scenario;
 use tokio::time::Instant;
@@ -153,6 +155,18 @@ impl Service for Pure {
             cause: "the device is silent".into(),
         })
     }
+
+    async fn write_tag(&self, permit: TagPermit) -> Result<Twin, HubError> {
+        let write = permit.into_write();
+        let patch = wire::tag_patch(&write);
+        let if_match = IfMatch::Etag(write.etag().to_owned());
+        let twin = self.live(write.device(), |world, _, moment| {
+            let patch = patch.as_object().unwrap();
+            world.patch_twin(write.device(), &if_match, patch, moment.wall.utc)
+        });
+        let twin = twin.map_err(|refusal| HubError::Unreadable(refusal.message))?;
+        wire::twin(twin).map_err(HubError::Unreadable)
+    }
 }
 
 /// The next events, with the time at which they came.
@@ -170,6 +184,7 @@ fn start(device: &str) -> Command {
         expect: None,
         reason: None,
         sha256: None,
+        force: None,
     })
 }
 
@@ -355,6 +370,7 @@ async fn a_journal_that_hangs_does_not_hold_up_the_end() {
         device: id("d0000"),
         uri,
         expect: None,
+        force: None,
         sha256: None,
         reason: None,
     };
@@ -367,7 +383,8 @@ async fn a_journal_that_hangs_does_not_hold_up_the_end() {
     let began = Instant::now();
     let ended = running.stop().await;
     let took = began.elapsed();
-    assert_eq!(ended, Err(Unwritten));
+    let events = Vec::new();
+    assert_eq!(ended, Err(Unwritten { events }));
     assert!(took <= Duration::from_millis(1_400), "{took:?}");
     other.execute_batch("ROLLBACK").unwrap();
 }

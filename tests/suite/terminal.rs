@@ -215,3 +215,43 @@ fn without_a_terminal_the_console_says_so() {
         assert!(ended.stderr.contains("terminal"), "{}", ended.stderr);
     }
 }
+
+/// Two consoles send an order to the same device at the same moment: one starts
+/// it, the other is told who has it. That one may take it over by typing the
+/// device's id, and then the first is told.
+#[test]
+fn of_two_consoles_one_starts_and_the_other_is_told_who() {
+    let emulator = Emulator::start(&["--devices", "1", "--scenario", "tutorial"]);
+    let home = Home::on(&emulator);
+    let mut consoles = [0, 1].map(|_| Terminal::start(&home, &[], 40, 120));
+    for console in &mut consoles {
+        console.shows("sim-0001");
+        console.press("\r").shows("ackage");
+        console.press(URI).shows("fw-1.5.0.bin");
+        console.press("\r").shows("firmwareUpdate");
+    }
+    for console in &mut consoles {
+        console.press("y");
+    }
+    let told = |screen: &str| screen.contains("refused: sim-0001 is busy");
+    let settled = |screen: &str| told(screen) || screen.contains("✓ accepted");
+    let screens = consoles
+        .each_ref()
+        .map(|console| console.until("an answer", settled));
+    let refused = screens.iter().filter(|screen| told(screen)).count();
+    assert_eq!(refused, 1, "{}\n{}", screens[0], screens[1]);
+    let [one, another] = consoles;
+    let (mut other, first) = match told(&screens[0]) {
+        true => (one, another),
+        false => (another, one),
+    };
+    let screen = other.shows("process ");
+    assert!(screen.contains("sudo by"), "{screen}");
+    other.press("\r").shows("fw-1.5.0.bin");
+    other.press("\r").shows("To take it over: type sim-0001");
+    other.press("y\r").shows("that is not the device's id");
+    // The order goes out; this device takes none while it is at work.
+    other.press("\x15sim-0001\r").shows("rejected: ");
+    // It learns it with the next thing that it would write.
+    first.shows("took sim-0001 over");
+}

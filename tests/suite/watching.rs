@@ -92,6 +92,7 @@ impl Watch {
                 expect: None,
                 reason: None,
                 sha256: None,
+                force: None,
             };
             let command = Command::Start(start);
             self.running.engine().send(command).await.unwrap();

@@ -113,6 +113,16 @@ fn what_is_set_for_one_hub_is_not_set_for_another() {
 #[case("method = \"load\"", "watched_only = true", "so payload means nothing")]
 #[case("\"45s\"", "\"4s\"", "must be between 5s and 5m")]
 #[case("\"10s\"", "\"6m\"", "must be between 0s and 5m")]
+#[case(
+    "\"10s\"",
+    "\"46s\"",
+    "not be longer than response_timeout, which is 45 s"
+)]
+#[case(
+    "response_timeout = \"45s\"\n    connect_timeout = \"10s\"",
+    "connect_timeout = \"31s\"",
+    "which is 30 s here"
+)]
 #[case("\"10s\"", "\"soon\"", "write 8s, 15m or 2h")]
 #[case(
     "payload_as = \"string\"",

@@ -27,6 +27,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
 use crate::domain::event::{InventoryState, Link, Way};
+use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
 use crate::domain::problem::Problem;
@@ -52,7 +53,9 @@ pub struct Context {
     pub sample_uris: Vec<String>,
     /// URIs of earlier sessions, newest first. Those that were redacted when
     /// they were written down cannot be sent and are not offered.
-    pub recent_uris: Vec<String>,
+    pub recent_uris: Vec<PackageUri>,
+    /// Why nothing can be written down, so that nothing is started.
+    pub only_watches: Option<Problem>,
     /// Something to say at the start; stays until it is dismissed.
     pub first_notice: Option<String>,
     /// Do hub and devices end with the console?
@@ -72,6 +75,7 @@ impl Context {
             dialects: Dialects::built_in(),
             sample_uris: Vec::new(),
             recent_uris: Vec::new(),
+            only_watches: None,
             first_notice: None,
             demo: false,
             replay_only: false,
@@ -168,10 +172,13 @@ pub(crate) struct Order {
     pub(crate) device: DeviceId,
     /// Which package.
     pub(crate) uri: PackageUri,
-    /// On a production hub: its name, as typed.
+    /// What must be typed, as typed: on a production hub its name, and the id of
+    /// a device that is taken over.
     pub(crate) name: Option<Field>,
-    /// Was another name given?
+    /// Was something else typed?
     pub(crate) wrong: bool,
+    /// Whoever has the device, as the refusal of the order before has told.
+    pub(crate) held: Option<Box<Holding>>,
     /// What can be said of the package; empty until the engine has said it.
     pub(crate) findings: Vec<Finding>,
     /// Is the package's server being asked?
@@ -181,6 +188,16 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// What must be typed on that hub before it is sent, if anything.
+    pub(crate) fn wanted(&self, hub: &Profile) -> Option<String> {
+        match (hub.is_production(), &self.held) {
+            (true, Some(_)) => Some(format!("{} {}", hub.name, self.device)),
+            (true, None) => Some(hub.name.clone()),
+            (false, Some(_)) => Some(self.device.to_string()),
+            (false, None) => None,
+        }
+    }
+
     /// Why this package may not be sent.
     pub(crate) fn refusal(&self) -> Option<&Finding> {
         preflight::refusal(&self.findings)
@@ -207,6 +224,8 @@ pub struct Model {
     pub(crate) recent: Vec<PackageUri>,
     pub(crate) samples: Vec<PackageUri>,
     pub(crate) notice: Option<String>,
+    /// Why nothing can be written down; nothing is started meanwhile.
+    pub(crate) unwritten: Option<Problem>,
     pub(crate) panel: Option<Panel>,
     pub(crate) bar: Option<Bar>,
     pub(crate) dialog: Option<Dialog>,
@@ -224,10 +243,9 @@ impl Model {
     /// columns and rows.
     #[must_use]
     pub fn new(context: Context, size: (u16, u16), now: Timestamp) -> Self {
-        let usable = |list: &[String]| -> Vec<PackageUri> {
-            let parsed = list.iter().filter_map(|text| PackageUri::parse(text).ok());
-            parsed.filter(|uri| !uri.expose().contains("***")).collect()
-        };
+        let usable = |uri: &PackageUri| !uri.expose().contains("***");
+        let samples = context.sample_uris.iter();
+        let samples = samples.filter_map(|text| PackageUri::parse(text).ok());
         Self {
             theme: context.look.theme().clone(),
             keymap: context.look.keymap.clone(),
@@ -242,8 +260,14 @@ impl Model {
             durations: Durations::default(),
             facts: HashMap::new(),
             asked: HashMap::new(),
-            recent: usable(&context.recent_uris),
-            samples: usable(&context.sample_uris),
+            recent: context
+                .recent_uris
+                .iter()
+                .filter(|u| usable(u))
+                .cloned()
+                .collect(),
+            samples: samples.filter(usable).collect(),
+            unwritten: context.only_watches.clone(),
             notice: context.first_notice.clone(),
             panel: None,
             bar: None,
@@ -337,6 +361,7 @@ impl Model {
     /// May an update of this device be asked for now?
     pub(crate) fn may_ask(&self, device: &DeviceId) -> bool {
         !self.context.profile.read_only
+            && self.unwritten.is_none()
             && self.updates.open_of(device).is_none()
             && !matches!(self.asked.get(device), Some(Asked::Waiting(_)))
     }

@@ -10,7 +10,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::told::{self, WORDS, phase_text};
 use crate::domain::update::Update;
-pub(crate) use crate::domain::uri::short_name as short;
+pub(crate) use crate::domain::uri::last_part as short;
 
 /// Lines of one update's log that are kept.
 const LOG: usize = 200;
@@ -216,7 +216,8 @@ fn retold(update: &Update) -> VecDeque<LogLine> {
         push(step.since, step.phase.name(), text);
     }
     if let Some((doubt, reason)) = &update.doubt {
-        push(update.changed, doubt.name(), reason.clone());
+        let time = update.doubted.unwrap_or(update.changed);
+        push(time, doubt.name(), reason.clone());
     }
     if let Some(verdict) = &update.verdict {
         push(verdict.time, verdict.outcome.name(), verdict.reason.clone());

@@ -16,11 +16,9 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             vec![Effect::Send(Command::GiveUp(update))]
         }
         (Some(Dialog::Confirm(mut order)), Action::Confirm | Action::Submit) => {
-            let hub = &model.context.profile.name;
-            let named = order
-                .name
-                .as_ref()
-                .is_none_or(|typed| typed.text().trim() == hub);
+            let wanted = order.wanted(&model.context.profile);
+            let typed = order.name.as_ref().map(|typed| words(typed.text()));
+            let named = wanted == typed;
             if named && order.refusal().is_none() && model.may_ask(&order.device) {
                 return start(model, order);
             }
@@ -44,6 +42,11 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
+/// What was typed, without the spaces around and between.
+fn words(typed: &str) -> String {
+    typed.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Forgets a production hub's name that was typed, and not yet given.
 pub(super) fn forget_name(model: &mut Model) {
     if let Some(Dialog::Confirm(order)) = &mut model.dialog
@@ -59,7 +62,7 @@ pub(super) fn forget_name(model: &mut Model) {
 /// does not cost it.
 fn start(model: &mut Model, order: Order) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if order.name.is_some() {
+    if model.context.profile.is_production() {
         let hub = model.context.profile.name.clone();
         effects.push(Effect::Send(Command::Arm(hub)));
     }
@@ -73,6 +76,7 @@ fn start(model: &mut Model, order: Order) -> Vec<Effect> {
         panel.scroll = 0;
     }
     effects.push(Effect::Send(Command::Start(Start {
+        force: order.held.map(|_| order.device.to_string()),
         device: order.device,
         uri: order.uri,
         expect: None,

@@ -85,9 +85,14 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
         }
         What::Durations { learnt } => model.durations = learnt.clone().into(),
         What::Budget(budget) => model.budget = budget.clone(),
-        What::JournalProblem { problem } | What::BudgetWarning { problem } => {
-            model.notice = Some(notice(problem));
+        What::JournalProblem { problem } => model.unwritten = Some(problem.clone()),
+        What::JournalRecovered {} => {
+            let text = "The journal is written again, with all that was seen meanwhile.";
+            model.notice = Some(text.to_owned());
+            // There may be another reason to start nothing.
+            return Some(Effect::Snapshot);
         }
+        What::BudgetWarning { problem } => model.notice = Some(notice(problem)),
         _ => update_event(model, event),
     }
     None
@@ -150,6 +155,7 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     model.link = snapshot.link;
     model.durations = snapshot.durations;
     model.budget = snapshot.budget;
+    model.unwritten = snapshot.journal;
     if let Some((state, problem)) = snapshot.inventory {
         model.inventory.state = Some(state);
         model.inventory.count = model.devices.len();

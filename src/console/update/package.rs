@@ -6,6 +6,7 @@ use super::super::model::field::Field;
 use super::super::model::{Asked, Dialog, Focus, Model, Order};
 use crate::domain::dialect::Values;
 use crate::domain::event::Command;
+use crate::domain::holding::Holding;
 use crate::domain::id::DeviceId;
 use crate::domain::problem::Problem;
 use crate::domain::uri::PackageUri;
@@ -71,17 +72,28 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         model.asked.insert(device, Asked::Refused(problem));
         return Vec::new();
     }
-    let production = model.context.profile.is_production();
-    model.dialog = Some(Dialog::Confirm(Order {
+    let mut order = Order {
+        held: holding(model, &device),
         device,
         uri: uri.clone(),
-        name: production.then(Field::default),
+        name: None,
         wrong: false,
         findings: Vec::new(),
         waiting: true,
         scroll: 0,
-    }));
+    };
+    let wanted = order.wanted(&model.context.profile);
+    order.name = wanted.map(|_| Field::default());
+    model.dialog = Some(Dialog::Confirm(order));
     vec![Effect::Send(Command::Inspect(uri))]
+}
+
+/// Whoever has the device, if the last order for it was refused because of that.
+fn holding(model: &Model, device: &DeviceId) -> Option<Box<Holding>> {
+    match model.asked.get(device) {
+        Some(Asked::Refused(problem)) => problem.holding.clone(),
+        _ => None,
+    }
 }
 
 /// Why no update can be started on a device whose dialect is known for sure.

@@ -19,6 +19,7 @@ use crate::domain::phase::Phase;
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::update::{Baseline, Evidence, Outcome, Update};
+use crate::domain::uri::PackageUri;
 use crate::engine::Snapshot;
 
 const URI: &str = "https://x.test/fw.bin";
@@ -298,6 +299,49 @@ fn a_refusal_stands_at_its_device_and_costs_no_typing() {
     assert_eq!(state(&model), format!("Field a-1 in a-1 “{URI}”"));
 }
 
+/// Who has the device is told; only its id, typed, takes it over.
+#[rstest::rstest]
+#[case("Test", "a-1")]
+#[case("Production", "plant  a-1")]
+fn a_device_that_somebody_has_is_taken_over_by_its_id(
+    #[case] environment: &str,
+    #[case] typed: &str,
+) {
+    use crate::domain::holding::Holding;
+    let environment = Some(environment.to_owned());
+    let mut model = console_on(
+        Profile {
+            environment,
+            ..profile()
+        },
+        80,
+    );
+    press(&mut model, &format!("<enter>{URI}<enter>")).unwrap();
+    let sent = match model.place() {
+        Place::Arm => press(&mut model, "plant<enter>").unwrap(),
+        _ => press(&mut model, "y").unwrap(),
+    };
+    assert!(matches!(
+        sent.last(),
+        Some(Effect::Send(Command::Start(start))) if start.force.is_none()
+    ));
+    let update = Update::intended(&intended("a-1")).unwrap();
+    let problem = Problem::new(Kind::Busy, "a-1 is busy", "another").held(Holding::of(&update));
+    let refused = What::Refused { problem };
+    tell(&mut model, vec![Event::device(at(5), id("a-1"), refused)]);
+    press(&mut model, "<enter><enter>").unwrap();
+    assert_eq!(model.place(), Place::Arm);
+    for wrong in ["", "plant", "y", "a-2"] {
+        let keys = format!("<ctrl-u>{wrong}<enter>");
+        assert_eq!(press(&mut model, &keys).unwrap(), [], "{wrong}");
+    }
+    let effects = press(&mut model, &format!("<ctrl-u>{typed}<enter>")).unwrap();
+    let Some(Effect::Send(Command::Start(start))) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert!(start.takes_over());
+}
+
 #[test]
 fn a_taken_order_empties_the_field_and_an_ended_update_frees_it() {
     let mut model = console();
@@ -317,12 +361,9 @@ fn a_taken_order_empties_the_field_and_an_ended_update_frees_it() {
 #[test]
 fn redacted_uris_of_earlier_sessions_are_not_offered() {
     let mut context = Context::new(profile());
-    context.recent_uris = vec![
-        "https://x.test/a?sig=***".into(),
-        URI.into(),
-        "no uri".into(),
-    ];
-    context.sample_uris = vec![URI.into(), "https://x.test/b".into()];
+    let redacted = PackageUri::parse("https://x.test/a?sig=***").unwrap();
+    context.recent_uris = vec![redacted, PackageUri::parse(URI).unwrap()];
+    context.sample_uris = vec!["no uri".into(), URI.into(), "https://x.test/b".into()];
     let model = Model::new(context, (80, 24), start());
     let offers: Vec<_> = model
         .offers()
@@ -475,6 +516,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
         link: Way::new(Link::Online),
         starting: Vec::new(),
         refusals: Vec::new(),
+        journal: None,
         resuming: false,
         durations: Default::default(),
         budget: crate::domain::quota::Budget::at_rest(&profile()),

@@ -72,6 +72,13 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         true,
     );
     findings(&mut doc, order, Weight::Warning, "");
+    if let Some(held) = &order.held {
+        let text = format!(
+            "{}. It ends as given up; the device itself is not stopped",
+            safe(&held.to_string())
+        );
+        doc.labelled("taken", LABEL, Some(Role::Doubt), &text, false);
+    }
     let (dialect, known) = model.dialect(&order.device);
     match dialect.start(&Values::of_uri(order.uri.redacted())) {
         Ok((by, payload)) => {
@@ -126,7 +133,8 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         doc.line(keys);
         return doc;
     }
-    let Some(field) = &order.name else {
+    let wanted = order.wanted(&model.context.profile);
+    let Some((field, wanted)) = order.name.as_ref().zip(wanted) else {
         let apart = if columns < 44 { "  " } else { "    " };
         let keys = vec![
             doc.span(Role::Key, "y"),
@@ -142,15 +150,24 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         doc.line(keys);
         return doc;
     };
-    let name = safe(&model.context.profile.name);
-    let ask = format!("Production: type {name} and enter to send; esc goes back");
+    let name = safe(&wanted);
+    let production = model.context.profile.is_production();
+    let (why, what, prompt) = match (production, &order.held) {
+        (true, None) => ("Production", "the hub's name", "hub › "),
+        (true, Some(_)) => (
+            "Production, and taken over",
+            "the hub's name and the device's id",
+            "hub device › ",
+        ),
+        (false, _) => ("To take it over", "the device's id", "device › "),
+    };
     if order.wrong {
-        let why = format!("✗ that is not the hub's name; type {name}, or esc to go back");
+        let why = format!("✗ that is not {what}; type {name}, or esc to go back");
         doc.text(Role::Bad, &why);
     } else {
+        let ask = format!("{why}: type {name} and enter to send; esc goes back");
         doc.text(Role::Doubt, &ask);
     }
-    let prompt = "hub › ";
     let room = columns.saturating_sub(columns_of(prompt));
     let (typed, cursor) = field.window(field.text(), room);
     doc.cursor = Some((columns_of(prompt) + cursor, doc.lines.len()));

@@ -31,6 +31,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     right.extend(environment(model));
     if model.context.profile.read_only {
         right.push(Span::styled(" read-only ", style(Role::Guard)));
+    } else if model.unwritten.is_some() {
+        right.push(Span::styled(" watching only ", style(Role::Guard)));
     }
     let gap = if roomy { 3 } else { 1 };
     let taken: usize = right.iter().map(|s| width(&s.content) + gap).sum();

@@ -25,6 +25,9 @@ fn document(model: &Model, width: u16) -> Doc<'_> {
         let text = format!("! {} · r tries", as_of(model.now, heard));
         doc.text(Role::Doubt, &text);
     }
+    if let Some(problem) = &model.unwritten {
+        doc.problem(Role::Bad, "✗", problem);
+    }
     if let Some(problem) = &model.link.problem {
         match model.link.state {
             Link::Online => {}

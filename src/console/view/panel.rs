@@ -29,6 +29,10 @@ pub(super) fn document(model: &Model, width: u16) -> Doc<'_> {
         gap(&mut doc, model);
         let text = "read-only: no update can be started on this hub from here";
         doc.text(Role::Doubt, text);
+    } else if model.unwritten.is_some() {
+        gap(&mut doc, model);
+        let text = "watching only: nothing is started while it cannot be written down";
+        doc.text(Role::Doubt, text);
     }
     running::update(&mut doc, model, device);
     reported(&mut doc, model, device);

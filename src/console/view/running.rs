@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ratatui::text::Span;
 
 use super::super::model::Model;
-use super::super::model::updates::{Tracked, short};
+use super::super::model::updates::Tracked;
 use super::super::text::{Grain, age, as_of, clock, cut, day_and_clock, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
@@ -21,6 +21,7 @@ use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
 use crate::domain::time::on_a_clock;
 use crate::domain::update::{Evidence, Step, Update};
+use crate::domain::uri::last_part;
 
 /// Lines of the log that are shown on a high terminal, and on others.
 const LOG: [usize; 2] = [12, 5];
@@ -108,7 +109,7 @@ fn title(doc: &mut Doc, update: &Update) {
     let Some(uri) = &update.intent.uri else {
         return doc.text(Role::Title, "watching, nothing was started from here");
     };
-    let title = format!("updating to {}", safe(short(uri)));
+    let title = format!("updating to {}", safe(last_part(uri)));
     let line = vec![doc.span(Role::Title, cut(&title, doc.width))];
     doc.line(line);
 }
@@ -191,7 +192,7 @@ fn doubt(doc: &mut Doc, update: &Update) {
         let text = format!("? {}: {}", update.word(), safe(reason));
         doc.text(Role::Doubt, &text);
     }
-    if let Some(since) = update.disconnected.filter(|_| update.is_open()) {
+    if let Some(since) = update.missed().filter(|_| update.is_open()) {
         let text = format!(
             "○ not connected since {}, as far as the hub knows",
             clock(since)

@@ -4,13 +4,17 @@
 //! hub's own setting. Otherwise the device is recognised by where its status
 //! stands. A device may hold the properties of several families, left over from
 //! earlier firmware: the one whose status the hub saw written last counts, and of
-//! equal ones the one with the more specific path.
+//! equal ones the one with the more specific path. Where several dialects have
+//! their status in one place nothing can be told: such a device is neither started
+//! nor watched until its dialect is set.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::id::DeviceId;
+use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::{Path, Section, Twin};
 
 use super::{Dialect, Dialects, Recognised};
@@ -50,6 +54,14 @@ pub enum How {
         /// path is the more specific.
         later: bool,
     },
+    /// The status stands where several dialects have it; the first of them is
+    /// taken to show the device, and for nothing else.
+    Unclear {
+        /// Where that is.
+        path: Path,
+        /// All that have it there.
+        names: Vec<String>,
+    },
     /// There is no status, but a version where this dialect has it.
     Version(Path),
     /// The device reports nothing that any dialect knows.
@@ -74,6 +86,13 @@ impl fmt::Display for How {
                 };
                 write!(f, ", {than} than that of {}", others.join(", "))
             }
+            Self::Unclear { path, names } => {
+                write!(
+                    f,
+                    "not known: {path} is the status of {}",
+                    names.join(" and of ")
+                )
+            }
             Self::Version(path) => write!(f, "recognised by {path}"),
             Self::Nothing => f.write_str("assumed: the device reports no status yet"),
         }
@@ -93,6 +112,24 @@ pub struct Chosen {
 }
 
 impl Choice<'_> {
+    /// Why nothing can be started or judged on `device`: which dialect it speaks
+    /// cannot be told, though it reports something.
+    #[must_use]
+    pub fn unclear(&self, device: &DeviceId) -> Option<Problem> {
+        let How::Unclear { path, names } = &self.how else {
+            return None;
+        };
+        let title = format!("the dialect of {device} is not clear");
+        let cause = format!(
+            "it reports {path}, which is the status of {}",
+            names.join(" and of ")
+        );
+        Some(Problem::new(Kind::Dialect, title, cause).hint(
+            "Nothing was sent. Set `dialect` of the hub in the configuration, or name the \
+             devices that speak each in a rule under `dialects`.",
+        ))
+    }
+
     /// The choice as events carry it.
     #[must_use]
     pub fn told(&self, settled: bool) -> Chosen {
@@ -147,6 +184,13 @@ impl Dialects {
         // Stable: of equal ones the first in the list.
         held.sort_by_key(|(stamp, dialect)| std::cmp::Reverse((*stamp, depth(&dialect.status))));
         let (stamp, dialect) = *held.first()?;
+        let same = held.iter().filter(|(_, d)| d.status == dialect.status);
+        let names: Vec<String> = same.map(|(_, d)| d.name.clone()).collect();
+        if names.len() > 1 {
+            let path = dialect.status.clone();
+            let how = How::Unclear { path, names };
+            return Some(Choice { dialect, how });
+        }
         let others = held[1..].iter().map(|(_, other)| other.name.clone());
         let how = How::Status {
             path: dialect.status.clone(),

@@ -263,25 +263,31 @@ impl Dialects {
         }
     }
 
-    /// The built-in ones and those of a configuration. One whose status stands
-    /// where another's does cannot be recognised: it counts only where it is set.
+    /// The built-in ones and those of a configuration.
     #[must_use]
     pub fn with(configured: impl IntoIterator<Item = Dialect>) -> Self {
         let mut dialects = Self::built_in();
-        let built_in = dialects.list.len();
         dialects.list.extend(configured);
-        let places: Vec<Path> = dialects.iter().map(|d| d.status.clone()).collect();
-        for dialect in &mut dialects.list[built_in..] {
-            if places
-                .iter()
-                .filter(|path| **path == dialect.status)
-                .count()
-                > 1
-            {
-                dialect.recognised = Recognised::Never;
+        dialects
+    }
+
+    /// The status paths that several dialects claim where nothing is set: which of
+    /// them a device speaks that reports there cannot be told.
+    #[must_use]
+    pub fn rivals(&self) -> Vec<(&Path, Vec<&str>)> {
+        if self.hub.is_some() {
+            return Vec::new();
+        }
+        let mut rivals: Vec<(&Path, Vec<&str>)> = Vec::new();
+        for dialect in self.in_question() {
+            let known = rivals.iter_mut().find(|(path, _)| **path == dialect.status);
+            match known {
+                Some((_, names)) => names.push(&dialect.name),
+                None => rivals.push((&dialect.status, vec![&dialect.name])),
             }
         }
-        dialects
+        rivals.retain(|(_, names)| names.len() > 1);
+        rivals
     }
 
     /// The same with what is set for a hub: the dialect of its devices, and

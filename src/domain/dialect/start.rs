@@ -41,12 +41,15 @@ pub enum CannotStart {
         dialect: String,
     },
     /// The payload needs what was not given.
-    #[error("dialect {dialect} sends {{{}}} to the device, and none was given", missing.name())]
+    #[error(
+        "dialect {dialect} sends {} to the device, which was not given",
+        names(missing)
+    )]
     Missing {
         /// The dialect's name.
         dialect: String,
         /// What is missing.
-        missing: Placeholder,
+        missing: Vec<Placeholder>,
     },
 }
 
@@ -59,19 +62,32 @@ impl CannotStart {
         Problem::new(Kind::Dialect, title, self.to_string()).hint(advice)
     }
 
-    fn advice(&self) -> &'static str {
+    fn advice(&self) -> String {
         match self {
             Self::WatchedOnly { .. } => {
                 "Start it where such updates are started (a configuration or a deployment of \
                  the hub) and watch it with otadeck watch."
+                    .to_owned()
             }
-            Self::Missing { missing, .. } => match missing {
-                Placeholder::Version => "Start it with otadeck update --expect VERSION.",
-                Placeholder::Sha256 => "Start it with otadeck update --sha256 HEX.",
-                Placeholder::Uri => "Name the package with --uri.",
-            },
+            Self::Missing { missing, .. } => {
+                let flags = missing.iter().map(|missing| match missing {
+                    Placeholder::Version => "--expect VERSION",
+                    Placeholder::Sha256 => "--sha256 HEX",
+                    Placeholder::Uri => "--uri URI",
+                });
+                let flags: Vec<&str> = flags.collect();
+                format!("Start it with otadeck update {}.", flags.join(" "))
+            }
         }
     }
+}
+
+fn names(missing: &[Placeholder]) -> String {
+    let names: Vec<String> = missing
+        .iter()
+        .map(|p| format!("{{{}}}", p.name()))
+        .collect();
+    names.join(" and ")
 }
 
 impl Dialect {

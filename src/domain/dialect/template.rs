@@ -103,9 +103,14 @@ impl Template {
     /// The payload with `values` put in.
     ///
     /// # Errors
-    /// The placeholder that the template holds and for which there is no value.
-    pub fn fill(&self, values: &Values<'_>) -> Result<Value, Placeholder> {
-        let filled = fill(&self.json, values)?;
+    /// The placeholders that the template holds and for which there is no value.
+    pub fn fill(&self, values: &Values<'_>) -> Result<Value, Vec<Placeholder>> {
+        let mut missing = Vec::new();
+        let filled = fill(&self.json, values, &mut missing);
+        if !missing.is_empty() {
+            let all = Placeholder::ALL.into_iter();
+            return Err(all.filter(|p| missing.contains(p)).collect());
+        }
         Ok(match self.as_string {
             true => Value::String(filled.to_string()),
             false => filled,
@@ -145,36 +150,37 @@ fn check(json: &Value, named: &mut Vec<Placeholder>) -> Result<(), InvalidTempla
     }
 }
 
-fn fill(json: &Value, values: &Values<'_>) -> Result<Value, Placeholder> {
-    Ok(match json {
-        Value::String(text) => Value::String(fill_text(text, values)?),
+fn fill(json: &Value, values: &Values<'_>, missing: &mut Vec<Placeholder>) -> Value {
+    match json {
+        Value::String(text) => Value::String(fill_text(text, values, missing)),
         Value::Array(items) => {
-            let items: Result<_, _> = items.iter().map(|item| fill(item, values)).collect();
-            Value::Array(items?)
+            let items = items.iter().map(|item| fill(item, values, missing));
+            Value::Array(items.collect())
         }
         Value::Object(members) => {
             let mut filled = Map::new();
             for (key, item) in members {
-                filled.insert(key.clone(), fill(item, values)?);
+                filled.insert(key.clone(), fill(item, values, missing));
             }
             Value::Object(filled)
         }
         other => other.clone(),
-    })
+    }
 }
 
-fn fill_text(text: &str, values: &Values<'_>) -> Result<String, Placeholder> {
+fn fill_text(text: &str, values: &Values<'_>, missing: &mut Vec<Placeholder>) -> String {
     let mut filled = String::with_capacity(text.len());
     // Checked when the template was made.
     for piece in pieces(text).unwrap_or_default() {
         match piece {
             Piece::Text(text) => filled.push_str(text),
-            Piece::Placeholder(placeholder) => {
-                filled.push_str(values.get(placeholder).ok_or(placeholder)?);
-            }
+            Piece::Placeholder(placeholder) => match values.get(placeholder) {
+                Some(value) => filled.push_str(value),
+                None => missing.push(placeholder),
+            },
         }
     }
-    Ok(filled)
+    filled
 }
 
 enum Piece<'a> {
@@ -249,12 +255,13 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case("{uri} {version}", Placeholder::Version)]
-    #[case("{uri} {sha256}", Placeholder::Sha256)]
-    fn a_missing_value_is_named(#[case] template: &str, #[case] missing: Placeholder) {
+    #[case("{uri} {version}", &[Placeholder::Version])]
+    #[case("{uri} {sha256}", &[Placeholder::Sha256])]
+    #[case("{sha256} {uri} {version}", &[Placeholder::Version, Placeholder::Sha256])]
+    fn all_missing_values_are_named(#[case] template: &str, #[case] missing: &[Placeholder]) {
         let template = Template::parse(json!({ "a": [template] }), false).unwrap();
         let values = Values::of_uri("https://x.test/a");
-        assert_eq!(template.fill(&values), Err(missing));
+        assert_eq!(template.fill(&values), Err(missing.to_vec()));
     }
 
     proptest! {

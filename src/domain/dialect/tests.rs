@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::fake::FakeTwin;
 use crate::domain::phase::Phase::*;
-use crate::domain::twin::Section;
+use crate::domain::twin::{Section, Twin};
 
 fn section(reported: Value) -> Section {
     Section {
@@ -390,10 +390,47 @@ fn a_configured_dialect_is_recognised_where_no_other_has_its_status() {
     let dialects = Dialects::with([press("press", "press.state")]);
     assert_eq!(dialects.recognise(&twin).name, "press");
     let twins = Dialects::with([press("a", "press.state"), press("b", "press.state")]);
-    assert_eq!(twins.choose(&twin.reported, None).how, How::Nothing);
+    let unclear = |dialects: &Dialects, twin: &Twin| {
+        let problem = dialects
+            .choose(&twin.reported, None)
+            .unclear(&twin.device_id);
+        problem.map(|problem| problem.cause)
+    };
+    assert_eq!(unclear(&dialects, &twin), None);
+    let said = unclear(&twins, &twin).unwrap();
+    assert_eq!(
+        said,
+        "it reports press.state, which is the status of a and of b"
+    );
+    // One that was reported later counts, and is clear; then the built-in's rival.
     let twin = fake.report(json!({"firmwareStatus": "Fine"}));
+    assert_eq!(unclear(&twins, &twin), None);
     let like = Dialects::with([press("like", "firmwareStatus")]);
-    assert_eq!(like.recognise(&twin).name, "tutorial-2018");
+    let said = unclear(&like, &twin).unwrap();
+    assert!(said.ends_with("of tutorial-2018 and of like"), "{said}");
+    // Not where it is set, nor where nothing is reported.
+    let set = like.clone().set(Some("like".into()), Vec::new());
+    assert_eq!(unclear(&set, &twin), None);
+    assert_eq!(set.recognise(&twin).name, "like");
+    assert_eq!(unclear(&like, &FakeTwin::new("d").twin), None);
+}
+
+#[test]
+fn dialects_that_claim_one_path_are_named() {
+    let names = |dialects: &Dialects| -> Vec<String> {
+        let told = |(path, names): (&Path, Vec<&str>)| format!("{path}: {}", names.join(" "));
+        dialects.rivals().into_iter().map(told).collect()
+    };
+    assert_eq!(names(&Dialects::built_in()), [""; 0]);
+    let three = [
+        press("a", "press.state"),
+        press("b", "press.state"),
+        press("c", "firmwareStatus"),
+    ];
+    let dialects = Dialects::with(three);
+    let told = ["firmwareStatus: tutorial-2018 c", "press.state: a b"];
+    assert_eq!(names(&dialects), told);
+    assert_eq!(names(&dialects.set(Some("a".into()), Vec::new())), [""; 0]);
 }
 
 #[rstest::rstest]

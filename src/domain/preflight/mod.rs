@@ -8,8 +8,8 @@
 #[cfg(test)]
 mod tests;
 
-use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
+mod signature;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -19,101 +19,11 @@ use super::pattern;
 use super::time::spoken;
 use super::twin::{Path, Twin};
 use super::uri::PackageUri;
+pub use signature::Validity;
 
 /// How far clocks may be apart before a signature that has not begun yet is
 /// worth a word. Storage services allow about as much.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
-
-/// From when and until when the server honours a signed URI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validity {
-    /// Not before.
-    pub from: Option<Timestamp>,
-    /// Not from then on.
-    pub until: Option<Timestamp>,
-    /// Does the signature cover the HTTP method? Then a HEAD is refused where a
-    /// GET would not be.
-    pub binds_method: bool,
-}
-
-impl Validity {
-    /// Of a signed URI; `None` of any other, and of one whose times cannot be
-    /// read.
-    ///
-    /// | parameters | whose |
-    /// |---|---|
-    /// | `sig`, `se`, `st` | Azure Storage and other Azure shared access signatures (`MicrosoftDocs/azure-docs`, "Create a service SAS") |
-    /// | `X-Amz-Date`, `X-Amz-Expires` | AWS Signature Version 4 query strings; likewise `X-Goog-…` (Google Cloud Storage V4) and `X-Oss-…` (Alibaba Cloud OSS V4) |
-    /// | `Expires` with `Signature` | AWS Signature Version 2, Amazon CloudFront, Google Cloud Storage V2 |
-    #[must_use]
-    pub fn of(uri: &PackageUri) -> Option<Self> {
-        let url = Url::parse(uri.expose()).ok()?;
-        let pairs: Vec<(String, String)> = url
-            .query_pairs()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
-            .collect();
-        let get = |name: &str| {
-            let pair = pairs.iter().find(|(found, _)| found == name);
-            pair.map(|(_, value)| value.as_str())
-        };
-        for cloud in ["x-amz", "x-goog", "x-oss"] {
-            let date = get(&format!("{cloud}-date")).and_then(compact);
-            let lives = get(&format!("{cloud}-expires")).and_then(|s| s.parse().ok());
-            if let (Some(from), Some(seconds)) = (date, lives) {
-                let until = from.checked_add(SignedDuration::from_secs(seconds)).ok();
-                return Some(Self {
-                    from: Some(from),
-                    until,
-                    binds_method: true,
-                });
-            }
-        }
-        if get("sig").is_some() && get("se").is_some() {
-            return Some(Self {
-                from: get("st").and_then(moment),
-                until: Some(get("se").and_then(moment)?),
-                binds_method: false,
-            });
-        }
-        get("signature")?;
-        Some(Self {
-            from: None,
-            until: Some(get("expires").and_then(epoch)?),
-            binds_method: get("policy").is_none() && get("key-pair-id").is_none(),
-        })
-    }
-}
-
-/// `20260131T102030Z`
-fn compact(text: &str) -> Option<Timestamp> {
-    let time = DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
-    utc(time)
-}
-
-/// `2026-01-31T10:20:30Z`, the same without seconds, a date, or seconds since
-/// 1970: all that Azure's signatures use.
-fn moment(text: &str) -> Option<Timestamp> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Some(time);
-    }
-    let minutes = DateTime::strptime("%Y-%m-%dT%H:%MZ", text).ok();
-    let date = || {
-        let date = Date::strptime("%Y-%m-%d", text).ok()?;
-        Some(date.to_datetime(jiff::civil::Time::midnight()))
-    };
-    match minutes.or_else(date) {
-        Some(time) => utc(time),
-        None => epoch(text),
-    }
-}
-
-fn epoch(text: &str) -> Option<Timestamp> {
-    Timestamp::from_second(text.parse().ok()?).ok()
-}
-
-fn utc(time: DateTime) -> Option<Timestamp> {
-    Offset::UTC.to_timestamp(time).ok()
-}
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -187,6 +97,7 @@ impl Rules {
         if let Some(validity) = Validity::of(uri) {
             findings.extend(times(validity, now, fetched));
         }
+        findings.extend(signature::doubts(uri));
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
         findings
     }
@@ -211,7 +122,7 @@ impl Rules {
     /// May the device of `twin` be given `uri`? The refusal says why not.
     #[must_use]
     pub fn refuses(&self, uri: &PackageUri, twin: &Twin) -> Option<Finding> {
-        let plain = uri.expose().split(['?', '#']).next().unwrap_or_default();
+        let place = uri.place();
         let mut forbidden = None;
         for rule in &self.models {
             let Some(model) = twin.text_at(&rule.path) else {
@@ -220,7 +131,7 @@ impl Rules {
             if !pattern::matches(&rule.model, model) {
                 continue;
             }
-            if pattern::matches(&rule.uri, plain) {
+            if is_place(&rule.uri, &place) {
                 return None;
             }
             forbidden.get_or_insert((model, &rule.uri));
@@ -265,6 +176,21 @@ fn times(validity: Validity, now: Timestamp, fetched: Timestamp) -> Option<Findi
             let text = format!("the URI's signature ends in {left}, at {}", at(until));
             Some(Finding::new(Weight::Note, text))
         }
+    }
+}
+
+/// Is `place` what `allowed` means? A star in its host stands for no slash.
+fn is_place(allowed: &str, place: &str) -> bool {
+    let split = |text: &str| {
+        let host = text.find("://").map_or(0, |at| at + 3);
+        text[host..].find('/').map(|at| host + at)
+    };
+    match (split(allowed), split(place)) {
+        (Some(a), Some(p)) => {
+            pattern::matches(&allowed[..a], &place[..p])
+                && pattern::matches(&allowed[a..], &place[p..])
+        }
+        _ => pattern::matches(allowed, place),
     }
 }
 

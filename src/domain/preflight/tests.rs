@@ -90,6 +90,56 @@ fn other_uris_tell_none(#[case] text: &str) {
     assert_eq!(Validity::of(&uri(text)), None);
 }
 
+#[rstest::rstest]
+#[case::azure("https://a.test/a?se=garbage&sig=x", "its se;")]
+#[case::azure_range("https://a.test/a?se=2026-13-01&sig=x", "its se;")]
+#[case::aws_4(
+    "https://a.test/a?X-Amz-Date=20260101T000000Z&X-Amz-Expires=x&X-Amz-Signature=y",
+    "its x-amz-expires;"
+)]
+#[case::aws_2("https://a.test/a?Expires=soon&Signature=x", "its expires;")]
+#[case::cloudfront(
+    "https://d.cloudfront.net/a?Policy=SECRET&Signature=x&Key-Pair-Id=k",
+    "its policy;"
+)]
+#[case::no_right("https://a.test/a?sp=w&se=2027-01-01&sig=x", "the right to read")]
+fn a_doubtful_signature_is_told(#[case] text: &str, #[case] words: &str) {
+    let found = said(&Rules::default(), text);
+    let doubt = found.iter().find(|(_, text)| text.contains(words));
+    assert_eq!(doubt.unwrap().0, Weight::Warning, "{found:?}");
+    assert!(found.iter().all(|(_, text)| !text.contains("SECRET")));
+}
+
+#[rstest::rstest]
+#[case("https://a.test/a?sp=rl&se=2027-01-01&sig=x")]
+#[case("https://a.test/a?si=policy&sig=x")]
+#[case("https://a.test/a?sp=w")]
+#[case("https://a.test/a?se=garbage")]
+fn what_is_no_signature_or_a_good_one_is_not_doubted(#[case] text: &str) {
+    let found = said(&Rules::default(), text);
+    assert!(
+        found.iter().all(|(weight, _)| *weight == Weight::Note),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_policy_of_cloudfronts_tells_its_end() {
+    use base64::Engine as _;
+    let policy = r#"{"Statement":[{"Resource":"https://d.cloudfront.net/a?b~~~","Condition":
+        {"DateLessThan":{"AWS:EpochTime":1767268800},"DateGreaterThan":{"AWS:EpochTime":1767225600}}}]}"#;
+    let policy = base64::engine::general_purpose::STANDARD.encode(policy);
+    let policy = policy.replace('+', "-").replace('=', "_").replace('/', "~");
+    let text = format!("https://d.cloudfront.net/a?Policy={policy}&Signature=x&Key-Pair-Id=k");
+    let want = Validity {
+        from: Some(at("2026-01-01T00:00:00Z")),
+        until: Some(at("2026-01-01T12:00:00Z")),
+        binds_method: false,
+    };
+    assert_eq!(Validity::of(&uri(&text)), Some(want));
+    assert_eq!(said(&Rules::default(), &text)[0].0, Weight::Refusal);
+}
+
 fn said(rules: &Rules, text: &str) -> Vec<(Weight, String)> {
     let (now, fetched) = (at("2026-01-01T12:00:00Z"), at("2026-01-01T12:30:00Z"));
     let findings = rules.judge(&uri(text), now, fetched);
@@ -184,6 +234,9 @@ fn plain_http_is_told() {
 #[case("press-7", "https://fw.test/spare/a.bin", false)]
 #[case("pump-1", "https://fw.test/press/a.bin", false)]
 #[case("press-7", "https://evil.test/?https://fw.test/press/a.bin", true)]
+#[case("press-7", "HTTPS://u:p@FW.test:443/press/a.bin", false)]
+#[case("press-7", "https://eu.cdn.test/press/a.bin", false)]
+#[case("press-7", "https://evil.test/.cdn.test/press/a.bin", true)]
 fn a_model_gets_only_its_packages(#[case] model: &str, #[case] text: &str, #[case] refused: bool) {
     let rule = |uri: &str| ModelRule {
         path: "tags.model".into(),
@@ -194,6 +247,7 @@ fn a_model_gets_only_its_packages(#[case] model: &str, #[case] text: &str, #[cas
         models: vec![
             rule("https://fw.test/press/*"),
             rule("https://fw.test/spare/*.bin"),
+            rule("https://*.cdn.test/press/*"),
         ],
         ..Rules::default()
     };

@@ -28,6 +28,7 @@ use serde_json::{Map, Value};
 
 use super::pace::{FLIGHT, WATCH};
 use super::profile::{Profile, Tier};
+use super::time::spoken;
 use super::twin::{Section, Twin};
 
 /// The part of a day's messages that is ours unless told otherwise.
@@ -161,36 +162,89 @@ impl Quota {
         })
     }
 
-    /// What it takes to start `updates` at once and to watch them for as long as
-    /// they last, at up to `ceiling` reads a second.
+    /// This process has spent so many messages already, at `when`.
+    pub fn spent_before(&mut self, messages: u64, when: Timestamp) {
+        self.add(messages, when);
+    }
+
+    /// What it takes to look at the devices of `updates`, to start them at once and
+    /// to watch them for as long as they last, from `now` on at up to `ceiling` reads
+    /// a second: no more than our share of each day lets us.
     #[must_use]
-    pub fn forecast(&self, updates: usize, lasting: Duration, ceiling: f64) -> Forecast {
+    pub fn forecast(
+        &self,
+        updates: usize,
+        lasting: Duration,
+        ceiling: f64,
+        now: Timestamp,
+    ) -> Forecast {
         let count = updates as f64;
-        let others = count - 1.0;
-        let wanted = 1.0 / WATCH.as_secs_f64() + others / FLIGHT.as_secs_f64();
-        let reads_per_second = if updates == 0 {
-            0.0
-        } else {
-            wanted.min(ceiling)
+        let wanted = match updates {
+            0 => 0.0,
+            _ => 1.0 / WATCH.as_secs_f64() + (count - 1.0) / FLIGHT.as_secs_f64(),
         };
-        // The baseline; the call and its answer.
-        let starting = count * (self.per_read + 2.0);
-        let watching = reads_per_second * self.per_read * lasting.as_secs_f64();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count, not negative, and it saturates"
-        )]
-        let messages = (starting + watching).ceil() as u64;
+        let wanted = wanted.min(ceiling);
+        // The check and the baseline; the call and its answer.
+        let starting = whole(count * (2.0 * self.per_read + 2.0));
+        let mut ahead = self.clone();
+        ahead.add(starting, now);
+        let mut slowest = wanted;
+        let mut watching = 0.0;
+        let step = (lasting.as_secs_f64() / STEPS).max(1.0);
+        let mut passed = 0.0;
+        while passed < lasting.as_secs_f64() && updates > 0 {
+            let time = after(now, passed);
+            let step = step.min(lasting.as_secs_f64() - passed);
+            let cap = ahead.cap(ceiling, time);
+            let rate = cap.map_or(wanted, |cap| cap.min(wanted));
+            slowest = slowest.min(rate);
+            let before = whole(watching);
+            watching += rate * self.per_read * step;
+            ahead.add(whole(watching) - before, time);
+            passed += step;
+        }
         Forecast {
             updates,
             lasting,
-            reads_per_second,
-            messages,
+            reads_per_second: wanted,
+            starting,
+            messages: starting + whole(watching),
+            share: whole(self.ours()),
             day: self.day,
-            slows: messages as f64 > self.ours() / 2.0,
+            late: match slowest < wanted {
+                true => Some(Duration::from_secs_f64((count / slowest).min(1e9))),
+                false => None,
+            },
         }
     }
+
+    /// So many messages are spent.
+    fn add(&mut self, messages: u64, when: Timestamp) {
+        if messages > 0 {
+            self.spend(1, when);
+            self.spent = self.spent.saturating_add(messages - 1);
+        }
+    }
+}
+
+/// Steps in which a forecast goes through the time that it looks at.
+const STEPS: f64 = 2_000.0;
+
+fn whole(messages: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count, not negative, and it saturates"
+    )]
+    let whole = messages.ceil() as u64;
+    whole
+}
+
+fn after(now: Timestamp, seconds: f64) -> Timestamp {
+    let passed = jiff::SignedDuration::try_from_secs_f64(seconds).ok();
+    passed
+        .and_then(|passed| now.checked_add(passed).ok())
+        .unwrap_or(now)
 }
 
 /// What many updates will take.
@@ -200,39 +254,60 @@ pub struct Forecast {
     pub updates: usize,
     /// For how long.
     pub lasting: Duration,
-    /// Reads a second.
+    /// Reads a second, while there is plenty.
     pub reads_per_second: f64,
+    /// Messages to look at the devices and to start the updates.
+    pub starting: u64,
     /// Messages in all.
     pub messages: u64,
+    /// Messages of a day that are ours.
+    pub share: u64,
     /// Messages that the hub takes in a day.
     pub day: u64,
-    /// It is more than half of our share, so reads will slow down.
-    pub slows: bool,
+    /// Reads slow down for the sake of our share: how late a change may be seen in
+    /// the end.
+    pub late: Option<Duration>,
 }
 
 impl Forecast {
-    /// The part of the day's messages, 0 to 1 and more.
+    /// Is it worth a word also for a single update?
     #[must_use]
-    pub fn share(&self) -> f64 {
-        self.messages as f64 / self.day.max(1) as f64
+    pub fn is_much(&self) -> bool {
+        self.late.is_some() || self.starting > self.share
     }
 }
 
 impl std::fmt::Display for Forecast {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let minutes = self.lasting.as_secs().div_ceil(60);
+        let s = if self.updates == 1 { "" } else { "s" };
         write!(
             f,
-            "{} updates, watched for {minutes} min: {:.0} reads/s, about {} messages, \
-             {:.1} % of the hub's day ({})",
+            "{} update{s}, watched for {minutes} min: up to {:.0} reads/s, about {} messages, \
+             {:.1} % of a day of the hub ({})",
             self.updates,
             self.reads_per_second,
             grouped(self.messages),
-            100.0 * self.share(),
+            100.0 * self.messages as f64 / self.day.max(1) as f64,
             grouped(self.day),
         )?;
-        if self.slows {
-            write!(f, "; reads will slow down, see day_share")?;
+        if self.starting > self.day {
+            return write!(
+                f,
+                "; starting them takes {} messages, so the hub's day ends before all are started, \
+                 for its devices too",
+                grouped(self.starting)
+            );
+        }
+        if let Some(late) = self.late {
+            let late = jiff::SignedDuration::try_from(late).unwrap_or_default();
+            write!(
+                f,
+                "; our share is {} a day (day_share), so reads slow down and a change is seen \
+                 up to {} late",
+                grouped(self.share),
+                spoken(late)
+            )?;
         }
         Ok(())
     }
@@ -338,7 +413,8 @@ fn left_of_day(now: Timestamp) -> f64 {
 }
 
 /// `400,000`.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (n, digit) in digits.chars().enumerate() {

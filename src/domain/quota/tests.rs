@@ -114,19 +114,80 @@ fn a_warning_is_given_once_and_in_time() {
 fn a_forecast_counts_starts_and_reads() {
     let quota = Quota::new(Tier::S1, 1, 0.1);
     let ten = Duration::from_secs(600);
-    let one = quota.forecast(1, ten, 60.0);
-    assert_eq!((one.reads_per_second, one.messages), (2.0, 3 + 1_200));
-    assert!(!one.slows);
-    let many = quota.forecast(1_000, ten, 60.0);
-    assert_eq!((many.reads_per_second, many.messages), (60.0, 39_000));
+    let one = quota.forecast(1, ten, 60.0, noon());
+    assert_eq!((one.reads_per_second, one.messages), (2.0, 4 + 1_200));
+    assert!(!one.is_much());
     assert_eq!(
-        many.to_string(),
-        "1000 updates, watched for 10 min: 60 reads/s, about 39,000 messages, \
-         9.8 % of the hub's day (400,000); reads will slow down, see day_share"
+        one.to_string(),
+        "1 update, watched for 10 min: up to 2 reads/s, about 1,204 messages, \
+         0.3 % of a day of the hub (400,000)"
     );
-    assert_eq!(quota.forecast(0, ten, 60.0).messages, 0);
-    let free = Quota::new(Tier::F1, 1, 0.1).forecast(1, ten, 60.0);
-    assert_eq!(free.messages, 5 + 3_600, "a twin is three messages there");
+    assert_eq!(quota.forecast(0, ten, 60.0, noon()).messages, 0);
+}
+
+/// What is said to be spent is what will be: no more than our share and a little.
+#[rstest::rstest]
+#[case::many(Tier::S1, 0.1, 1_000, 600)]
+#[case::one_on_a_free_hub(Tier::F1, 0.1, 1, 600)]
+#[case::a_day(Tier::S1, 0.1, 300, 86_400)]
+#[case::a_small_share(Tier::S1, 0.0001, 2, 600)]
+fn a_forecast_stays_near_our_share(
+    #[case] tier: Tier,
+    #[case] share: f64,
+    #[case] updates: usize,
+    #[case] seconds: u64,
+) {
+    let quota = Quota::new(tier, 1, share);
+    let forecast = quota.forecast(updates, Duration::from_secs(seconds), 60.0, noon());
+    let days = 2.0;
+    let trickle = TRICKLE * quota.per_read * seconds as f64;
+    let most = days * 1.3 * quota.ours() + forecast.starting as f64 + trickle;
+    assert!((forecast.messages as f64) <= most, "{forecast}");
+    assert!(forecast.is_much(), "{forecast}");
+    assert!(
+        forecast.late.is_some_and(|late| late.as_secs() > 1),
+        "{forecast}"
+    );
+    let text = forecast.to_string();
+    assert!(text.contains("a change is seen up to"), "{text}");
+}
+
+#[test]
+fn starts_that_no_day_has_room_for_are_told() {
+    let quota = Quota::new(Tier::F1, 1, 0.1);
+    let text = quota
+        .forecast(5_000, Duration::from_secs(600), 60.0, noon())
+        .to_string();
+    assert!(text.contains("before all are started"), "{text}");
+}
+
+/// A forecast is what really happens when as much is read as is allowed.
+#[test]
+fn a_forecast_comes_true() {
+    let mut quota = Quota::new(Tier::S1, 1, 0.1);
+    let forecast = quota.forecast(1_000, Duration::from_secs(3_600), 60.0, noon());
+    quota.add(forecast.starting, noon());
+    let mut owed = 0.0;
+    for second in 0..3_600 {
+        let now = noon() + jiff::SignedDuration::from_secs(second);
+        owed += quota.cap(60.0, now).unwrap_or(60.0);
+        while owed >= 1.0 {
+            owed -= 1.0;
+            quota.spend_read(1_500, now);
+        }
+    }
+    let spent = quota.spent(noon() + jiff::SignedDuration::from_secs(3_600));
+    let off = spent.abs_diff(forecast.messages) as f64 / spent as f64;
+    assert!(off < 0.02, "{spent}, and {} forecast", forecast.messages);
+}
+
+#[test]
+fn what_was_spent_before_counts() {
+    let mut quota = Quota::new(Tier::S1, 1, 0.1);
+    quota.spent_before(24, noon());
+    quota.spend(1, noon());
+    assert_eq!(quota.spent(noon()), 25);
+    assert_eq!(quota.spent(at("2026-01-02T00:00:00Z")), 0);
 }
 
 #[test]

@@ -97,12 +97,18 @@ impl Update {
                 && Some(sha256(&uri.text)) != base.uri_sha256
                 && Some(uri::redacted_text(&uri.text)) == self.intent.uri
         });
-        self.steps.iter().any(active)
-            || changed(&reading.end, &base.end)
+        let ended = reading.end.as_ref().zip(base.end.as_ref());
+        let went_back = ended.is_some_and(|(now, before)| is_earlier(&now.text, before));
+        let named = changed(&reading.run, &base.run) || our_uri;
+        if base.contested {
+            // Phases, an end or a version may be the other order's.
+            return named;
+        }
+        named
+            || self.steps.iter().any(active)
+            || changed(&reading.end, &base.end) && !went_back
             || version
-            || changed(&reading.run, &base.run)
             || changed(&reading.pending, &base.pending)
-            || our_uri
     }
 
     /// Does this step belong to the run that we started? One that was stamped
@@ -152,6 +158,25 @@ impl Update {
     pub(super) fn is_believed(&self, stamp: Option<Timestamp>) -> bool {
         let replaced = self.replaced.as_ref().and_then(|r| r.since);
         self.intent.baseline.is_older_than(stamp) && replaced.is_none_or(|at| stamp > Some(at))
+    }
+}
+
+/// Are both times, and is the one before the other? By whatever clock: an update
+/// that ends earlier than the one before it is none.
+fn is_earlier(one: &str, other: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
+    let time = |text: &str| {
+        let zoned = text.parse::<Timestamp>().ok();
+        zoned.or_else(|| {
+            let civil: jiff::civil::DateTime = text.parse().ok()?;
+            jiff::tz::Offset::UTC.to_timestamp(civil).ok()
+        })
+    };
+    let (one, other) = (one.trim(), other.trim());
+    match (number(one), number(other), time(one), time(other)) {
+        (Some(one), Some(other), ..) => one < other,
+        (_, _, Some(one), Some(other)) => one < other,
+        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a read twin, an answer or the time says next of an update. Everything
 //! here is a pure question to an [`Update`]; nothing changes it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::domain::clean;
@@ -33,7 +33,7 @@ impl Update {
             },
             Delivery::Answered(answer) => What::Verdict {
                 outcome: Outcome::Rejected,
-                reason: rejection(answer),
+                reason: self.rejection(answer),
                 evidence: None,
                 reported: Value::Null,
                 problem: None,
@@ -53,13 +53,46 @@ impl Update {
         }
     }
 
+    fn rejection(&self, answer: &MethodAnswer) -> String {
+        let device = &self.device;
+        let words = match &answer.payload {
+            Value::Null => String::new(),
+            payload => format!(": {}", clean::value_line(payload, 200)),
+        };
+        match answer.status {
+            status @ (404 | 501) => {
+                format!("{device} knows no such method (status {status}{words})")
+            }
+            status => format!("{device} refused with status {status}{words}"),
+        }
+    }
+
     /// What is to be said of an update that an earlier process invoked, or was
-    /// about to, without having seen what came of it; nothing when it did.
+    /// about to, without having seen what came of it; nothing when it did. Each
+    /// order is written down before it goes out, so one that waited to be tried
+    /// again surely did not.
     #[must_use]
     pub fn orphaned(&self) -> Option<What> {
+        if !self.is_open() || self.intent.method.is_none() {
+            return None;
+        }
+        if let Some((_, problem)) = &self.retry {
+            let reason = format!(
+                "{}. The process that would have tried again has ended, so the order did not \
+                 reach the device",
+                problem.line().trim_end_matches('.')
+            );
+            return Some(What::Verdict {
+                outcome: Outcome::NotDelivered,
+                reason,
+                evidence: None,
+                reported: Value::Null,
+                problem: Some(problem.clone()),
+            });
+        }
         let told = matches!(self.doubt, Some((OpenState::Unknown, _)));
         let silent = self.answer.is_none() && !self.has_begun() && !told;
-        (silent && self.is_open() && self.intent.method.is_some()).then(|| What::State {
+        silent.then(|| What::State {
             state: OpenState::Unknown,
             reason: format!(
                 "the process that started this update ended before it knew the answer. {NOBODY_KNOWS}"
@@ -197,12 +230,14 @@ impl Update {
         let early = self.is_the_early_end(Some(value));
         let repeated = self.is_the_baselines(Some(value)) || early;
         let replaced = self.replaced.is_some();
-        let doubtful = repeated || reading.at_rest || foreign || replaced;
+        let contested = self.intent.baseline.contested;
+        let doubtful = repeated || reading.at_rest || foreign || replaced || contested;
         if !doubtful || self.second_sign(reading, foreign) {
             return None;
         }
         let but = match repeated {
             _ if replaced => "in a twin that is not the one that was ordered",
+            _ if contested => "and was at work for another order when it was taken over",
             true if early => "as it did when the order went out, or before",
             true => "as it did before the order",
             false if reading.at_rest => "as it does without any update",
@@ -239,12 +274,8 @@ impl Update {
             .iter()
             .rev()
             .find(|step| step.phase.is_active())
-            .map_or("before any phase was seen", |step| match step.phase {
-                Phase::Queued => "while queued",
-                Phase::Downloading => "while downloading",
-                Phase::Downloaded => "after the download",
-                Phase::Applying => "while applying",
-                _ => "while rebooting",
+            .map_or("and no phase was seen before".to_owned(), |step| {
+                format!("last seen {}", step.phase)
             });
         let error = reading
             .error
@@ -252,7 +283,7 @@ impl Update {
             .map(|e| format!(": {}", e.text))
             .unwrap_or_default();
         format!(
-            "{} reports {} {last}{error}",
+            "{} reports {}, {last}{error}",
             twin.device_id, evidence.value
         )
     }
@@ -293,9 +324,15 @@ impl Update {
     }
 
     fn stalled(&self, time: &str, sight: &Sight) -> String {
-        let away = match sight.connection {
-            Some(Connection::Disconnected) => "; the hub says that the device is not connected",
-            _ => "",
+        let away = match (sight.connection, self.away) {
+            (Some(Connection::Disconnected), Some(away)) => format!(
+                "; the hub says that the device is not connected, since {}",
+                on_the_clock(away.since)
+            ),
+            (Some(Connection::Disconnected), None) => {
+                "; the hub says that the device is not connected".to_owned()
+            }
+            _ => String::new(),
         };
         format!(
             "nothing changed for {time} since {:?}{away}. It is watched on, less often; \
@@ -304,27 +341,35 @@ impl Update {
         )
     }
 
-    /// What is to be said of the device's connection, which was `before` at the
-    /// last read: nothing where losing it is part of an update.
+    /// What is to be said of a device that is connected again.
     #[must_use]
-    pub fn connection(&self, before: &Sight, twin: &Twin) -> Option<What> {
-        if self.verdict.is_some() {
-            return None;
-        }
-        let expected = matches!(self.phase(), Some(Phase::Applying | Phase::Rebooting));
+    pub fn reconnected(&self, twin: &Twin) -> Option<What> {
+        let away = self.away.filter(|_| self.verdict.is_none())?;
+        (twin.connection == Connection::Connected).then_some(What::Connection {
+            state: Connection::Connected,
+            expected: away.expected,
+        })
+    }
+
+    /// What is to be said of a device that has lost its connection since `before`,
+    /// once the twin's own news are folded in: whether that is part of an update
+    /// depends on the phase that the same twin tells.
+    #[must_use]
+    pub fn disconnected(&self, before: &Sight, twin: &Twin) -> Option<What> {
+        let restarts = matches!(self.phase(), Some(Phase::Applying | Phase::Rebooting));
+        let stalled = matches!(self.doubt, Some((OpenState::Stalled, _)));
         let lost = before.connection == Some(Connection::Connected)
-            && twin.connection == Connection::Disconnected
-            && !expected;
-        let again = self.disconnected.is_some() && twin.connection == Connection::Connected;
-        (lost || again).then_some(What::Connection {
-            state: twin.connection,
+            && twin.connection == Connection::Disconnected;
+        (lost && self.verdict.is_none()).then_some(What::Connection {
+            state: Connection::Disconnected,
+            expected: restarts && !stalled,
         })
     }
 
     /// What is to be said of a device that the hub does not know any more.
     #[must_use]
-    pub fn lost(&self, problem: &Problem) -> What {
-        What::State {
+    pub fn lost(&self, problem: &Problem) -> [What; 2] {
+        let state = What::State {
             state: OpenState::Unknown,
             reason: format!(
                 "{}. What becomes of its update cannot be seen from here. Should the device be \
@@ -332,7 +377,8 @@ impl Update {
                 problem.line().trim_end_matches('.')
             ),
             evidence: None,
-        }
+        };
+        [What::Lost {}, state]
     }
 }
 
@@ -354,15 +400,6 @@ fn phase_event(reading: &Reading, evidence: Evidence) -> What {
     }
 }
 
-fn rejection(answer: &MethodAnswer) -> String {
-    let words = match &answer.payload {
-        Value::Null => String::new(),
-        payload => format!(": {}", clean::value_line(payload, 200)),
-    };
-    match answer.status {
-        status @ (404 | 501) => {
-            format!("the device knows no such method (status {status}{words})")
-        }
-        status => format!("the device refused with status {status}{words}"),
-    }
+fn on_the_clock(time: Timestamp) -> String {
+    time.strftime("%H:%M:%S UTC").to_string()
 }

@@ -66,6 +66,7 @@
 
 mod after;
 mod belief;
+mod busy;
 mod judge;
 mod replacement;
 mod sight;
@@ -87,6 +88,7 @@ use super::method::MethodAnswer;
 use super::phase::Phase;
 use super::problem::Problem;
 use super::twin::Connection;
+pub use busy::under_way;
 pub use sight::{Sight, Suspicion};
 
 /// Steps of a timeline that are kept, of a device that reports something new
@@ -126,6 +128,15 @@ pub struct Verdict {
     pub reported: Value,
     /// What to do about it, when the hub or the device refused.
     pub problem: Option<Problem>,
+}
+
+/// A device that is not connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// When that was seen, by our clock.
+    pub since: Timestamp,
+    /// Is it part of an update in the phase in which it went away?
+    pub expected: bool,
 }
 
 /// What the device said after the verdict that does not agree with it.
@@ -189,12 +200,16 @@ pub struct Update {
     pub reported: Value,
     /// The doubt, if there is one, and why.
     pub doubt: Option<(OpenState, String)>,
-    /// Since when the device is not connected where that is no part of an
-    /// update, as far as the hub knows.
-    pub disconnected: Option<Timestamp>,
+    /// When that was said, by our clock.
+    pub doubted: Option<Timestamp>,
+    /// Since when the device is not connected, as far as the hub knows.
+    pub away: Option<Away>,
+    /// The hub knew no such device when it was last asked.
+    pub lost: bool,
     /// The twin that took the place of the one that was ordered, the last one.
     pub replaced: Option<Replacement>,
-    /// When anything last changed, by our clock.
+    /// When the order or the device last did anything, by our clock. What is said
+    /// because nothing happens is no such change.
     pub changed: Timestamp,
     /// How it ended.
     pub verdict: Option<Verdict>,
@@ -223,7 +238,9 @@ impl Update {
             steps: Vec::new(),
             reported: Value::Null,
             doubt: None,
-            disconnected: None,
+            doubted: None,
+            away: None,
+            lost: false,
             replaced: None,
             changed: event.time,
             verdict: None,
@@ -240,8 +257,7 @@ impl Update {
         if self.verdict.is_some() {
             return self.contradict(event);
         }
-        // A connection that comes and goes is no progress.
-        if !matches!(event.what, What::Connection { .. }) {
+        if self.is_change(&event.what) {
             self.changed = event.time;
         }
         match &event.what {
@@ -278,7 +294,9 @@ impl Update {
                 if let Some(end) = end {
                     self.early_end = end.value.as_str().map(str::to_owned);
                 }
+                self.lost &= *state != OpenState::Back;
                 self.doubt = (*state != OpenState::Back).then(|| (*state, reason.clone()));
+                self.doubted = self.doubt.as_ref().map(|_| event.time);
             }
             What::Verdict {
                 outcome,
@@ -310,14 +328,19 @@ impl Update {
                     self.doubt = None;
                 }
             }
-            What::Connection { state } => {
-                self.disconnected = (*state == Connection::Disconnected).then_some(event.time);
+            What::Connection { state, expected } => {
+                self.away = (*state == Connection::Disconnected).then_some(Away {
+                    since: event.time,
+                    expected: *expected,
+                });
             }
+            What::Lost {} => self.lost = true,
             What::Replaced {
                 generation_id,
                 since,
                 version,
             } => {
+                self.lost = false;
                 self.replaced = Some(Replacement {
                     generation_id: generation_id.clone(),
                     since: *since,
@@ -325,6 +348,24 @@ impl Update {
                 });
             }
             _ => {}
+        }
+    }
+
+    /// Does this tell what the order or the device did? A connection that comes and
+    /// goes is no progress, nor is a tag, and a doubt that grows older is our own word.
+    fn is_change(&self, what: &What) -> bool {
+        match what {
+            What::Connection { .. } | What::Tag { .. } => false,
+            What::State {
+                state: OpenState::Stalled,
+                ..
+            } => false,
+            What::State { state, reason, .. } => match &self.doubt {
+                Some((OpenState::Unknown, _)) => *state != OpenState::Unknown,
+                Some((before, why)) => before != state || !reason.starts_with(why.as_str()),
+                None => true,
+            },
+            _ => true,
         }
     }
 
@@ -387,6 +428,15 @@ impl Update {
     #[must_use]
     pub fn runs(&self) -> u32 {
         self.steps.last().map_or(0, |step| step.run)
+    }
+
+    /// Since when the device is away where that is no part of an update, or for
+    /// longer than its phase allows.
+    #[must_use]
+    pub fn missed(&self) -> Option<Timestamp> {
+        let stalled = matches!(self.doubt, Some((OpenState::Stalled, _)));
+        let away = self.away.filter(|away| !away.expected || stalled);
+        away.map(|away| away.since)
     }
 
     /// Has it not ended yet?

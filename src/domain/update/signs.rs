@@ -152,3 +152,20 @@ fn a_stamp_at_the_end_of_time_stops_nothing() {
     let suspicion = Suspicion::EntryChanged;
     assert_eq!(life.update.followed_up(&suspicion, &twin, Ok(ticks)), []);
 }
+
+/// A device that re-sends an older end has ended nothing.
+#[rstest::rstest]
+#[case(json!("2026-01-02"), json!("2025-01-01"), "unconfirmed")]
+#[case(json!("2026-01-02T03:04:05Z"), json!("2026-01-02T04:04:05+02:00"), "unconfirmed")]
+#[case(json!("2026-01-02T03:04:05.123456"), json!("2026-01-02T03:04:05.123455"), "unconfirmed")]
+#[case(json!(1_767_225_600), json!(1_767_225_599), "unconfirmed")]
+#[case(json!("2025-01-01"), json!("2026-01-02"), "= completed")]
+#[case(json!("2026-01-02T03:04:05Z"), json!("2026-01-02T03:04:06Z"), "= completed")]
+#[case(json!(9), json!(10), "= completed")]
+#[case(json!("run 9"), json!("run 10"), "= completed")]
+fn an_end_that_went_back_is_no_sign(#[case] before: Value, #[case] now: Value, #[case] word: &str) {
+    let said = |end| json!({"firmwareStatus": "completed", "lastFirmwareUpdate": end});
+    let mut life = Life::after(said(before));
+    life.report(said(now));
+    assert_eq!(life.words.last().unwrap(), word);
+}

@@ -7,7 +7,7 @@ use crate::domain::event::{Event, What};
 use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Ended, Pace};
 use crate::domain::problem::{Kind, Problem};
-use crate::domain::quota::{Budget, Quota, Slowed, Warning, twin_bytes, value_bytes};
+use crate::domain::quota::{Budget, Quota, Slowed, Warning, grouped, twin_bytes, value_bytes};
 use crate::domain::twin::Twin;
 use crate::hub::{HubError, Page};
 
@@ -37,7 +37,9 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(settings: &Settings) -> Self {
         let (tier, units) = settings.profile.tier_or_assumed();
-        let quota = Quota::new(tier, units, settings.day_share);
+        let mut quota = Quota::new(tier, units, settings.day_share);
+        let (when, messages) = settings.spent;
+        quota.spent_before(messages, when);
         Self {
             quota,
             told: Budget::at_rest(&settings.profile),
@@ -61,7 +63,7 @@ impl Ledger {
     pub(super) fn spend_read(&mut self, result: Result<&Twin, &HubError>, now: Now) {
         match result {
             Ok(twin) => self.quota.spend_read(twin_bytes(twin), now.wall),
-            Err(error) if is_billed(error) => self.quota.spend_read(1, now.wall),
+            Err(error) if error.is_billed() => self.quota.spend_read(1, now.wall),
             Err(_) => {}
         }
     }
@@ -71,9 +73,18 @@ impl Ledger {
         match result {
             Ok(page) if page.bytes > 0 => self.quota.spend(page.bytes, now.wall),
             Ok(page) => self.quota.spend(page.rows.len() * ROW, now.wall),
-            Err(error) if is_billed(error) => self.quota.spend(1, now.wall),
+            Err(error) if error.is_billed() => self.quota.spend(1, now.wall),
             Err(_) => 0,
         }
+    }
+
+    /// A tag was written, or its twin was read for that.
+    pub(super) fn spend_tag(&mut self, result: &Result<Box<Twin>, HubError>, now: Now) {
+        match result {
+            Ok(twin) => self.quota.spend(twin_bytes(twin), now.wall),
+            Err(error) if error.is_billed() => self.quota.spend(1, now.wall),
+            Err(_) => 0,
+        };
     }
 
     /// The call and its answer; a call to a device that is offline is billed
@@ -84,20 +95,11 @@ impl Ledger {
                 self.quota.spend(1, now.wall);
                 self.quota.spend(value_bytes(&answer.payload), now.wall);
             }
-            Err(error) if is_billed(error) => {
+            Err(error) if error.is_billed() => {
                 self.quota.spend(1, now.wall);
             }
             Err(_) => {}
         }
-    }
-}
-
-/// Does the hub bill a request that ended so? It does when it has worked on it.
-fn is_billed(error: &HubError) -> bool {
-    match error {
-        HubError::Answered(_) => !matches!(error.kind(), Kind::Throttled | Kind::Unauthorized),
-        HubError::NoAnswer { .. } | HubError::Unreadable(_) => true,
-        HubError::Connect { .. } | HubError::Setup(_) => false,
     }
 }
 
@@ -143,11 +145,12 @@ impl Core {
 
     fn warning(&self, warning: Warning, now: Now) -> Problem {
         let quota = &self.ledger.quota;
-        let share = 100.0 * quota.ours() / quota.day() as f64;
         let spent = quota.spent(now.wall);
         let cause = format!(
-            "we have spent {spent} of its {} messages, our share is {share:.0} %",
-            quota.day()
+            "we have spent {} of our {:.0} messages; the hub takes {} a day from everybody",
+            grouped(spent),
+            quota.ours(),
+            grouped(quota.day())
         );
         let (title, hint) = match warning {
             Warning::Ahead => (

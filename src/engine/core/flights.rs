@@ -13,11 +13,16 @@ use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
 use crate::domain::update::{Baseline, Delivery, Outcome, Sight, Update};
 use crate::hub::{self, HubError};
-use crate::journal::Receipt;
+use crate::journal::{JournalError, Receipt};
 
 use super::baseline::BaselineRead;
 use super::life::{Suspect, is_quiet};
+use super::tags::Hold;
 use super::{Core, Now, Output};
+
+/// What a device does whose update is given up.
+const MAY_GO_ON: &str = "the device may go on by itself";
+const NOT_REACHED: &str = "the order did not reach the device";
 
 /// Ended updates that are kept for front ends that come late.
 const KEPT: usize = 1_000;
@@ -28,7 +33,9 @@ pub(super) struct Flight {
     pub(super) update: Update,
     /// Absent when the device is only watched, or when the order went out in
     /// another process.
-    order: Option<Order>,
+    pub(super) order: Option<Order>,
+    /// Its tag on the twin; absent where the journal alone keeps devices.
+    pub(super) hold: Option<Hold>,
     /// What was last seen of the twin.
     pub(super) sight: Sight,
     /// A suspicion that the registry was asked about; nothing is judged until
@@ -41,15 +48,22 @@ pub(super) struct Flight {
     /// When the overall deadline is reached; after the verdict, when the device
     /// is heard no more.
     pub(super) ends: Duration,
-    /// The operator has given it up while its call is under way.
+    /// The operator has given it up while its call is under way, or about to be.
     given_up: bool,
+    /// A decision that is being committed: nothing else is decided meanwhile,
+    /// and nothing of it was done or told yet.
+    pending: Option<Vec<Event>>,
+    /// Was the twin read by this process? An update that was taken up is not
+    /// given up at its deadline before.
+    pub(super) reconciled: bool,
     /// Is it in the journal?
     journaled: bool,
 }
 
 #[derive(Debug)]
-struct Order {
-    receipt: Receipt,
+pub(super) struct Order {
+    /// The proof of the intent; each order has one of its own when it goes out.
+    pub(super) intended: Receipt,
     call: MethodCall,
     /// When its baseline was read.
     read: BaselineRead,
@@ -61,6 +75,8 @@ struct Order {
     again: Option<Duration>,
     /// Its time has come: it goes out when the twin has been read again.
     rebase: bool,
+    /// What the twin held when it was read again: told when the order goes out.
+    rebased: Option<Baseline>,
 }
 
 impl Order {
@@ -82,23 +98,26 @@ impl Flight {
             quiet: is_quiet(&update),
             update,
             order: None,
+            hold: None,
             changed: now.at,
             ends: now.at + unsigned(left),
             given_up: false,
+            pending: None,
+            reconciled: true,
             journaled: false,
         }
     }
 
     pub(super) fn ordered(
         update: Update,
-        receipt: Receipt,
+        (intended, hold): (Receipt, Option<Hold>),
         call: MethodCall,
         read: BaselineRead,
         now: Now,
         overall: SignedDuration,
     ) -> Self {
         let order = Order {
-            receipt,
+            intended,
             call,
             read,
             tries: 0,
@@ -106,9 +125,11 @@ impl Flight {
             calling: false,
             again: None,
             rebase: false,
+            rebased: None,
         };
         Self {
             order: Some(order),
+            hold,
             journaled: true,
             ..Self::watched(update, now, overall)
         }
@@ -116,14 +137,34 @@ impl Flight {
 
     pub(super) fn resumed(update: Update, now: Now, overall: SignedDuration) -> Self {
         Self {
+            reconciled: false,
             journaled: true,
             ..Self::watched(update, now, overall)
         }
     }
 
-    /// Was its order surely not delivered so far, and is it to be tried again?
+    /// Was its order surely not delivered so far, and is it to be sent, perhaps
+    /// when the tag is ours?
     pub(super) fn waits(&self) -> bool {
-        self.order.as_ref().is_some_and(Order::waits)
+        let asks = self.pending.iter().flatten().any(is_invoked);
+        asks || self.order.as_ref().is_some_and(Order::waits)
+            || self.hold.as_ref().is_some_and(Hold::is_taking)
+    }
+
+    /// When its tag is renewed, or given back once more.
+    pub(super) fn tag_next(&self) -> Option<Duration> {
+        self.hold.as_ref().and_then(Hold::next)
+    }
+
+    /// Does it wait for the journal?
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// May it be given up at the deadline? What is under way is waited for: it
+    /// ends by itself. And what was taken up is looked at first.
+    fn may_end(&self) -> bool {
+        self.reconciled && !self.is_calling() && !self.is_pending() && self.suspect.is_none()
     }
 
     fn is_calling(&self) -> bool {
@@ -138,14 +179,18 @@ impl Core {
     }
 
     /// Takes an open flight in.
-    pub(super) fn fly(&mut self, flight: Flight) {
+    pub(super) fn fly(&mut self, mut flight: Flight) {
         let id = flight.update.id.clone();
+        if flight.order.is_none() {
+            flight.hold = self.hold_of_an_earlier_process(&flight);
+        }
         self.aftermath.remove(&flight.update.device);
         self.open.insert(flight.update.device.clone(), id.clone());
         self.flights.insert(id, flight);
     }
 
-    /// Sends the order out, if the gate gives leave.
+    /// The order may go out, when the device is taken: that is committed first, and
+    /// sent when the journal has confirmed that the update is open and ours.
     pub(super) fn invoke(&mut self, id: &UpdateId, now: Now) {
         let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) else {
             return;
@@ -153,22 +198,135 @@ impl Core {
         order.again = None;
         order.rebase = false;
         if self.stopping {
-            let title = format!("{} was not invoked", order.call.device);
-            let cause = "otadeck was ended before the order went out";
-            return self.undelivered(id, Problem::new(Kind::Internal, title, cause), now);
+            let problem = ended_before(&order.call.device);
+            return self.undelivered(id, problem, now);
         }
-        match self.gate.permit(&order.receipt, order.call.clone(), now.at) {
+        if let Err(problem) = self.gate.check(now.at) {
+            return self.undelivered(id, problem, now);
+        }
+        if !self.holds(id, now) {
+            return;
+        }
+        let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) else {
+            return;
+        };
+        // Committing the intent, or taking the tag, may have taken long.
+        if order.read.is_stale(now) {
+            return self.try_again(id);
+        }
+        let rebased = order
+            .rebased
+            .take()
+            .map(|baseline| What::Rebased { baseline });
+        let invoked = What::Invoked {
+            attempt: order.tries + 1,
+            latest: order.read.hub_time(now),
+        };
+        self.tell(id, rebased.into_iter().chain([invoked]).collect(), now);
+    }
+
+    /// That the order goes out now is on the disk: sends it, if nothing has come
+    /// between and the gate gives leave.
+    fn send(&mut self, id: &UpdateId, receipt: &Receipt, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let given_up = flight.given_up;
+        let Some(order) = flight.order.as_mut() else {
+            return;
+        };
+        if given_up {
+            return self.give_up(id, "by the operator", NOT_REACHED, now);
+        }
+        if self.stopping {
+            let problem = ended_before(&order.call.device);
+            return self.undelivered(id, problem, now);
+        }
+        // The disk was slow, or the machine slept: the baseline is too old now.
+        if order.read.is_stale(now) {
+            return self.try_again(id);
+        }
+        match self.gate.permit(receipt, order.call.clone(), now.at) {
             Ok(permit) => {
                 order.tries += 1;
                 order.calling = true;
-                let attempt = order.tries;
-                let latest = order.read.hub_time(now);
-                self.tell(id, vec![What::Invoked { attempt, latest }], now);
                 let update = id.clone();
                 self.out.push(Output::Invoke { update, permit });
             }
-            Err(problem) => self.undelivered(id, problem, now),
+            Err(mut problem) => {
+                let device = &order.call.device;
+                problem.title = format!("{device} was not invoked: {}", problem.title);
+                self.undelivered(id, problem, now);
+            }
         }
+    }
+
+    /// A decision is on the disk, so it holds; or it is not, and why.
+    pub(super) fn committed(
+        &mut self,
+        id: &UpdateId,
+        result: Result<Option<Receipt>, JournalError>,
+        now: Now,
+    ) {
+        let flight = self.flights.get_mut(id);
+        let Some((events, flight)) = flight.and_then(|f| Some((f.pending.take()?, f))) else {
+            return;
+        };
+        match result {
+            Ok(receipt) => {
+                self.fold(id, events, now);
+                if let Some(receipt) = receipt {
+                    self.send(id, &receipt, now);
+                }
+            }
+            Err(JournalError::Over { verdict }) => self.overruled(*verdict, now),
+            Err(error) if events.iter().any(is_invoked) => {
+                let title = format!("{} was not invoked", flight.update.device);
+                let because = error.problem();
+                let problem = Problem {
+                    title,
+                    cause: because.line(),
+                    ..because
+                };
+                self.undelivered(id, problem, now);
+            }
+            // It holds all the same; the next start finds it out again.
+            Err(error) => {
+                self.fold(id, events, now);
+                self.recorded(Err(error), now);
+            }
+        }
+    }
+
+    /// The update has ended already, by another process's word: that stands, and
+    /// nothing is sent any more.
+    pub(super) fn overruled(&mut self, verdict: Event, now: Now) {
+        let Some(id) = verdict.update_id.clone() else {
+            return;
+        };
+        if let Some(flight) = self.flights.get_mut(&id).filter(|f| f.update.is_open()) {
+            flight.pending = None;
+            self.fold(&id, vec![verdict], now);
+        }
+    }
+
+    /// The engine ends: orders that wait go out no more, and that is told while
+    /// it is known.
+    pub(super) fn stop(&mut self, now: Now) {
+        self.stopping = true;
+        let waiting: Vec<UpdateId> = self
+            .flights
+            .values()
+            .filter(|f| f.update.is_open() && f.waits() && !f.is_pending())
+            .map(|f| f.update.id.clone())
+            .collect();
+        for id in waiting {
+            if let Some(flight) = self.flights.get(&id) {
+                let problem = ended_before(&flight.update.device);
+                self.undelivered(&id, problem, now);
+            }
+        }
+        self.last_tags(now);
     }
 
     pub(super) fn answered(
@@ -208,12 +366,12 @@ impl Core {
             self.tell(id, vec![what], now);
         }
         if self.flights.get(id).is_some_and(|f| f.given_up) {
-            self.give_up(id, "by the operator", now);
+            self.give_up(id, "by the operator", MAY_GO_ON, now);
         }
     }
 
     /// Nothing was delivered: tries again later, if there are tries left.
-    fn put_off(
+    pub(super) fn put_off(
         &mut self,
         id: &UpdateId,
         problem: &Problem,
@@ -254,28 +412,44 @@ impl Core {
     /// A twin was read: what it says, or, while an order that did not arrive
     /// waits, whether that may go out again.
     pub(super) fn observe(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
+        self.see_tag(id, twin, now);
         let Some(flight) = self.flights.get(id) else {
             return;
         };
-        if let Some(order) = flight.order.as_ref().filter(|order| order.waits()) {
-            if order.rebase {
+        if flight.is_pending() {
+            return;
+        }
+        if flight.waits() {
+            if flight.order.as_ref().is_some_and(|order| order.rebase) {
                 self.rebase(id, twin, read, now);
             }
             return;
         }
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        let connection = flight.update.connection(&flight.sight, twin);
-        self.tell(id, connection.into_iter().collect(), now);
+        let again = flight.update.reconnected(twin);
+        self.tell(id, again.into_iter().collect(), now);
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
-        let suspicion = flight.sight.take(&dialect, twin);
-        match suspicion {
-            _ if flight.suspect.is_some() => return,
-            Some(suspicion) => return self.suspect(id, suspicion, twin),
-            None => {}
+        flight.reconciled = true;
+        let before = flight.sight.clone();
+        match flight.sight.take(&dialect, twin) {
+            _ if flight.suspect.is_some() => {}
+            Some(suspicion) => self.suspect(id, suspicion, twin),
+            None => self.judge(id, &dialect, twin, now),
         }
-        let news = flight.update.observe(&dialect, twin);
+        if let Some(flight) = self.flights.get(id) {
+            let lost = flight.update.disconnected(&before, twin);
+            self.tell(id, lost.into_iter().collect(), now);
+        }
+    }
+
+    /// What a twin that nothing is suspicious about says.
+    fn judge(&mut self, id: &UpdateId, dialect: &Dialect, twin: &Twin, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let news = flight.update.observe(dialect, twin);
         let ends = |what: &What| matches!(what, What::Verdict { .. });
         if flight.is_calling() && news.iter().any(ends) {
             // The answer may say otherwise; the next read judges with it.
@@ -299,26 +473,26 @@ impl Core {
 
     /// The order is to go out again: what the device did meanwhile is not ours,
     /// so the twin as it is now is the baseline, unless somebody else's update is
-    /// under way.
-    fn rebase(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
+    /// under way or holds the device.
+    pub(super) fn rebase(&mut self, id: &UpdateId, twin: &Twin, read: BaselineRead, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
         let ordered_in = flight.update.intent.dialect.clone();
         let dialect = self.dialect_of(&flight.update, twin).clone();
-        if let Some(problem) = self.under_way(&dialect, twin, now) {
+        let choice = self.choice(&twin.device_id, &twin.reported);
+        let unclear = choice.unclear(&twin.device_id);
+        let refused = self.another_holds(id).or(unclear);
+        if let Some(problem) = refused.or_else(|| self.under_way(&dialect, twin, now)) {
             return self.undelivered(id, problem, now);
         }
         if dialect.name != ordered_in {
             return self.undelivered(id, other_dialect(&dialect, &ordered_in, twin), now);
         }
         let baseline = Baseline::of(twin, &dialect);
-        self.tell(id, vec![What::Rebased { baseline }], now);
-        if let Some(flight) = self.flights.get_mut(id) {
-            flight.sight = Sight::of(&flight.update);
-            if let Some(order) = &mut flight.order {
-                order.read = read;
-            }
+        if let Some(order) = self.flights.get_mut(id).and_then(|f| f.order.as_mut()) {
+            order.read = read;
+            order.rebased = Some(baseline);
         }
         self.invoke(id, now);
     }
@@ -329,7 +503,7 @@ impl Core {
         let Some(flight) = self.flights.get_mut(id).filter(|f| f.update.is_open()) else {
             return;
         };
-        if flight.order.as_ref().is_some_and(|order| order.calling) {
+        if flight.is_calling() || flight.is_pending() {
             flight.given_up = true;
             let device = flight.update.device.clone();
             let title = format!("the order to {device} is on its way");
@@ -337,18 +511,21 @@ impl Core {
                 .hint("It is given up as soon as the answer is known.");
             return self.refuse(&device, problem, now);
         }
-        self.give_up(id, "by the operator", now);
+        let device = match flight.waits() {
+            true => NOT_REACHED,
+            false => MAY_GO_ON,
+        };
+        self.give_up(id, "by the operator", device, now);
     }
 
-    fn give_up(&mut self, id: &UpdateId, why: &str, now: Now) {
-        let waits = self.flights.get(id).is_some_and(Flight::waits);
-        let device = match waits {
-            true => "the order did not reach the device",
-            false => "the device may go on by itself",
+    fn give_up(&mut self, id: &UpdateId, why: &str, fate: &str, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
         };
+        let device = &flight.update.device;
         let what = What::Verdict {
             outcome: Outcome::GivenUp,
-            reason: format!("given up {why}; {device}"),
+            reason: format!("{device} was given up {why}; {fate}"),
             evidence: None,
             reported: serde_json::Value::Null,
             problem: None,
@@ -356,56 +533,79 @@ impl Core {
         self.tell(id, vec![what], now);
     }
 
-    /// Folds news into an update, writes them down and publishes them.
+    /// Tells what happened to an open update: observations at once, decisions
+    /// when they are on the disk. While one is being committed nothing else is
+    /// decided: the next read tells it again.
     pub(super) fn tell(&mut self, id: &UpdateId, news: Vec<What>, now: Now) {
         let Some(flight) = self.flights.get_mut(id).filter(|f| f.update.is_open()) else {
             return;
         };
-        if news.is_empty() {
+        if news.is_empty() || flight.is_pending() {
             return;
         }
-        let is_progress = |what: &What| !matches!(what, What::Connection { .. });
-        let device = flight.update.device.clone();
-        let mut awake = false;
-        if news.iter().any(is_progress) {
-            flight.changed = now.at;
-            awake = std::mem::take(&mut flight.quiet);
+        let journaled = flight.journaled;
+        let (decided, seen): (Vec<_>, Vec<_>) = news.into_iter().partition(is_decision);
+        if !seen.is_empty() {
+            self.say(id, seen, now);
         }
-        self.say(id, news, now);
-        if self.flights.get(id).is_some_and(|f| f.update.is_open()) {
-            if awake {
-                self.reread(&device, now);
+        match self.flights.get_mut(id) {
+            _ if decided.is_empty() => {}
+            Some(flight) if journaled => {
+                let events = events(&flight.update, decided, now);
+                flight.pending = Some(events.clone());
+                let update = id.clone();
+                self.out.push(Output::Commit { update, events });
             }
-            return;
+            _ => self.say(id, decided, now),
         }
-        if let Some(flight) = self.flights.get_mut(id) {
-            flight.order = None;
-            flight.suspect = None;
-        }
-        self.open.remove(&device);
-        self.ended(id, now);
-        self.reread(&device, now);
-        self.forget_old_flights();
     }
 
-    /// Folds what happened into an update, open or ended, writes it down and
-    /// publishes it.
+    /// Writes down what happened to an update, open or ended, and folds it in.
     pub(super) fn say(&mut self, id: &UpdateId, news: Vec<What>, now: Now) {
-        let Some(flight) = self.flights.get_mut(id) else {
+        let Some(flight) = self.flights.get(id) else {
             return;
         };
-        let device = flight.update.device.clone();
-        let mut events = Vec::with_capacity(news.len());
-        for what in news {
-            let event = Event::update(now.wall, device.clone(), id.clone(), what);
-            flight.update.apply(&event);
-            events.push(event);
-        }
+        let events = events(&flight.update, news, now);
         if flight.journaled {
             self.out.push(Output::Record(events.clone()));
         }
-        for event in events {
-            self.publish(event);
+        self.fold(id, events, now);
+    }
+
+    /// Folds events into their update and publishes them; what follows from
+    /// that.
+    fn fold(&mut self, id: &UpdateId, events: Vec<Event>, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let was_open = flight.update.is_open();
+        let device = flight.update.device.clone();
+        for event in &events {
+            flight.update.apply(event);
+            if matches!(event.what, What::Rebased { .. }) {
+                flight.sight = Sight::of(&flight.update);
+            }
+        }
+        let progress = |event: &Event| !matches!(event.what, What::Connection { .. });
+        let mut awake = false;
+        if was_open && events.iter().any(progress) {
+            flight.changed = now.at;
+            awake = std::mem::take(&mut flight.quiet);
+        }
+        let ended = was_open && !flight.update.is_open();
+        if ended {
+            flight.order = None;
+            flight.suspect = None;
+        }
+        events.into_iter().for_each(|event| self.publish(event));
+        if ended {
+            self.open.remove(&device);
+            self.ended(id, now);
+            self.let_go(id, now);
+            self.reread(&device, now);
+            self.forget_old_flights();
+        } else if awake {
+            self.reread(&device, now);
         }
     }
 
@@ -439,9 +639,12 @@ impl Core {
                 continue;
             };
             let again = flight.order.as_ref().and_then(|order| order.again);
-            // A call under way is waited for: it ends by itself.
-            if now.at >= flight.ends && !flight.is_calling() {
-                self.give_up(&id, "at the overall deadline", now);
+            if now.at >= flight.ends && flight.may_end() {
+                let device = match flight.waits() {
+                    true => NOT_REACHED,
+                    false => MAY_GO_ON,
+                };
+                self.give_up(&id, "at the overall deadline", device, now);
             } else if again.is_some_and(|at| at <= now.at) {
                 self.try_again(&id);
             } else if self.overdue_at(flight).is_some_and(|at| at <= now.at) {
@@ -462,11 +665,33 @@ impl Core {
         let open = self.flights.values().filter(|f| f.update.is_open());
         let times = open.flat_map(|f| {
             let again = f.order.as_ref().and_then(|order| order.again);
-            let ends = (!f.is_calling()).then_some(f.ends);
-            [self.overdue_at(f), again, ends]
+            [self.overdue_at(f), again, f.may_end().then_some(f.ends)]
         });
         times.flatten().min()
     }
+}
+
+/// Is nothing done or said of it before it is on the disk?
+fn is_decision(what: &What) -> bool {
+    matches!(
+        what,
+        What::Rebased { .. } | What::Invoked { .. } | What::Verdict { .. }
+    )
+}
+
+fn is_invoked(event: &Event) -> bool {
+    matches!(event.what, What::Invoked { .. })
+}
+
+fn events(update: &Update, news: Vec<What>, now: Now) -> Vec<Event> {
+    let event = |what| Event::update(now.wall, update.device.clone(), update.id.clone(), what);
+    news.into_iter().map(event).collect()
+}
+
+fn ended_before(device: &DeviceId) -> Problem {
+    let title = format!("{device} was not invoked");
+    let cause = "otadeck was ended before the order went out";
+    Problem::new(Kind::Internal, title, cause)
 }
 
 /// A device that had said nothing, so that the order was made in the dialect

@@ -112,13 +112,17 @@ impl Core {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
+        flight.reconciled = true;
+        if flight.is_pending() {
+            return;
+        }
         let problem = error.problem(format!("{device} cannot be read"));
         if flight.waits() {
             return self.undelivered(&id, problem, now);
         }
         if flight.sight.lost() {
-            let what = flight.update.lost(&problem);
-            self.tell(&id, vec![what], now);
+            let news = flight.update.lost(&problem);
+            self.tell(&id, news.into(), now);
         }
     }
 
@@ -157,7 +161,8 @@ impl Core {
     /// said, or when something else has to happen first.
     pub(super) fn overdue_at(&self, flight: &Flight) -> Option<Duration> {
         let update = &flight.update;
-        let waits = flight.quiet || flight.suspect.is_some() || update.retry.is_some();
+        let asked = flight.suspect.is_some() || flight.is_pending();
+        let waits = flight.quiet || asked || update.retry.is_some();
         let deadline = self.settings.deadlines.of(update, &self.durations);
         (!waits).then(|| flight.changed + unsigned(deadline))
     }

@@ -6,8 +6,8 @@
 //! in a test, in any order, without a socket and without waiting.
 //!
 //! ```text
-//!  Start ─► Read (baseline) ─► Intend ─► Intended ─► Invoke ─► Answered
-//!                                            └─► reads each 500 ms ─► events ─► verdict
+//!  Start ─► Read (baseline) ─► Intend ─► (WriteTag) ─► Commit (invoked) ─► Invoke ─► Answered
+//!                                  └─► reads each 500 ms ─► events ─► Commit (verdict)
 //! ```
 
 mod baseline;
@@ -21,6 +21,7 @@ mod reads;
 mod resume;
 mod rules;
 mod starts;
+mod tags;
 
 #[cfg(test)]
 mod tests;
@@ -42,10 +43,11 @@ use crate::domain::problem::{Kind, Problem};
 use crate::domain::profile::Profile;
 use crate::domain::quota::DAY_SHARE;
 use crate::domain::skew::Skew;
+use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
-use crate::hub::{HubError, Identity, Page, Permit, Query};
-use crate::journal::{JournalError, Receipt};
+use crate::hub::{HubError, Identity, Page, Permit, Query, TagPermit};
+use crate::journal::{Adopted, JournalError, Receipt};
 use crate::package::{self, PackageError};
 
 use super::gate::Gate;
@@ -91,8 +93,16 @@ pub struct Settings {
     pub tries: u32,
     /// The part of the hub's messages of a day that is ours, 0 to 1.
     pub day_share: f64,
+    /// Messages of the day that this process had spent when the engine began, and
+    /// when that was.
+    pub spent: (Timestamp, u64),
+    /// How devices are kept for one update at a time.
+    pub lease: Lease,
     /// Who works here: `user@host`.
     pub by: String,
+    /// Why there is no journal, although one is wanted: then nothing is started,
+    /// only watched.
+    pub no_journal: Option<Problem>,
 }
 
 impl Settings {
@@ -113,7 +123,10 @@ impl Settings {
             connect_timeout: 0,
             tries: 5,
             day_share: DAY_SHARE,
+            spent: (Timestamp::default(), 0),
+            lease: Lease::Journal,
             by: String::new(),
+            no_journal: None,
         }
     }
 }
@@ -172,6 +185,20 @@ pub enum Input {
         /// The device's answer.
         result: Result<MethodAnswer, HubError>,
     },
+    /// A tag was written, or was not.
+    TagWritten {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The twin as it is now.
+        result: Result<Box<Twin>, HubError>,
+    },
+    /// A twin was read for a tag that is to be written.
+    TagSeen {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The twin.
+        result: Result<Box<Twin>, HubError>,
+    },
     /// A device's entry in the registry was read, or was not.
     Identified {
         /// The update whose device is under suspicion.
@@ -189,17 +216,31 @@ pub enum Input {
         result: Result<PackageInfo, PackageError>,
     },
     /// The journal's open updates.
-    Opened(Result<Vec<Vec<Event>>, JournalError>),
-    /// The lease of an open update was taken over, or was not.
+    Opened(Result<Vec<UpdateId>, JournalError>),
+    /// An open update was taken over, or was not.
     Adopted {
         /// Which update.
         update: UpdateId,
-        /// Whether it was.
+        /// What is written down of it.
+        result: Result<Adopted, JournalError>,
+    },
+    /// Whether the journal knows who works on a device that is at work.
+    Held {
+        /// Which device.
+        device: DeviceId,
+        /// Who, as an error.
         result: Result<(), JournalError>,
+    },
+    /// A decision is on the disk, or is not.
+    Committed {
+        /// Which update it is about.
+        update: UpdateId,
+        /// The proof, when an order may go out now.
+        result: Result<Option<Receipt>, JournalError>,
     },
     /// The hub's clock was measured.
     Clock(Skew),
-    /// Events were written down, or were not.
+    /// Events cannot be written down; or, after that, all of them are again.
     Recorded(Result<(), JournalError>),
     /// The engine ends: nothing more is sent.
     Stop,
@@ -233,16 +274,50 @@ pub enum Output {
         /// The page's token; absent for the first.
         continuation: Option<String>,
     },
-    /// Commit an intent; [`Input::Intended`] answers.
-    Intend(Box<Event>),
-    /// Write events down; [`Input::Recorded`] answers.
+    /// Commit an intent, and keep what is secret of its package;
+    /// [`Input::Intended`] answers.
+    Intend {
+        /// The intent.
+        event: Box<Event>,
+        /// The package.
+        uri: PackageUri,
+        /// Does what is open of the device end with it?
+        forced: bool,
+    },
+    /// Find who works on a device; [`Input::Held`] answers.
+    AskHolder(DeviceId),
+    /// Write observations down; [`Input::Recorded`] tells when that goes wrong.
     Record(Vec<Event>),
+    /// Commit a decision, that an order goes out or a verdict, before anything is
+    /// done or said of it; [`Input::Committed`] answers.
+    Commit {
+        /// Which update it is about.
+        update: UpdateId,
+        /// The decision.
+        events: Vec<Event>,
+    },
     /// Call a method; [`Input::Answered`] answers.
     Invoke {
         /// Which update it belongs to.
         update: UpdateId,
         /// The leave to do it.
         permit: Permit,
+    },
+    /// Write a tag, or take it away; [`Input::TagWritten`] answers. Also at the end:
+    /// a tag that is not given back keeps others off the device.
+    WriteTag {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The leave to do it.
+        permit: TagPermit,
+    },
+    /// Read a twin for a tag that is to be written; [`Input::TagSeen`] answers.
+    /// Rare, so it is no part of the read budget's turns.
+    LookAtTag {
+        /// The update whose tag it is.
+        update: UpdateId,
+        /// The device.
+        device: DeviceId,
     },
     /// Read a device's entry in the registry; [`Input::Identified`] answers.
     Identify {
@@ -309,7 +384,7 @@ impl Core {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            gate: Gate::new(settings.profile.clone()),
+            gate: Gate::new(settings.profile.clone()).unwritten(settings.no_journal.clone()),
             pace: Pace::new(settings.profile.reads_per_second()),
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
             ledger: Ledger::new(&settings),
@@ -353,15 +428,25 @@ impl Core {
                 self.ledger.spend_call(&result, by_the_hub);
                 self.answered(&update, result, now);
             }
+            Input::TagWritten { update, result } => self.tag_written(&update, result, now),
+            Input::TagSeen { update, result } => self.tag_seen(&update, result, now),
             Input::Identified { update, result } => self.identified(&update, result, now),
-            Input::Past(result) => self.past(result, now),
+            Input::Past(result) => {
+                self.close_when_unreadable(result.as_ref().err());
+                self.past(result, now);
+            }
             Input::Inspected { uri, result } => self.inspected(&uri, result, now),
-            Input::Opened(result) => self.opened(result, now),
+            Input::Opened(result) => {
+                self.close_when_unreadable(result.as_ref().err());
+                self.opened(result, now);
+            }
             Input::Adopted { update, result } => self.adopted(&update, result, now),
+            Input::Held { device, result } => self.held(&device, result, now),
+            Input::Committed { update, result } => self.committed(&update, result, now),
             Input::Clock(skew) => self.clock(skew, now),
             Input::Recorded(result) => self.recorded(result, now),
             Input::Stop => {
-                self.stopping = true;
+                self.stop(now);
                 self.gate.disarm();
             }
             Input::Tick => {}
@@ -407,6 +492,7 @@ impl Core {
         self.rules_due(now);
         self.list_due(now);
         self.flights_due(now);
+        self.tags_due(now);
         self.reads_due(now);
         self.budget_due(now);
     }
@@ -420,6 +506,7 @@ impl Core {
             self.listing.wake_at(),
             self.rules.wake_at(),
             self.flights_wake_at(),
+            self.tags_wake_at(),
             self.ledger.wake_at(),
         ]
         .into_iter()
@@ -438,17 +525,49 @@ impl Core {
             starting: self.starting.keys().cloned().collect(),
             refusals: self.refusals.iter().cloned().collect(),
             budget: self.ledger.told(),
+            journal: self.gate.unwritten_because().cloned(),
             resuming: self.resume.is_under_way(),
             durations: self.durations.clone(),
             sequence: 0,
         }
     }
 
+    /// What is not written down is not done: nothing is started until all is.
     fn recorded(&mut self, result: Result<(), JournalError>, now: Now) {
-        if let Err(error) = result {
-            let problem = error.problem();
-            self.publish(Event::general(now.wall, What::JournalProblem { problem }));
+        let what = match result {
+            Ok(()) => {
+                self.close_gate(self.settings.no_journal.clone());
+                What::JournalRecovered {}
+            }
+            Err(JournalError::Over { verdict }) => return self.overruled(*verdict, now),
+            Err(error) if error.is_damage() => {
+                self.close_when_unreadable(Some(&error));
+                let problem = error.problem();
+                What::JournalProblem { problem }
+            }
+            Err(error) => {
+                let problem = error.problem().hint(
+                    "What is seen is kept in memory and tried again; until it is written down \
+                      nothing new is started. Make room, or mend the disk.",
+                );
+                self.close_gate(Some(problem.clone()));
+                What::JournalProblem { problem }
+            }
+        };
+        self.publish(Event::general(now.wall, what));
+    }
+
+    /// With a journal that cannot be read nobody can tell what is under way:
+    /// nothing is started any more.
+    fn close_when_unreadable(&mut self, error: Option<&JournalError>) {
+        if let Some(error) = error {
+            self.settings.no_journal = Some(error.problem());
+            self.close_gate(self.settings.no_journal.clone());
         }
+    }
+
+    fn close_gate(&mut self, because: Option<Problem>) {
+        self.gate = self.gate.clone().unwritten(because);
     }
 
     fn publish(&mut self, event: Event) {

@@ -9,14 +9,14 @@ use crate::domain::evidence::sha256;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodCall;
 use crate::domain::problem::{Kind, Problem};
-use crate::domain::time::spoken;
 use crate::domain::twin::Twin;
-use crate::domain::update::{Baseline, Update};
+use crate::domain::update::{self, Baseline, Update};
 use crate::hub::HubError;
 use crate::journal::{JournalError, Receipt};
 
 use super::baseline::BaselineRead;
 use super::flights::Flight;
+use super::tags::Hold;
 use super::{Core, Now, Output};
 
 /// How often the baseline is tried to be read in all.
@@ -31,11 +31,17 @@ pub(super) enum Starting {
     Baseline(Start),
     /// Watch the device: the twin is being read.
     Watch,
+    /// The device itself is at work: whether the journal knows for whom is being
+    /// asked, to refuse with that.
+    Held(Problem),
     /// The intent is being committed.
     Intent {
         update: Box<Update>,
         call: MethodCall,
         read: BaselineRead,
+        /// Its tag, which is taken next; absent where the journal alone keeps
+        /// devices.
+        hold: Option<Box<Hold>>,
     },
 }
 
@@ -46,6 +52,13 @@ impl Core {
             return self.refuse(&device, problem, now);
         }
         if let Some(problem) = self.forbidden(&start.uri, now) {
+            return self.refuse(&device, problem, now);
+        }
+        if let (Some(typed), false) = (&start.force, start.takes_over()) {
+            let title = format!("{device} is not taken over");
+            let cause = format!("{:?} was typed", clean::line(typed, 100));
+            let problem = Problem::new(Kind::Unconfirmed, title, cause)
+                .hint("Nothing was sent. The device's own id must be typed.");
             return self.refuse(&device, problem, now);
         }
         if self.is_busy(&device, now) {
@@ -172,7 +185,7 @@ impl Core {
         match self.starting.remove(device) {
             Some(Starting::Baseline(start)) => self.intend(start, twin, read, now),
             Some(Starting::Watch) => self.watch_from(device, twin, read, now),
-            Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_))) => {
+            Some(waiting @ (Starting::Intent { .. } | Starting::Rules(_) | Starting::Held(_))) => {
                 self.starting.insert(device.clone(), waiting);
             }
             None => {}
@@ -181,6 +194,10 @@ impl Core {
 
     fn intend(&mut self, start: Start, twin: &Twin, read: BaselineRead, now: Now) {
         let choice = self.choice(&start.device, &twin.reported);
+        if let Some(problem) = choice.unclear(&start.device) {
+            self.refuse(&start.device, problem, now);
+            return self.reread(&start.device, now);
+        }
         let dialect = choice.dialect.clone();
         let call = match self.call(&dialect, &start) {
             Ok(call) => call,
@@ -190,10 +207,19 @@ impl Core {
                 return self.reread(&start.device, now);
             }
         };
+        let forced = start.takes_over();
+        let tagged = || self.tagged(twin, now).filter(|_| !forced);
         let forbidden = self.forbidden_for(&start.uri, twin);
-        if let Some(problem) = forbidden.or_else(|| self.under_way(&dialect, twin, now)) {
+        if let Some(problem) = forbidden.or_else(tagged) {
             self.refuse(&start.device, problem, now);
             return self.reread(&start.device, now);
+        }
+        let at_work = self.under_way(&dialect, twin, now);
+        if let (Some(problem), false) = (&at_work, forced) {
+            self.out.push(Output::AskHolder(start.device.clone()));
+            let held = Starting::Held(problem.clone());
+            self.starting.insert(start.device, held);
+            return;
         }
         let intent = Intent {
             uri: Some(start.uri.redacted().to_owned()),
@@ -202,7 +228,10 @@ impl Core {
             method: Some(call.method.clone()),
             expect: start.expect,
             reason: start.reason,
-            baseline: Baseline::of(twin, &dialect),
+            baseline: Baseline {
+                contested: at_work.is_some(),
+                ..Baseline::of(twin, &dialect)
+            },
             ..self.intent_of(&dialect)
         };
         let what = What::Intended(Box::new(intent));
@@ -213,11 +242,33 @@ impl Core {
             update: Box::new(update),
             call,
             read,
+            hold: self.hold(twin, forced, now).map(Box::new),
         };
         if let Some(device) = event.device_id.clone() {
             self.starting.insert(device, waiting);
         }
-        self.out.push(Output::Intend(Box::new(event)));
+        self.out.push(Output::Intend {
+            event: Box::new(event),
+            uri: start.uri,
+            forced,
+        });
+    }
+
+    /// The journal says who works on a device that is at work, or knows nobody:
+    /// then the device alone says why it is refused.
+    pub(super) fn held(&mut self, device: &DeviceId, result: Result<(), JournalError>, now: Now) {
+        if !matches!(self.starting.get(device), Some(Starting::Held(_))) {
+            return;
+        }
+        let Some(Starting::Held(at_work)) = self.starting.remove(device) else {
+            return;
+        };
+        let problem = match result {
+            Err(error @ (JournalError::Busy { .. } | JournalError::Open { .. })) => error.problem(),
+            Ok(()) | Err(_) => at_work,
+        };
+        self.refuse(device, problem, now);
+        self.reread(device, now);
     }
 
     /// The call that starts the update, as the dialect has it.
@@ -249,26 +300,20 @@ impl Core {
     /// Is somebody else's update under way on the device? An active phase
     /// younger than its deadline says so.
     pub(super) fn under_way(&self, dialect: &Dialect, twin: &Twin, now: Now) -> Option<Problem> {
-        let reading = dialect.read(&twin.reported);
         // The stamp is the hub's, so the age is by the hub's clock.
-        let age = self.by_the_hub(now).wall.duration_since(reading.stamp?);
-        if !reading.phase.is_active() || age >= self.settings.phase_deadline {
-            return None;
-        }
-        let device = &twin.device_id;
-        let age = spoken(age.max(SignedDuration::ZERO));
-        let cause = format!("it reports {} since {age}", reading.phase);
-        let problem = Problem::new(Kind::Busy, format!("{device} is busy"), cause);
-        Some(problem.hint(format!(
-            "Nothing was sent. Wait until it has ended: otadeck watch -- {}",
-            clean::shell_word(device.as_str())
-        )))
+        let now = self.by_the_hub(now).wall;
+        update::under_way(dialect, twin, self.settings.phase_deadline, now)
     }
 
     /// Watches without an order: whatever the device does from now on counts,
     /// and what it is doing now.
     fn watch_from(&mut self, device: &DeviceId, twin: &Twin, read: BaselineRead, now: Now) {
-        let dialect = self.choice(device, &twin.reported).dialect.clone();
+        let choice = self.choice(device, &twin.reported);
+        if let Some(problem) = choice.unclear(device) {
+            self.refuse(device, problem, now);
+            return self.reread(device, now);
+        }
+        let dialect = choice.dialect.clone();
         let mut baseline = Baseline::of(twin, &dialect);
         let reading = dialect.read(&twin.reported);
         if reading.phase.is_active()
@@ -310,22 +355,26 @@ impl Core {
         else {
             return;
         };
-        let Some(Starting::Intent { update, call, read }) = self.starting.remove(&device) else {
+        let Some(Starting::Intent {
+            update,
+            call,
+            read,
+            hold,
+        }) = self.starting.remove(&device)
+        else {
             return;
         };
         let overall = self.settings.overall_deadline;
         match result {
+            // This receipt proves the intent; the order asks for one of its own.
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
-                let flight = Flight::ordered(*update, receipt, call, read, now, overall);
-                self.fly(flight);
+                let proof = (receipt, hold.map(|hold| *hold));
+                self.fly(Flight::ordered(*update, proof, call, read, now, overall));
                 self.publish(event);
                 self.reread(&device, now);
-                match read.is_stale(now) {
-                    true => self.try_again(id),
-                    false => self.invoke(id, now),
-                }
+                self.invoke(id, now);
             }
             Err(error) => {
                 self.refuse(&device, error.problem(), now);

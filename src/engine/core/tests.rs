@@ -4,11 +4,15 @@ mod anything;
 mod budget;
 mod dialects;
 mod gap;
+mod journal;
+mod leases;
 mod life;
 mod link;
 mod listing;
 mod packages;
 mod refused;
+mod resume;
+mod tags;
 
 use std::time::Duration;
 
@@ -20,10 +24,11 @@ use super::*;
 use crate::domain::event::{InventoryState, Start};
 use crate::domain::fake::FakeTwin;
 use crate::domain::method::MethodCall;
+use crate::domain::tag::Write;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;
-use crate::hub::Grant;
 use crate::hub::error::{Obstacle, Refusal};
+use crate::hub::{Grant, TagGrant};
 use crate::journal::Receipt;
 
 /// A core, a clock, and whatever it has said so far.
@@ -43,8 +48,23 @@ struct Story {
     /// How often the registry was asked.
     identified: usize,
     ticket: u64,
+    /// What was intended.
+    intents: Vec<Event>,
+    /// What an earlier process has written down.
+    written: Vec<Event>,
+    /// Does the journal take its time? Then decisions wait here.
+    holds: bool,
+    committing: Vec<(UpdateId, Vec<Event>)>,
+    /// What the journal says to every decision.
+    overruled: Option<JournalError>,
+    /// Who works on the device, as the journal knows.
+    held: Option<JournalError>,
     /// How long the disk takes to commit an intent.
     disk: Duration,
+    /// Tags that are to be written.
+    writes: Vec<(UpdateId, Write)>,
+    /// Updates for whose tag the twin is to be read.
+    looks: Vec<UpdateId>,
 }
 
 const ID: &str = "press-7";
@@ -79,7 +99,15 @@ impl Story {
             reads: Vec::new(),
             identified: 0,
             ticket: 0,
+            intents: Vec::new(),
+            written: Vec::new(),
+            holds: false,
+            committing: Vec::new(),
+            overruled: None,
+            held: None,
             disk: Duration::ZERO,
+            writes: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
@@ -97,11 +125,17 @@ impl Story {
         for output in self.core.handle(input, self.now()) {
             match output {
                 Output::Publish(events) => self.said.extend(events),
-                Output::Intend(event) => {
+                Output::Intend { event, .. } => {
                     let update = event.update_id.clone().unwrap();
                     let result = Ok(Receipt::for_test(&event));
+                    self.intents.push(*event);
                     self.at += self.disk;
                     self.feed(Input::Intended { update, result });
+                }
+                Output::Commit { update, events } => self.commit(update, events),
+                Output::AskHolder(device) => {
+                    let result = self.held.clone().map_or(Ok(()), Err);
+                    self.feed(Input::Held { device, result });
                 }
                 Output::Invoke { update, permit } => {
                     self.invoked.push(update);
@@ -117,9 +151,16 @@ impl Story {
                     self.reads.push((ticket, device));
                 }
                 Output::Adopt(update) => {
-                    let result = Ok(());
+                    let of = |event: &&Event| event.update_id.as_ref() == Some(&update);
+                    let events = self.written.iter().filter(of).cloned().collect();
+                    let unreadable = 0;
+                    let result = Ok(Adopted { events, unreadable });
                     self.feed(Input::Adopted { update, result });
                 }
+                Output::WriteTag { update, permit } => {
+                    self.writes.push((update, permit.into_write()));
+                }
+                Output::LookAtTag { update, .. } => self.looks.push(update),
                 Output::Identify { .. } => self.identified += 1,
                 Output::Inspect(uri) => self.inspected.push(uri),
                 Output::Record(_) | Output::OpenUpdates | Output::PastUpdates => {}
@@ -150,6 +191,40 @@ impl Story {
         reason.expect("there is a doubt")
     }
 
+    /// The journal has its say on a decision, at once unless the test holds it.
+    fn commit(&mut self, update: UpdateId, events: Vec<Event>) {
+        if self.holds {
+            return self.committing.push((update, events));
+        }
+        let invoked = events
+            .iter()
+            .any(|e| matches!(e.what, What::Invoked { .. }));
+        let result = match self.overruled.clone() {
+            Some(error) => Err(error),
+            None if invoked => {
+                let of = |event: &&Event| event.update_id.as_ref() == Some(&update);
+                let mut all = self.intents.iter().chain(&self.written);
+                Ok(Some(Receipt::for_test(all.find(of).expect("an intent"))))
+            }
+            None => Ok(None),
+        };
+        self.feed(Input::Committed { update, result });
+    }
+
+    /// An earlier process has left an update in the journal.
+    fn resume(&mut self, written: Vec<Event>) -> &mut Self {
+        let update = written[0].update_id.clone().unwrap();
+        self.written = written;
+        self.feed(Input::Opened(Ok(vec![update])))
+    }
+
+    /// What the journal holds of this story's update.
+    fn journal(&self) -> Vec<Event> {
+        let mut events = self.said.clone();
+        events.retain(|event| event.update_id.is_some());
+        events
+    }
+
     /// The registry says when the device was made.
     fn identity(&mut self, generation: Result<&str, HubError>) -> &mut Self {
         let update = self.invoked.last().cloned().expect("something was invoked");
@@ -166,12 +241,22 @@ impl Story {
     }
 
     fn start(&mut self) -> &mut Self {
+        self.start_by(None)
+    }
+
+    /// The same, past whoever has the device.
+    fn start_over(&mut self) -> &mut Self {
+        self.start_by(Some(ID.to_owned()))
+    }
+
+    fn start_by(&mut self, force: Option<String>) -> &mut Self {
         let start = Start {
             device: id(ID),
             uri: PackageUri::parse("https://x.test/fw-1.5.0.bin?sig=secret").unwrap(),
             expect: None,
             reason: None,
             sha256: None,
+            force,
         };
         self.feed(Input::Command(Command::Start(start)))
     }
@@ -234,7 +319,10 @@ impl Story {
                 What::Verdict { outcome, .. } => Some(format!("= {outcome}")),
                 What::Refused { problem } => Some(format!("refused {:?}", problem.kind)),
                 What::Contradicted { .. } => Some("contradicted".to_owned()),
-                What::Connection { state } => Some(format!("{state:?}")),
+                What::Connection {
+                    state,
+                    expected: false,
+                } => Some(format!("{state:?}")),
                 What::Replaced { .. } => Some("replaced".to_owned()),
                 _ => None,
             })
@@ -396,17 +484,13 @@ fn giving_up_waits_for_the_answer_of_a_call_under_way() {
 fn an_update_that_another_process_works_on_is_not_resumed() {
     let mut first = Story::new();
     first.start().twin();
-    let events: Vec<Event> = first
-        .said
-        .iter()
-        .filter(|e| e.update_id.is_some())
-        .cloned()
-        .collect();
+    let events = first.journal();
     let update = events[0].update_id.clone().unwrap();
     let mut core = Story::new();
     // The lease is asked for before anything is told.
     let now = core.now();
-    let asked = core.core.handle(Input::Opened(Ok(vec![events])), now);
+    let opened = Input::Opened(Ok(vec![update.clone()]));
+    let asked = core.core.handle(opened, now);
     assert!(
         matches!(&asked[..], [Output::Adopt(id)] if *id == update),
         "{asked:?}"
@@ -432,6 +516,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
         expect: Some("1.5.0".into()),
         reason: None,
         sha256: None,
+        force: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
@@ -442,7 +527,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
     story.status("failed");
     assert_eq!(
         story.verdict().1,
-        "press-7 reports \"failed\" before any phase was seen"
+        "press-7 reports \"failed\", and no phase was seen before"
     );
 }
 
@@ -519,6 +604,7 @@ fn the_expected_version_is_waited_for() {
         expect: Some("1.5.0".into()),
         reason: None,
         sha256: None,
+        force: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
@@ -540,7 +626,7 @@ fn a_failure_tells_its_phase_and_its_reason() {
     let reason = story.verdict().1;
     assert_eq!(
         reason,
-        "press-7 reports \"downloadfailed\" while downloading: 403 Forbidden"
+        "press-7 reports \"downloadfailed\", last seen downloading: 403 Forbidden"
     );
 }
 
@@ -701,12 +787,7 @@ fn an_intent_without_an_invocation_is_unknown_and_never_invoked() {
     let mut story = Story::new();
     let mut first = Story::new();
     first.start().twin();
-    let open: Vec<Event> = first
-        .said
-        .into_iter()
-        .filter(|e| e.update_id.is_some())
-        .collect();
-    story.feed(Input::Opened(Ok(vec![open[..1].to_vec()])));
+    story.resume(first.journal()[..1].to_vec());
     story.pass(600 * SECOND).twin();
     assert_eq!(story.words(), ["intended", "unknown"]);
     story.status("downloading").status("completed");

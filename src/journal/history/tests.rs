@@ -54,7 +54,7 @@ fn contradicted() -> What {
 
 /// Writes events as the journal's thread would, without its leases.
 fn write(path: &Path, events: &[(&str, Event)]) {
-    let mut connection = schema::open(path).unwrap();
+    let mut connection = open_at(path).unwrap();
     let transaction = connection.transaction().unwrap();
     for (hub, event) in events {
         let body = serde_json::to_value(event).unwrap();
@@ -165,7 +165,7 @@ fn a_missing_journal_is_none_and_is_not_made() {
 fn what_is_no_journal_or_a_newer_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let newer = folder.path().join("newer.db");
-    let connection = schema::open(&newer).unwrap();
+    let connection = open_at(&newer).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     let error = History::open(&newer).unwrap_err();
     assert!(
@@ -235,7 +235,7 @@ fn it_reads_while_others_write_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     journal(&path);
-    let mut writer = schema::open(&path).unwrap();
+    let mut writer = open_at(&path).unwrap();
     let transaction = writer
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .unwrap();
@@ -372,7 +372,7 @@ fn lists_use_the_indexes() {
 fn a_short_list_of_a_long_journal_is_there_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
-    let connection = schema::open(&path).unwrap();
+    let connection = open_at(&path).unwrap();
     let body = serde_json::to_string(&intended(0, "h", "d", "u")).unwrap();
     connection
         .execute(
@@ -395,4 +395,9 @@ fn a_short_list_of_a_long_journal_is_there_at_once() {
     assert_eq!(history.updates(&filter).unwrap().len(), 20);
     // Reading all of it takes minutes in a debug build; a gross fault fails here.
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+fn open_at(path: &Path) -> Result<Connection, JournalError> {
+    let folder = path.parent().unwrap();
+    schema::open(path, &super::super::place::Place::of(folder).unwrap())
 }

@@ -14,10 +14,11 @@ use otadeck::domain::event::{Event, Intent, What};
 use otadeck::domain::id::{DeviceId, UpdateId};
 use otadeck::domain::method::MethodCall;
 use otadeck::domain::profile::Profile;
+use otadeck::domain::tag::Write;
 use otadeck::domain::update::Baseline;
 use otadeck::engine::gate::Gate;
-use otadeck::hub::Permit;
-use otadeck::journal::Journal;
+use otadeck::hub::{Permit, TagPermit};
+use otadeck::journal::{Journal, Receipt};
 
 /// Every test that speaks TLS says this first.
 pub fn tls() {
@@ -56,15 +57,41 @@ pub async fn permit(call: MethodCall) -> Permit {
         by: "test".into(),
         ..Intent::default()
     };
-    let what = What::Intended(Box::new(intent));
-    let event = Event::update(
-        Timestamp::now(),
-        call.device.clone(),
-        UpdateId::fresh(),
-        what,
-    );
-    let journal = Journal::in_memory("test").unwrap();
-    let receipt = journal.intend(event).await.unwrap();
+    let receipt = receipt(intent, &call.device, UpdateId::fresh()).await;
     let gate = Gate::new(profile("test"));
     gate.permit(&receipt, call, Duration::ZERO).unwrap()
+}
+
+async fn receipt(intent: Intent, device: &DeviceId, update: UpdateId) -> Receipt {
+    let what = What::Intended(Box::new(intent));
+    let event = Event::update(Timestamp::now(), device.clone(), update, what);
+    let journal = Journal::in_memory("test").unwrap();
+    journal.intend(event).await.unwrap()
+}
+
+/// A permit for the write of a tag by the only ways there are: to take a device for
+/// an intent that was committed, or to keep or give back what stands there.
+pub async fn tag_permit(write: Write) -> TagPermit {
+    let gate = Gate::new(profile("test"));
+    if write.over() == Some(write.update()) {
+        return gate.keep_tag(write).unwrap();
+    }
+    let intent = Intent {
+        hub: "test".into(),
+        payload_sha256: Some(String::new()),
+        ..Intent::default()
+    };
+    let receipt = receipt(intent, write.device(), write.update().clone()).await;
+    gate.take_tag(&receipt, write, Duration::ZERO).unwrap()
+}
+
+/// The same connection string with another port.
+pub fn with_port(text: &str, port: u16) -> String {
+    let parts = text
+        .split(';')
+        .map(|part| match part.strip_prefix("HostName=") {
+            Some(host) => format!("HostName={}:{port}", host.split(':').next().unwrap()),
+            None => part.to_owned(),
+        });
+    parts.collect::<Vec<_>>().join(";")
 }

@@ -71,7 +71,7 @@ impl Home {
             .env_clear()
             .env("HOME", self.folder.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("USER", "ana")
+            .env("SUDO_USER", "ana")
             .envs(self.env.iter().map(|(n, v)| (n, v)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -185,6 +185,17 @@ impl Running {
             .expect("another line of stdout")
     }
 
+    /// Waits for so many lines of stdout, for its end, or for so long.
+    pub fn lines_within(&self, count: usize, time: Duration) {
+        let end = std::time::Instant::now() + time;
+        for _ in 0..count {
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            if self.out.recv_timeout(left).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Lines of stdout until one holds `text`; that one.
     pub fn line_with(&self, text: &str) -> String {
         loop {
@@ -206,6 +217,11 @@ impl Running {
                 return line;
             }
         }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     pub fn signal(&self, which: Signal) {

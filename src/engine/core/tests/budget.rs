@@ -126,3 +126,17 @@ fn a_refused_page_stops_pages_and_not_the_reads_of_updates() {
     story.pass(30 * SECOND);
     assert_eq!(story.listed.len(), 2);
 }
+
+/// The check before a start reads each device.
+#[test]
+fn what_was_spent_before_the_engine_began_counts() {
+    let wall = Story::new().now().wall;
+    let mut story = Story::with(|s| s.spent = (wall, 30_000));
+    story
+        .feed(Input::Command(Command::Watch(id(ID))))
+        .twin()
+        .pass(2 * SECOND)
+        .twin();
+    let spent = story.core.snapshot().budget.spent;
+    assert!((30_000..30_010).contains(&spent), "{spent}");
+}

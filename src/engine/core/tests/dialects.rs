@@ -29,6 +29,7 @@ fn order(expect: Option<&str>, sha256: Option<&str>) -> Input {
         expect: expect.map(str::to_owned),
         reason: None,
         sha256: sha256.map(str::to_owned),
+        force: None,
     }))
 }
 
@@ -66,6 +67,8 @@ fn a_start_is_what_the_dialect_says() {
 #[rstest::rstest]
 #[case(None, Some("abc"), Placeholder::Version)]
 #[case(Some("2.0"), None, Placeholder::Sha256)]
+#[case(None, None, Placeholder::Version)]
+#[case(None, None, Placeholder::Sha256)]
 fn a_value_that_was_not_given_refuses_the_start(
     #[case] expect: Option<&str>,
     #[case] sha256: Option<&str>,
@@ -136,7 +139,7 @@ fn a_configuration_that_fails_tells_the_substatus() {
     let (outcome, reason, _) = story.verdict();
     assert_eq!(outcome, Outcome::Failed);
     assert!(
-        reason.ends_with("while downloading: Insecure package URI"),
+        reason.ends_with("last seen downloading: Insecure package URI"),
         "{reason}"
     );
 }
@@ -321,7 +324,7 @@ fn a_resumed_update_whose_dialect_is_gone_says_so_and_needs_a_sign() {
         .collect();
     let mut story = Story::new();
     story.twin = first.twin.clone();
-    story.feed(Input::Opened(Ok(vec![written])));
+    story.resume(written);
     let told = |event: &Event| match &event.what {
         What::DeviceProblem { problem } => problem.title.contains("\"press\""),
         _ => false,
@@ -481,6 +484,7 @@ fn devices_that_start_together_are_asked_for_together() {
             expect: None,
             reason: None,
             sha256: None,
+            force: None,
         };
         story.feed(Input::Command(Command::Start(start)));
     }
@@ -617,4 +621,59 @@ fn after_a_short_listing_only_its_devices_are_asked_for() {
     let mut story = with_rules();
     list(&mut story, 1, &[], 0);
     assert!(story.asked.is_empty() && is_listed(&story));
+}
+
+/// Which words a device means cannot be told: nothing is sent, nothing judged.
+#[test]
+fn where_two_dialects_claim_what_a_device_reports_nothing_is_started() {
+    let starts = || Starts::ByMethod(by_method());
+    let mut other = press(starts());
+    other.name = "lathe".into();
+    let both = Dialects::with([press(starts()), other]);
+    let mut story = Story::with(|s| s.dialects = both.clone());
+    story.twin.report(json!({"press": {"state": "fine"}}));
+    story.start().twin();
+    assert_eq!(story.words(), ["refused Dialect"]);
+    assert!(story.calls.is_empty());
+    let problem = refusal_of(&story).to_string();
+    assert!(problem.contains("press and of lathe"), "{problem}");
+    assert!(problem.contains("Set `dialect`"), "{problem}");
+    story.feed(Input::Command(Command::Watch(id(ID))));
+    story.pass(SECOND).twin();
+    assert_eq!(story.words()[1..], ["refused Dialect"]);
+    // What is set is clear.
+    let set = both.set(Some("lathe".into()), Vec::new());
+    let mut story = Story::with(|s| s.dialects = set);
+    story.twin.report(json!({"press": {"state": "fine"}}));
+    story.start().twin();
+    assert_eq!(story.words(), ["intended", "invoked 1"]);
+}
+
+/// It had said nothing when the order was made, and spoke before that reached it.
+#[test]
+fn a_device_that_becomes_unclear_gets_no_second_try() {
+    let rival = Dialect::from(Description {
+        name: "rival".into(),
+        status: "firmwareStatus".into(),
+        values: vec![("fine".into(), Phase::Done)],
+        rest: Vec::new(),
+        places: Places::default(),
+        starts: Starts::WatchedOnly,
+    });
+    let mut story = Story::with(|s| s.dialects = Dialects::with([rival]));
+    story.twin = crate::domain::fake::FakeTwin::new(ID);
+    story.start().twin().answer(Err(refused_connection()));
+    story.twin.report(json!({"firmwareStatus": "fine"}));
+    story.pass(2 * SECOND).twin();
+    assert_eq!(story.words()[2..], ["retrying", "= notDelivered"]);
+    assert_eq!(story.calls.len(), 1);
+}
+
+fn by_method() -> ByMethod {
+    ByMethod {
+        method: "load".into(),
+        payload: Template::parse(json!(["{uri}"]), false).unwrap(),
+        response_timeout: None,
+        connect_timeout: None,
+    }
 }

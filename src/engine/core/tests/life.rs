@@ -221,6 +221,89 @@ fn a_lost_connection_is_told_where_it_is_no_part_of_an_update() {
     assert!(reason.contains("is not connected"), "{reason}");
 }
 
+fn connections(story: &Story) -> Vec<(bool, bool)> {
+    use crate::domain::device::Connection::Connected;
+    let told = story.said.iter().filter_map(|event| match event.what {
+        What::Connection { state, expected } => Some((state == Connected, expected)),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// The read that tells that the device is away is the one that tells its phase:
+/// the phase counts.
+#[test]
+fn a_device_that_goes_away_as_it_begins_to_apply_is_expected_to() {
+    use crate::domain::device::Connection::{Connected, Disconnected};
+    let mut story = Story::new();
+    story.start().twin().accepted().status("downloading");
+    story.twin.twin.connection = Disconnected;
+    story.pass(SECOND).status("applying");
+    assert_eq!(connections(&story), [(false, true)]);
+    assert_eq!(story.core.snapshot().updates[0].missed(), None);
+    // Long past what the phase allows it is missed, and that is said.
+    story.pass(15 * 60 * SECOND);
+    let update = story.core.snapshot().updates[0].clone();
+    assert_eq!(update.missed(), update.away.map(|away| away.since));
+    let reason = story.reason();
+    assert!(reason.contains("is not connected, since "), "{reason}");
+    story.twin.twin.connection = Connected;
+    story.pass(60 * SECOND).twin();
+    assert_eq!(connections(&story), [(false, true), (true, true)]);
+    assert_eq!(story.core.snapshot().updates[0].away, None);
+}
+
+/// The other way round, a device that went away while it applied and says that it
+/// downloads is missed.
+#[test]
+fn a_device_that_goes_away_as_it_begins_again_is_missed() {
+    use crate::domain::device::Connection::Disconnected;
+    let mut story = Story::new();
+    story.start().twin().accepted().status("applying");
+    story.twin.twin.connection = Disconnected;
+    story.pass(SECOND).status("downloading");
+    assert_eq!(connections(&story), [(false, false)]);
+}
+
+/// What we say because nothing happens is no change.
+#[test]
+fn a_stalled_update_tells_when_its_device_last_did_anything() {
+    let mut story = Story::new();
+    story.start().twin().accepted().status("downloading");
+    let changed = story.core.snapshot().updates[0].changed;
+    story.pass(15 * 60 * SECOND);
+    let update = story.core.snapshot().updates[0].clone();
+    assert_eq!(story.words().last().unwrap(), "stalled");
+    assert_eq!(update.changed, changed);
+    assert!(update.doubted > Some(changed));
+    story.pass(60 * SECOND).status("applying");
+    assert!(story.core.snapshot().updates[0].changed > changed);
+}
+
+#[test]
+fn every_verdict_names_its_device() {
+    let mut rejected = Story::new();
+    let no = MethodAnswer {
+        status: 500,
+        payload: Value::Null,
+    };
+    rejected.start().twin().answer(Ok(no));
+    let mut given_up = Story::new();
+    given_up.start().twin().accepted();
+    let update = given_up.core.snapshot().updates[0].id.clone();
+    given_up.feed(Input::Command(Command::GiveUp(update)));
+    let mut undelivered = Story::new();
+    undelivered
+        .start()
+        .twin()
+        .answer(Err(refusal(404, "DeviceNotOnline")));
+    for story in [rejected, given_up, undelivered] {
+        let update = story.core.snapshot().updates[0].clone();
+        let line = update.verdict_line().unwrap();
+        assert!(line.contains(&format!(": {ID} ")), "{line}");
+    }
+}
+
 #[test]
 fn a_connection_that_comes_and_goes_is_no_progress() {
     use crate::domain::device::Connection::{Connected, Disconnected};

@@ -1,4 +1,10 @@
 //! The package URI: checked before it is sent, redacted wherever it is shown.
+//!
+//! What is sent is what was given, to the letter. So that it is also what was
+//! shown and what the hub's rules were held against, nothing is taken that has to
+//! be changed to be read: see `strict`.
+
+mod strict;
 
 use std::fmt;
 
@@ -45,6 +51,31 @@ pub enum InvalidUri {
     /// Longer than 4,096 characters.
     #[error("the URI has {0} characters; at most 4096 are sent")]
     TooLong(usize),
+    /// A character that is none of a URI's, or a percent sign that begins no escape.
+    #[error("the URI holds {0:?}, which not all take alike; write it as {escaped}", escaped = escaped(*.0))]
+    Escape(char),
+    /// A host that has to be changed to be read.
+    #[error("the URI's host is written so that not all take it alike; write it {0}")]
+    Host(String),
+    /// An empty user's name, or a second `@`.
+    #[error(
+        "the URI has an '@' before its host without a user's name, or a second one; write %40 for one that is part of a name"
+    )]
+    User,
+    /// A colon after the host, and no port.
+    #[error("the URI has a ':' after its host and no port")]
+    Port,
+    /// A part of the path is `.` or `..`, plain or behind escapes.
+    #[error(
+        "the URI's path holds \".\" or \"..\", which not all take alike; write the path that is meant"
+    )]
+    Dots,
+    /// An escape that stands for a control character.
+    #[error("the URI's path holds an escaped control character, which no package needs")]
+    Control,
+    /// Escapes of escapes of escapes.
+    #[error("the URI's path is escaped over and over again; write it with one layer of escapes")]
+    Layers,
     /// Anything else.
     #[error("not a URI: {0}")]
     Malformed(String),
@@ -80,12 +111,14 @@ impl PackageUri {
         if rest.is_empty() || rest.starts_with(['/', '?', '#']) {
             return Err(InvalidUri::NoHost);
         }
+        strict::characters(rest)?;
         let url = Url::parse(text).map_err(|e| match e {
             url::ParseError::EmptyHost => InvalidUri::NoHost,
             e => InvalidUri::Malformed(e.to_string()),
         })?;
+        strict::parts(rest, &url)?;
         Ok(Self {
-            redacted: redact::url(url.as_str()),
+            redacted: redact::url(text),
             file_name: file_name(&url),
             text: text.to_owned(),
         })
@@ -101,6 +134,15 @@ impl PackageUri {
     #[must_use]
     pub fn redacted(&self) -> &str {
         &self.redacted
+    }
+
+    /// Scheme, host, port where it is not the scheme's own, and path: what rules on
+    /// packages are held against. Scheme and host are in lower case.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let url = Url::parse(&self.text).ok();
+        let place = |url: Url| format!("{}{}", url.origin().ascii_serialization(), url.path());
+        url.map(place).unwrap_or_default()
     }
 
     /// The last part of the path, or the host: a short name for the package.
@@ -125,6 +167,15 @@ pub fn redacted_text(text: &str) -> String {
     )
 }
 
+/// The last part of a redacted URI's path: enough to know a package by.
+#[must_use]
+pub fn last_part(uri: &str) -> &str {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(uri)
+}
+
 /// A text without `://`: a host name, a local path, or another scheme?
 fn without_slashes(text: &str) -> InvalidUri {
     let lower = text.to_ascii_lowercase();
@@ -144,6 +195,12 @@ fn without_slashes(text: &str) -> InvalidUri {
         }
         _ => missing_scheme(text),
     }
+}
+
+fn escaped(c: char) -> String {
+    let mut bytes = [0; 4];
+    let bytes = c.encode_utf8(&mut bytes).bytes();
+    bytes.map(|byte| format!("%{byte:02X}")).collect()
 }
 
 /// The likely URI, without its secrets.
@@ -171,15 +228,6 @@ impl fmt::Debug for PackageUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PackageUri({:?})", self.redacted)
     }
-}
-
-/// The last part of a redacted URI's path: enough to know it by.
-#[must_use]
-pub fn short_name(uri: &str) -> &str {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit('/')
-        .find(|part| !part.is_empty())
-        .unwrap_or(uri)
 }
 
 #[cfg(test)]
@@ -234,7 +282,7 @@ mod tests {
     #[case("https://x.test/?token", "https://x.test/?***", "x.test")]
     #[case(
         "https://x.test/a?X-Amz-Signature=1#frag",
-        "https://x.test/a?X-Amz-Signature=***",
+        "https://x.test/a?X-Amz-Signature=***#***",
         "a"
     )]
     fn secrets_are_not_shown(#[case] text: &str, #[case] shown: &str, #[case] name: &str) {
