@@ -178,6 +178,25 @@ fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&s
     }
 }
 
+/// Where devices, details or the past are shown, the last line says how to leave and
+/// where to read more, unless it is narrow.
+#[rstest::rstest]
+#[case("devices")]
+#[case("retrying")]
+#[case("stalled")]
+#[case("history")]
+#[case("past-update")]
+fn the_last_line_says_how_to_leave(#[case] name: &str) {
+    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    for size in SIZES {
+        let (buffer, _) = drawn(&scene(size, true), size);
+        let last = (0..size.0).map(|x| buffer[(x, size.1 - 1)].symbol());
+        let last: String = last.collect();
+        assert!(last.contains("? keys"), "{last}");
+        assert!(size.0 < 80 || last.contains("q quit"), "{last}");
+    }
+}
+
 /// Nothing that a device says reaches a cell as it is, and no cell is wider
 /// than its place.
 #[test]

@@ -82,7 +82,7 @@ fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
 /// drawn before the engine has answered anything. What comes through `notices`
 /// is shown. To be driven by `block_on`: a stop takes effect on the first thread.
 pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<String>) -> Ended {
-    let model = Model::new(context, size(), Timestamp::now());
+    let model = Box::new(Model::new(context, size(), Timestamp::now()));
     let first = [Command::List, Command::Attend(true)];
     drive(engine, model, first.into(), Some(notices)).await
 }
@@ -91,7 +91,7 @@ pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<Strin
 /// ends it or a signal comes, as [`run`] does. There is no engine behind it and no
 /// hub.
 pub async fn replay(context: Context, replay: Replay) -> Ended {
-    let model = Model::replaying(context, replay, size(), Timestamp::now());
+    let model = Box::new(Model::replaying(context, replay, size(), Timestamp::now()));
     // Held to the end: an engine that nobody serves and that has not ended.
     let (engine, _backend) = engine::channel();
     drive(engine, model, VecDeque::new(), None).await
@@ -103,7 +103,7 @@ fn size() -> (u16, u16) {
 
 async fn drive(
     engine: Engine,
-    mut model: Model,
+    mut model: Box<Model>,
     outbox: VecDeque<Command>,
     notices: Option<mpsc::Receiver<String>>,
 ) -> Ended {

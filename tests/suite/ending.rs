@@ -818,6 +818,8 @@ fn what_was_typed_to_confirm_is_forgotten_by_a_stop() {
         .press("plant")
         .press("\r")
         .shows("downloading");
+    // The phases to come are on the screen before the order is out.
     let count = |kind: &str| kinds(&shell.home).iter().filter(|k| *k == kind).count();
-    assert_eq!(count("update.invoked"), 1);
+    wait_for("order", || count("update.invoked") == 1);
+    assert_eq!(count("update.intended"), 1);
 }

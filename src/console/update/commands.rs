@@ -257,6 +257,7 @@ fn theme(model: &mut Model, name: &str) -> Ran {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::keymap::Place;
     use crate::console::model::Context;
     use crate::domain::profile::Profile;
     use jiff::Timestamp;
@@ -296,6 +297,18 @@ mod tests {
     fn mistakes_are_said_in_words(#[case] typed: &str, #[case] told: &str) {
         let error = run(&mut model(), typed).unwrap_err();
         assert!(error.contains(told), "{error}");
+    }
+
+    #[rstest::rstest]
+    #[case("history", "")]
+    #[case(":hi press-0040 failed", "press-0040 failed")]
+    fn the_past_is_shown_and_filtered(#[case] typed: &str, #[case] filter: &str) {
+        let mut model = model();
+        run(&mut model, typed).unwrap();
+        let history = model.history.as_ref().unwrap();
+        assert_eq!(history.text(), filter);
+        // The help begins with its keys.
+        assert_eq!(model.place_below(), Place::History);
     }
 
     #[test]

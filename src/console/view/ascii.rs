@@ -54,7 +54,6 @@ fn counterpart(symbol: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratatui::buffer::Cell;
     use ratatui::layout::Rect;
     use ratatui::style::Style;
 
@@ -63,7 +62,11 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 1));
         buffer.set_string(0, 0, "▌● é漢 │ ab", Style::new());
         only(&mut buffer);
-        let text: String = buffer.content.iter().map(Cell::symbol).collect();
+        let text: String = buffer
+            .content
+            .iter()
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
         assert!(text.is_ascii());
         assert!(text.starts_with("|* ???"), "{text}");
         assert!(text.trim_end().ends_with("| ab"), "{text}");
