@@ -11,6 +11,7 @@
 //! be said: nothing is dropped silently.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -45,6 +46,17 @@ pub(super) struct Scribe {
     tidied: bool,
     /// When this is over, whatever is left stays unwritten.
     too_late: CancellationToken,
+    /// Was something cut off by that, so that nobody knows what became of it?
+    cut_off: AtomicBool,
+}
+
+/// What became of the work.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// What could not be written, oldest first.
+    pub(super) left: Vec<Event>,
+    /// Did the journal not answer in time?
+    pub(super) cut_off: bool,
 }
 
 impl Scribe {
@@ -64,13 +76,14 @@ impl Scribe {
             again: Instant::now(),
             tidied: false,
             too_late,
+            cut_off: AtomicBool::new(false),
         }
     }
 
     /// Works until the core has ended; what could not be written then. The work
     /// is unbounded: the core must not wait for a disk, and an event is small and
     /// rare.
-    pub(super) async fn run(mut self, mut work: mpsc::UnboundedReceiver<Output>) -> Vec<Event> {
+    pub(super) async fn run(mut self, mut work: mpsc::UnboundedReceiver<Output>) -> Done {
         loop {
             tokio::select! {
                 // What waits longer comes first.
@@ -93,7 +106,10 @@ impl Scribe {
         if let Err(error) = self.in_time(self.journal.leave()).await {
             tracing::warn!("the leases could not be given back: {error}");
         }
-        self.backlog.into()
+        Done {
+            left: self.backlog.into(),
+            cut_off: self.cut_off.into_inner(),
+        }
     }
 
     async fn work(&mut self, output: Output) {
@@ -217,7 +233,10 @@ impl Scribe {
         asked: impl Future<Output = Result<T, JournalError>>,
     ) -> Result<T, JournalError> {
         let answer = self.too_late.run_until_cancelled(asked).await;
-        answer.unwrap_or_else(|| Err(JournalError::Failed("it does not answer".to_owned())))
+        answer.unwrap_or_else(|| {
+            self.cut_off.store(true, Ordering::Relaxed);
+            Err(JournalError::Failed("it does not answer".to_owned()))
+        })
     }
 
     /// Checks and tidies the journal in the background, once.
@@ -253,7 +272,7 @@ mod tests {
         work: mpsc::UnboundedSender<Output>,
         answers: mpsc::Receiver<Input>,
         too_late: CancellationToken,
-        task: tokio::task::JoinHandle<Vec<Event>>,
+        task: tokio::task::JoinHandle<Done>,
         tool: rusqlite::Connection,
         _folder: tempfile::TempDir,
     }
@@ -363,7 +382,7 @@ mod tests {
         assert_eq!(desk.attempts(), [1, 2, 3, 4]);
         desk.intend("b").await.1.unwrap();
         drop(desk.work);
-        assert_eq!(desk.task.await.unwrap(), []);
+        assert_eq!(desk.task.await.unwrap().left, []);
         assert!(
             desk.answers.recv().await.is_none(),
             "nothing was told twice"
@@ -381,7 +400,7 @@ mod tests {
         desk.recorded().await.unwrap_err();
         drop(desk.work);
         desk.too_late.cancel();
-        assert_eq!(desk.task.await.unwrap(), events);
+        assert_eq!(desk.task.await.unwrap().left, events);
     }
 
     #[tokio::test]
@@ -395,6 +414,6 @@ mod tests {
         desk.room();
         let Desk { work, task, .. } = desk;
         drop(work);
-        assert_eq!(task.await.unwrap(), []);
+        assert_eq!(task.await.unwrap().left, []);
     }
 }

@@ -23,14 +23,14 @@ use crate::rehearsal;
 
 use super::core::{Core, Input, Now, Output, Settings};
 use super::handle::{Backend, Engine, Past, Request, channel};
-use super::scribe::Scribe;
+use super::scribe::{Done, Scribe};
 
 /// Answers that wait for the core.
 const INBOX: usize = 1_024;
 /// How long the end waits for a method call that is under way.
 const LAST_CALLS: Duration = Duration::from_millis(500);
-/// How long the end waits for tags that are being given back.
-const LAST_TAGS: Duration = Duration::from_millis(300);
+/// How long it waits for these and for tags that are being given back.
+const LAST_ANSWERS: Duration = Duration::from_millis(900);
 /// How long the end waits for the journal.
 const LAST_WORDS: Duration = Duration::from_millis(600);
 /// How long it waits then for the journal's task, which only has to look at the
@@ -43,7 +43,7 @@ pub struct Running {
     engine: Engine,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    scribe: JoinHandle<Vec<Event>>,
+    scribe: JoinHandle<Done>,
     /// What the journal has not taken by then it does not get.
     too_late: CancellationToken,
 }
@@ -65,7 +65,7 @@ impl Running {
     }
 
     /// Ends the engine: reads are dropped, a method call under way gets half a
-    /// second to be answered, a tag a third to be given back, the journal is written
+    /// second to be answered, a tag nearly one to be given back, the journal is written
     /// to the end if it lets itself be written in time. After a panic too: what was
     /// decided before it is written.
     ///
@@ -83,8 +83,8 @@ impl Running {
             Err(_) => timeout(GRACE, scribe).await,
         };
         let events = match left {
-            Ok(Ok(events)) if events.is_empty() => return Ok(()),
-            Ok(Ok(events)) => events,
+            Ok(Ok(done)) if done.left.is_empty() && !done.cut_off => return Ok(()),
+            Ok(Ok(done)) => done.left,
             Ok(Err(_)) | Err(_) => Vec::new(),
         };
         tracing::error!("the journal did not finish in time");
@@ -184,18 +184,25 @@ impl<S: Service> Shell<S> {
     async fn end(mut self, backend: &mut Backend, mut inbox: mpsc::Receiver<Input>) {
         self.handle(Input::Stop, backend);
         let (calls, tags) = (self.calls.clone(), self.tags.clone());
-        self.last(&calls, LAST_CALLS, &mut inbox, backend).await;
-        self.last(&tags, LAST_TAGS, &mut inbox, backend).await;
+        let until = Instant::now() + LAST_ANSWERS;
+        // What is being committed decides whether an order has gone out.
+        let committing = Core::is_committing;
+        self.last(&calls, LAST_CALLS, committing, &mut inbox, backend)
+            .await;
+        let left = until.saturating_duration_since(Instant::now());
+        self.last(&tags, left, |_| false, &mut inbox, backend).await;
         while let Ok(input) = inbox.try_recv() {
             self.handle(input, backend);
         }
     }
 
-    /// Waits until these tasks have ended, also those that their answers begin.
+    /// Waits until these tasks have ended, also those that their answers begin, and
+    /// the core waits for nothing else.
     async fn last(
         &mut self,
         tasks: &TaskTracker,
         patience: Duration,
+        waits: impl Fn(&Core) -> bool,
         inbox: &mut mpsc::Receiver<Input>,
         backend: &mut Backend,
     ) {
@@ -205,7 +212,7 @@ impl<S: Service> Shell<S> {
                 tokio::select! {
                     biased;
                     Some(input) = inbox.recv() => self.handle(input, backend),
-                    () = tasks.wait() => match inbox.try_recv() {
+                    () = tasks.wait(), if !waits(&self.core) => match inbox.try_recv() {
                         // An answer that came in between may begin another task.
                         Ok(input) => self.handle(input, backend),
                         Err(_) => break,

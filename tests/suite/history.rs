@@ -56,7 +56,7 @@ fn a_journal_is_told_in_every_form_when_the_hub_is_gone() {
         "completed",
         "fw-1.5.0.bin",
         "OPS-4711",
-        "ana@",
+        "sudo by ana",
         &id[..13],
     ] {
         assert!(lines[1].contains(word), "{word}: {}", lines[1]);

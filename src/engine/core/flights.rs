@@ -17,6 +17,7 @@ use crate::journal::{JournalError, Receipt};
 
 use super::baseline::BaselineRead;
 use super::life::{Suspect, is_quiet};
+use super::starts::Starting;
 use super::tags::Hold;
 use super::{Core, Now, Output};
 
@@ -659,6 +660,13 @@ impl Core {
             order.again = None;
             order.rebase = true;
         }
+    }
+
+    /// Is something being written down on which it depends whether an order goes out?
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        let intends = |s: &Starting| matches!(s, Starting::Intent { .. });
+        self.starting.values().any(intends) || self.flights.values().any(Flight::is_pending)
     }
 
     pub(super) fn flights_wake_at(&self) -> Option<Duration> {

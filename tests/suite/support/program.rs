@@ -71,6 +71,7 @@ impl Home {
             .env_clear()
             .env("HOME", self.folder.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("USER", "ana")
             .env("SUDO_USER", "ana")
             .envs(self.env.iter().map(|(n, v)| (n, v)))
             .current_dir(self.folder.path())
