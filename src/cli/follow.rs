@@ -365,6 +365,7 @@ fn words(event: &Event, update: &Update, durations: &Durations) -> String {
     };
     match &event.what {
         What::Intended(intent) => said("intended", intent.uri.as_deref().unwrap_or_default()),
+        What::TookOver { holding } => said("took over", &format!("from {holding}")),
         What::Watched(_) => said("watching", ""),
         What::Invoked { attempt, .. } => {
             let method = update.intent.method.as_deref().unwrap_or_default();

@@ -84,6 +84,7 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
             sha256: verb.sha256.clone(),
             reason: verb.reason.clone(),
             force: verb.force.contains(device).then(|| device.to_string()),
+            over: None,
         })
     });
     let commands: Vec<Command> = verb

@@ -11,6 +11,7 @@ use super::device::{Connection, DeviceRow};
 use super::dialect::{Chosen, Values};
 use super::durations::Learnt;
 use super::evidence::{Baseline, Evidence, OpenState, Outcome};
+use super::holding::{Claim, Holding};
 use super::id::{DeviceId, UpdateId};
 use super::phase::Phase;
 use super::preflight::{Finding, PackageInfo};
@@ -155,6 +156,13 @@ pub enum What {
     /// An update was decided on and written down; nothing was sent yet.
     #[serde(rename = "update.intended")]
     Intended(Box<Intent>),
+    /// With the intent an earlier update was ended, because somebody has typed that
+    /// the device is taken over. One for each that was open.
+    #[serde(rename = "update.tookOver")]
+    TookOver {
+        /// The earlier update: whose, since when, doing what.
+        holding: Box<Holding>,
+    },
     /// A device is watched from now on; nothing is sent to it.
     #[serde(rename = "update.watched")]
     Watched(Box<Intent>),
@@ -494,6 +502,9 @@ pub struct Start {
     /// The device's id, typed once more by whoever takes the device over from
     /// another process, an open update or its own work.
     pub force: Option<String>,
+    /// The update that whoever typed it was shown: only that one is ended. Without
+    /// it, whatever is there.
+    pub over: Option<UpdateId>,
 }
 
 impl Start {
@@ -501,6 +512,16 @@ impl Start {
     #[must_use]
     pub fn takes_over(&self) -> bool {
         self.force.as_deref() == Some(self.device.as_str())
+    }
+
+    /// What it may end to have its device.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        match (self.takes_over(), &self.over) {
+            (false, _) => Claim::Free,
+            (true, Some(shown)) => Claim::Over(shown.clone()),
+            (true, None) => Claim::Whatever,
+        }
     }
 
     /// What a dialect's payload can hold of this order.

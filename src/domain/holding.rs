@@ -47,6 +47,18 @@ pub struct Process {
     pub beat: Option<Timestamp>,
 }
 
+/// What a new update may end to have its device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing: the device must be free.
+    Free,
+    /// That update alone: it is the one that somebody was shown before the device's
+    /// id was typed. Another one that has the device meanwhile keeps it.
+    Over(UpdateId),
+    /// Whatever is open of the device.
+    Whatever,
+}
+
 impl Holding {
     /// The claim of an update as its events tell it, held by nobody.
     #[must_use]

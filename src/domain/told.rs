@@ -21,6 +21,7 @@ pub fn told(event: &Event) -> Option<(String, String)> {
             };
             ("intended", what)
         }
+        What::TookOver { holding } => ("took over", format!("from {holding}")),
         What::Invoked { attempt: 1, .. } => ("invoked", String::new()),
         What::Invoked { attempt, .. } => ("invoked", format!("try {attempt}")),
         What::Retrying { problem, .. } => ("retrying", problem.line()),

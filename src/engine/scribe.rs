@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::event::{Event, What};
+use crate::domain::holding::Claim;
+use crate::domain::uri::PackageUri;
 use crate::journal::{Journal, JournalError, Receipt};
 use crate::rehearsal;
 
@@ -114,14 +116,13 @@ impl Scribe {
 
     async fn work(&mut self, output: Output) {
         let answer = match output {
-            Output::Intend { event, uri, forced } => {
+            Output::Intend { event, uri, claim } => {
                 let Some(update) = event.update_id.clone() else {
                     return;
                 };
-                let result = match (&self.behind, forced) {
-                    (Some(error), _) => Err(error.clone()),
-                    (None, false) => self.in_time(self.journal.intend_package(*event, uri)).await,
-                    (None, true) => self.in_time(self.journal.take_over(*event, uri)).await,
+                let result = match &self.behind {
+                    Some(error) => Err(error.clone()),
+                    None => self.in_time(self.intend(*event, uri, claim)).await,
                 };
                 Input::Intended { update, result }
             }
@@ -157,6 +158,19 @@ impl Scribe {
             _ => return,
         };
         self.tell(answer).await;
+    }
+
+    async fn intend(
+        &self,
+        event: Event,
+        uri: PackageUri,
+        claim: Claim,
+    ) -> Result<Receipt, JournalError> {
+        match claim {
+            Claim::Free => self.journal.intend_package(event, uri).await,
+            Claim::Over(shown) => self.journal.take_over(event, uri, Some(shown)).await,
+            Claim::Whatever => self.journal.take_over(event, uri, None).await,
+        }
     }
 
     /// Commits a decision. An order goes out only when that is on the disk; a verdict
@@ -264,7 +278,6 @@ mod tests {
     use super::*;
     use crate::domain::event::Intent;
     use crate::domain::id::{DeviceId, UpdateId};
-    use crate::domain::uri::PackageUri;
     use jiff::Timestamp;
 
     /// A scribe on a real file, and a way to make that refuse.
@@ -327,7 +340,7 @@ mod tests {
             self.work(Output::Intend {
                 event: Box::new(event.clone()),
                 uri,
-                forced: false,
+                claim: Claim::Free,
             });
             match self.answers.recv().await {
                 Some(Input::Intended { result, .. }) => (event, result.map(drop)),

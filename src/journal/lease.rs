@@ -14,6 +14,8 @@
 //! from being started twice is the open update itself: only a verdict frees it,
 //! and an outcome is final. Taking over writes that verdict, `givenUp`, in the
 //! transaction of the new intent, so there is no moment with two or with none.
+//! Whoever typed it in the console was shown an update, and takes over from no
+//! other ([`refuse_another`]).
 //! The process that was taken over from learns it with the next thing that it
 //! writes, and must write before each order that it sends ([`may_dispatch`]).
 //!
@@ -62,22 +64,52 @@ pub(super) fn refuse(
     hub: &str,
     device: &DeviceId,
 ) -> Result<(), JournalError> {
+    refuse_unless(connection, hub, device, |_| false)
+}
+
+/// The same, but the update `shown` may have the device: it is to be taken over.
+pub(super) fn refuse_another(
+    connection: &Connection,
+    hub: &str,
+    device: &DeviceId,
+    shown: &UpdateId,
+) -> Result<(), JournalError> {
+    refuse_unless(connection, hub, device, |update| update == shown)
+}
+
+fn refuse_unless(
+    connection: &Connection,
+    hub: &str,
+    device: &DeviceId,
+    may: impl Fn(&UpdateId) -> bool,
+) -> Result<(), JournalError> {
     if let Some((update, held)) = held(connection, hub, device)?
         && held.lives(Timestamp::now())
+        && !may(&update)
     {
         return Err(busy(connection, device, &update, &held));
     }
-    let open: Option<String> = connection
-        .query_row(OPEN, params![hub, device.as_str()], |row| row.get(0))
-        .optional()
-        .map_err(failed)?;
-    let Some(update) = open.map(|id| UpdateId::from_text(&id)) else {
+    let open = open(connection, hub, device)?;
+    let Some(update) = open.iter().find(|update| !may(update)) else {
         return Ok(());
     };
     Err(JournalError::Open {
         device: device.clone(),
-        holding: Box::new(holding(connection, &update)),
+        holding: Box::new(holding(connection, update)),
     })
+}
+
+/// Updates of a device without a verdict, newest first.
+fn open(
+    connection: &Connection,
+    hub: &str,
+    device: &DeviceId,
+) -> Result<Vec<UpdateId>, JournalError> {
+    let mut statement = connection.prepare(OPEN).map_err(failed)?;
+    let ids = statement.query_map(params![hub, device.as_str()], |row| {
+        Ok(UpdateId::from_text(&row.get::<_, String>(0)?))
+    });
+    ids.and_then(Iterator::collect).map_err(failed)
 }
 
 fn busy(
@@ -86,15 +118,19 @@ fn busy(
     update: &UpdateId,
     held: &Holder,
 ) -> JournalError {
-    let open = holding(connection, update);
     JournalError::Busy {
         device: device.clone(),
-        holding: Box::new(Holding {
-            by: held.by.clone(),
-            since: held.since.parse().unwrap_or(open.since),
-            process: Some(held.process()),
-            ..open
-        }),
+        holding: Box::new(held_by(holding(connection, update), held)),
+    }
+}
+
+/// An update that a living process holds.
+fn held_by(open: Holding, held: &Holder) -> Holding {
+    Holding {
+        by: held.by.clone(),
+        since: held.since.parse().unwrap_or(open.since),
+        process: Some(held.process()),
+        ..open
     }
 }
 
@@ -192,15 +228,15 @@ pub(super) fn take(
 }
 
 /// Ends what is open of a device, because somebody has typed that the new update
-/// `by` them takes it over.
+/// `by` them takes it over; gives what that was, as it stood.
 pub(super) fn take_over(
     transaction: &Transaction<'_>,
     hub: &str,
     device: &DeviceId,
     intended: &Event,
-) -> Result<(), JournalError> {
+) -> Result<Vec<Holding>, JournalError> {
     let What::Intended(intent) = &intended.what else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let package = intent
         .uri
@@ -210,12 +246,15 @@ pub(super) fn take_over(
         "given up: {} took {device} over at {:.0} with {package}; the device may go on by itself",
         intent.by, intended.time
     );
-    let open: Vec<String> = {
-        let mut statement = transaction.prepare(OPEN).map_err(failed)?;
-        let ids = statement.query_map(params![hub, device.as_str()], |row| row.get(0));
-        ids.and_then(Iterator::collect).map_err(failed)?
-    };
-    for update in open {
+    let held = held(transaction, hub, device)?;
+    let held = held.filter(|(_, held)| held.lives(Timestamp::now()));
+    let mut ended = Vec::new();
+    for update in open(transaction, hub, device)? {
+        let stood = holding(transaction, &update);
+        ended.push(match &held {
+            Some((of, held)) if *of == update => held_by(stood, held),
+            _ => stood,
+        });
         let what = What::Verdict {
             outcome: Outcome::GivenUp,
             reason: reason.clone(),
@@ -223,11 +262,10 @@ pub(super) fn take_over(
             reported: serde_json::Value::Null,
             problem: None,
         };
-        let update = UpdateId::from_text(&update);
         let verdict = Event::update(intended.time, device.clone(), update, what);
         append(transaction, hub, &verdict)?;
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Takes over the watching of an open update whose process is gone; gives its

@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
 use crate::domain::history::{Answer, Ask};
-use crate::domain::holding::Holding;
+use crate::domain::holding::{Claim, Holding};
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::uri::PackageUri;
@@ -183,6 +183,7 @@ pub struct Receipt {
     device: DeviceId,
     update: UpdateId,
     payload_sha256: String,
+    took_over: Vec<Holding>,
 }
 
 impl Receipt {
@@ -203,6 +204,12 @@ impl Receipt {
     pub fn payload_sha256(&self) -> &str {
         &self.payload_sha256
     }
+
+    /// What was ended with the intent, as it stood before that.
+    #[must_use]
+    pub fn took_over(&self) -> &[Holding] {
+        &self.took_over
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +223,13 @@ impl Receipt {
             device: intended.device_id.clone().unwrap(),
             update: intended.update_id.clone().unwrap(),
             payload_sha256: intent.payload_sha256.clone().unwrap(),
+            took_over: Vec::new(),
         }
+    }
+
+    /// The same when that was ended with the intent.
+    pub(crate) fn for_test_over(self, took_over: Vec<Holding>) -> Self {
+        Self { took_over, ..self }
     }
 }
 
@@ -251,7 +264,7 @@ enum Job {
     Intend {
         event: Box<Event>,
         package: Option<PackageUri>,
-        forced: bool,
+        claim: Claim,
         reply: oneshot::Sender<Result<Receipt, JournalError>>,
     },
     Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
@@ -347,7 +360,7 @@ impl Journal {
     /// [`JournalError::Busy`] when a living process holds the device,
     /// [`JournalError::Open`] when an earlier update of it has no verdict.
     pub async fn intend(&self, intended: Event) -> Result<Receipt, JournalError> {
-        self.begin(intended, None, false).await
+        self.begin(intended, None, Claim::Free).await
     }
 
     /// The same for an update that puts `package` on the device. What is secret
@@ -362,33 +375,37 @@ impl Journal {
         intended: Event,
         package: PackageUri,
     ) -> Result<Receipt, JournalError> {
-        self.begin(intended, Some(package), false).await
+        self.begin(intended, Some(package), Claim::Free).await
     }
 
     /// As [`Journal::intend_package`], by whoever has typed that the device is taken
-    /// over: what is open of it ends as given up, in the same transaction.
+    /// over: what is open of it ends as given up, in the same transaction. That is
+    /// whatever is there, or only the update `over` that was shown to them.
     ///
     /// # Errors
-    /// [`JournalError::Failed`].
+    /// [`JournalError::Failed`]. With `over`, [`JournalError::Busy`] or
+    /// [`JournalError::Open`] when another update than that one has the device.
     pub async fn take_over(
         &self,
         intended: Event,
         package: PackageUri,
+        over: Option<UpdateId>,
     ) -> Result<Receipt, JournalError> {
-        self.begin(intended, Some(package), true).await
+        let claim = over.map_or(Claim::Whatever, Claim::Over);
+        self.begin(intended, Some(package), claim).await
     }
 
     async fn begin(
         &self,
         intended: Event,
         package: Option<PackageUri>,
-        forced: bool,
+        claim: Claim,
     ) -> Result<Receipt, JournalError> {
         let event = Box::new(intended);
         self.ask(|reply| Job::Intend {
             event,
             package,
-            forced,
+            claim,
             reply,
         })
         .await

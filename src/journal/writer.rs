@@ -13,6 +13,7 @@ use rusqlite::{
 use tokio::sync::mpsc;
 
 use crate::domain::event::{Event, What};
+use crate::domain::holding::Claim;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::uri::PackageUri;
 
@@ -69,10 +70,10 @@ pub(super) fn run(mut store: Store, holder: &Holder, mut jobs: mpsc::Receiver<Jo
             Job::Intend {
                 event,
                 package,
-                forced,
+                claim,
                 reply,
             } => {
-                let _ = reply.send(store.intend(holder, &event, package.as_ref(), forced));
+                let _ = reply.send(store.intend(holder, &event, package.as_ref(), &claim));
             }
             Job::Record(events, reply) => {
                 let _ = reply.send(store.record(&events));
@@ -161,7 +162,7 @@ impl Store {
         holder: &Holder,
         event: &Event,
         uri: Option<&PackageUri>,
-        forced: bool,
+        claim: &Claim,
     ) -> Result<Receipt, JournalError> {
         self.refuse_another_file()?;
         let transaction = begin(&mut self.connection, true).map_err(failed)?;
@@ -173,12 +174,14 @@ impl Store {
             })?,
             None => None,
         };
-        let receipt = intend(transaction, holder, event, forced);
+        let receipt = intend(transaction, holder, event, claim);
         if let (Err(_), Some(name)) = (&receipt, kept) {
             self.forget_unless_needed(&name);
         }
         // What was taken over has ended, and its secret with it.
-        if forced && let Err(error) = tidy::sweep(self) {
+        if *claim != Claim::Free
+            && let Err(error) = tidy::sweep(self)
+        {
             not_forgotten(&error);
         }
         receipt
@@ -222,18 +225,24 @@ fn intend(
     transaction: Transaction<'_>,
     holder: &Holder,
     event: &Event,
-    forced: bool,
+    claim: &Claim,
 ) -> Result<Receipt, JournalError> {
     let (What::Intended(intent), Some(device), Some(update)) =
         (&event.what, &event.device_id, &event.update_id)
     else {
         return Err(failed("an intent without a device or an update"));
     };
-    if forced {
-        lease::take_over(&transaction, &intent.hub, device, event)?;
-    } else {
-        lease::refuse(&transaction, &intent.hub, device)?;
-    }
+    let took_over = match claim {
+        Claim::Free => {
+            lease::refuse(&transaction, &intent.hub, device)?;
+            Vec::new()
+        }
+        Claim::Over(shown) => {
+            lease::refuse_another(&transaction, &intent.hub, device, shown)?;
+            lease::take_over(&transaction, &intent.hub, device, event)?
+        }
+        Claim::Whatever => lease::take_over(&transaction, &intent.hub, device, event)?,
+    };
     lease::take(
         &transaction,
         holder,
@@ -243,11 +252,18 @@ fn intend(
         event.time,
     )?;
     append(&transaction, &intent.hub, event)?;
+    for holding in &took_over {
+        let holding = Box::new(holding.clone());
+        let what = What::TookOver { holding };
+        let told = Event::update(event.time, device.clone(), update.clone(), what);
+        append(&transaction, &intent.hub, &told)?;
+    }
     transaction.commit().map_err(failed)?;
     Ok(Receipt {
         device: device.clone(),
         update: update.clone(),
         payload_sha256: intent.payload_sha256.clone().unwrap_or_default(),
+        took_over,
     })
 }
 
@@ -293,6 +309,7 @@ fn dispatch(
                 device: device.clone(),
                 update: update.clone(),
                 payload_sha256: payload.unwrap_or_default(),
+                took_over: Vec::new(),
             });
         }
     }

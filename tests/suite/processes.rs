@@ -792,8 +792,19 @@ fn a_second_start_is_told_who_and_a_forced_one_takes_over() {
     assert_eq!(other.code, 2, "{other:?}");
     let forced = update(&home, &["sim-0001", "--force", "sim-0001", "--json"]);
     // The order went out; this device takes none while it is at work.
-    assert!(forced.names().contains(&"update.invoked".to_owned()));
+    let names = forced.names();
+    let place = |name: &str| names.iter().position(|n| n == name).expect(name);
+    assert!(place("update.intended") < place("update.tookOver"));
+    assert!(place("update.tookOver") < place("update.invoked"));
     assert_eq!(forced.code, 3, "{forced:?}");
+    // Whom it displaced is told as the refusal told it.
+    let events = forced.events();
+    let took_over = &events[place("update.tookOver")];
+    assert_eq!(took_over["holding"]["updateId"], holding["updateId"]);
+    assert_eq!(took_over["holding"]["by"], by);
+    assert_eq!(took_over["holding"]["process"]["pid"], pid);
+    let new = &events[place("update.intended")]["updateId"];
+    assert_eq!(&took_over["updateId"], new);
     // The first one learns it with the next thing that it would write.
     let verdict = first.line_with("update.verdict");
     let verdict: Value = serde_json::from_str(&verdict).unwrap();

@@ -185,6 +185,7 @@ fn start(device: &str) -> Command {
         reason: None,
         sha256: None,
         force: None,
+        over: None,
     })
 }
 
@@ -371,6 +372,7 @@ async fn a_journal_that_hangs_does_not_hold_up_the_end() {
         uri,
         expect: None,
         force: None,
+        over: None,
         sha256: None,
         reason: None,
     };

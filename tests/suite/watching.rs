@@ -93,6 +93,7 @@ impl Watch {
                 reason: None,
                 sha256: None,
                 force: None,
+                over: None,
             };
             let command = Command::Start(start);
             self.running.engine().send(command).await.unwrap();

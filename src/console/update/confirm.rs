@@ -76,12 +76,15 @@ fn start(model: &mut Model, order: Order) -> Vec<Effect> {
         panel.focus = Focus::Details;
         panel.scroll = 0;
     }
-    let force = order.held.map(|_| order.device.to_string());
+    let force = order.held.as_ref().map(|_| order.device.to_string());
+    // What was shown may be long over, and the device another's: that one stays.
+    let over = order.held.map(|held| held.update_id);
     for device in std::iter::once(order.device).chain(order.others) {
         let waiting = Asked::Waiting(order.uri.file_name().to_owned());
         model.asked.insert(device.clone(), waiting);
         effects.push(Effect::Send(Command::Start(Start {
             force: force.clone(),
+            over: over.clone(),
             device,
             uri: order.uri.clone(),
             expect: None,

@@ -109,7 +109,8 @@ fn marked_with(model: &Model, device: &DeviceId) -> (Vec<DeviceId>, usize) {
     (may, not.len())
 }
 
-/// Whoever has the device, if the last order for it was refused because of that.
+/// Whoever has the device, if the last order for it was refused because of that. That
+/// may be a while ago: the order names the update that is shown, and ends no other.
 fn holding(model: &Model, device: &DeviceId) -> Option<Box<Holding>> {
     match model.asked.get(device) {
         Some(Asked::Refused(problem)) => problem.holding.clone(),

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::keymap::Place;
 use super::super::message::{Effect, Message};
-use super::super::model::{Asked, Context, Focus, Model};
+use super::super::model::{Asked, Context, Dialog, Focus, Model, Order};
 use super::super::view::next_wake;
 use super::super::{press, update};
 use crate::domain::device::DeviceRow;
@@ -344,6 +344,31 @@ fn a_device_that_somebody_has_is_taken_over_by_its_id(
         panic!("{effects:?}");
     };
     assert!(start.takes_over());
+    // It names the update that was shown: another one keeps the device.
+    assert_eq!(start.over.as_ref(), Some(&update.id));
+    let refused = |update: &Update| What::Refused {
+        problem: Problem::new(Kind::Busy, "a-1 is busy", "another").held(Holding::of(update)),
+    };
+    let another = Update {
+        id: UpdateId::from_text("another"),
+        ..update
+    };
+    let event = Event::device(at(9), id("a-1"), refused(&another));
+    tell(&mut model, vec![event]);
+    press(&mut model, "<enter><enter>").unwrap();
+    assert_eq!(model.place(), Place::Arm, "it is asked again");
+    let Some(Dialog::Confirm(Order {
+        held: Some(held), ..
+    })) = &model.dialog
+    else {
+        panic!("{:?}", model.dialog);
+    };
+    assert_eq!(held.update_id, another.id);
+    let effects = press(&mut model, &format!("<ctrl-u>{typed}<enter>")).unwrap();
+    let Some(Effect::Send(Command::Start(start))) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(start.over.as_ref(), Some(&another.id));
 }
 
 #[test]

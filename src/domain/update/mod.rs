@@ -352,10 +352,10 @@ impl Update {
     }
 
     /// Does this tell what the order or the device did? A connection that comes and
-    /// goes is no progress, nor is a tag, and a doubt that grows older is our own word.
+    /// goes is no progress, nor is a tag or whom it displaced, and a doubt that grows older is our own word.
     fn is_change(&self, what: &What) -> bool {
         match what {
-            What::Connection { .. } | What::Tag { .. } => false,
+            What::Connection { .. } | What::Tag { .. } | What::TookOver { .. } => false,
             What::State {
                 state: OpenState::Stalled,
                 ..

@@ -35,6 +35,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Dialects;
 use crate::domain::durations::{Deadlines, Durations, Samples};
 use crate::domain::event::{Command, Event, What};
+use crate::domain::holding::Claim;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Bucket, Pace};
@@ -281,8 +282,8 @@ pub enum Output {
         event: Box<Event>,
         /// The package.
         uri: PackageUri,
-        /// Does what is open of the device end with it?
-        forced: bool,
+        /// What of the device may end with it?
+        claim: Claim,
     },
     /// Find who works on a device; [`Input::Held`] answers.
     AskHolder(DeviceId),

@@ -207,7 +207,7 @@ impl Core {
                 return self.reread(&start.device, now);
             }
         };
-        let forced = start.takes_over();
+        let (forced, claim) = (start.takes_over(), start.claim());
         let tagged = || self.tagged(twin, now).filter(|_| !forced);
         let forbidden = self.forbidden_for(&start.uri, twin);
         if let Some(problem) = forbidden.or_else(tagged) {
@@ -250,7 +250,7 @@ impl Core {
         self.out.push(Output::Intend {
             event: Box::new(event),
             uri: start.uri,
-            forced,
+            claim,
         });
     }
 
@@ -370,9 +370,11 @@ impl Core {
             Ok(receipt) => {
                 let intent = What::Intended(Box::new(update.intent.clone()));
                 let event = Event::update(update.intended, device.clone(), id.clone(), intent);
+                let ended = ended(&receipt, &event);
                 let proof = (receipt, hold.map(|hold| *hold));
                 self.fly(Flight::ordered(*update, proof, call, read, now, overall));
                 self.publish(event);
+                ended.into_iter().for_each(|event| self.publish(event));
                 self.reread(&device, now);
                 self.invoke(id, now);
             }
@@ -382,6 +384,19 @@ impl Core {
             }
         }
     }
+}
+
+/// What the journal has ended with an intent, and written down after it.
+fn ended(receipt: &Receipt, intended: &Event) -> Vec<Event> {
+    let told = receipt.took_over().iter().map(|holding| {
+        let holding = Box::new(holding.clone());
+        let what = What::TookOver { holding };
+        Event {
+            what,
+            ..intended.clone()
+        }
+    });
+    told.collect()
 }
 
 fn begin(device: DeviceId, what: What, now: Now) -> Option<(Event, Update)> {

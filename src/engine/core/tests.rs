@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::event::{InventoryState, Start};
 use crate::domain::fake::FakeTwin;
+use crate::domain::holding::Holding;
 use crate::domain::method::MethodCall;
 use crate::domain::tag::Write;
 use crate::domain::update::{Evidence, Outcome};
@@ -59,6 +60,12 @@ struct Story {
     overruled: Option<JournalError>,
     /// Who works on the device, as the journal knows.
     held: Option<JournalError>,
+    /// What intents may end, each.
+    claims: Vec<Claim>,
+    /// What the journal says to the next intent, unless it commits that.
+    keeps: Option<JournalError>,
+    /// What the journal ends with an intent.
+    ends: Vec<Holding>,
     /// How long the disk takes to commit an intent.
     disk: Duration,
     /// Tags that are to be written.
@@ -105,6 +112,9 @@ impl Story {
             committing: Vec::new(),
             overruled: None,
             held: None,
+            claims: Vec::new(),
+            keeps: None,
+            ends: Vec::new(),
             disk: Duration::ZERO,
             writes: Vec::new(),
             looks: Vec::new(),
@@ -125,10 +135,12 @@ impl Story {
         for output in self.core.handle(input, self.now()) {
             match output {
                 Output::Publish(events) => self.said.extend(events),
-                Output::Intend { event, .. } => {
+                Output::Intend { event, claim, .. } => {
                     let update = event.update_id.clone().unwrap();
-                    let result = Ok(Receipt::for_test(&event));
+                    let receipt = Receipt::for_test(&event).for_test_over(self.ends.clone());
+                    let result = self.keeps.take().map_or(Ok(receipt), Err);
                     self.intents.push(*event);
+                    self.claims.push(claim);
                     self.at += self.disk;
                     self.feed(Input::Intended { update, result });
                 }
@@ -257,6 +269,7 @@ impl Story {
             reason: None,
             sha256: None,
             force,
+            over: None,
         };
         self.feed(Input::Command(Command::Start(start)))
     }
@@ -324,6 +337,7 @@ impl Story {
                     expected: false,
                 } => Some(format!("{state:?}")),
                 What::Replaced { .. } => Some("replaced".to_owned()),
+                What::TookOver { .. } => Some("took over".to_owned()),
                 _ => None,
             })
             .collect()
@@ -517,6 +531,7 @@ fn what_was_stamped_before_the_order_says_nothing_about_it() {
         reason: None,
         sha256: None,
         force: None,
+        over: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))
@@ -605,6 +620,7 @@ fn the_expected_version_is_waited_for() {
         reason: None,
         sha256: None,
         force: None,
+        over: None,
     };
     story
         .feed(Input::Command(Command::Start(start)))

@@ -106,7 +106,20 @@ async fn taking_over_ends_what_is_open_and_the_old_process_sends_nothing_more() 
     let (first, second) = (intended("a", "h"), intended("a", "h"));
     two.ana.intend(first.clone()).await.unwrap();
     two.ana.dispatch(vec![invoked(&first, 1)]).await.unwrap();
-    two.ben.take_over(second.clone(), package()).await.unwrap();
+    let receipt = two.ben.take_over(second.clone(), package(), None);
+    let ended = receipt.await.unwrap().took_over().to_vec();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].update_id, id_of(&first));
+    assert_eq!(ended[0].by, "ana@one");
+    assert_eq!(ended[0].doing, "invoking", "as it stood before");
+    assert!(ended[0].process.is_some());
+    // Whoever reads the new update's past finds it there.
+    let kinds = two.kinds(&id_of(&second));
+    assert_eq!(kinds, ["update.intended", "update.tookOver"]);
+    let adopted = two.ben.adopt(id_of(&second)).await.unwrap();
+    assert_eq!(adopted.unreadable, 0);
+    let holding = Box::new(ended[0].clone());
+    assert_eq!(adopted.events[1].what, What::TookOver { holding });
     assert_eq!(two.leases(), 1);
     for events in [vec![invoked(&first, 2)], vec![then(&first, verdict())]] {
         let sends = matches!(events[0].what, What::Invoked { .. });
@@ -137,6 +150,50 @@ async fn taking_over_ends_what_is_open_and_the_old_process_sends_nothing_more() 
         .await
         .unwrap();
     assert_eq!(two.leases(), 0);
+}
+
+/// Between the question and its answer the update that was shown ended, and another
+/// process began one.
+#[tokio::test]
+async fn only_the_update_that_was_shown_is_taken_over() {
+    let two = Two::new();
+    let (shown, there) = (intended("a", "h"), intended("a", "h"));
+    two.ana.intend(shown.clone()).await.unwrap();
+    let told = two.ben.intend(intended("a", "h")).await.unwrap_err();
+    let over = told.problem().holding.map(|held| held.update_id);
+    assert_eq!(over, Some(id_of(&shown)));
+    two.ana.record(vec![then(&shown, verdict())]).await.unwrap();
+    two.ana.intend(there.clone()).await.unwrap();
+    let mine = intended("a", "h");
+    let refused = two.ben.take_over(mine.clone(), package(), over.clone());
+    let refused = refused.await.unwrap_err();
+    let JournalError::Busy { holding, .. } = &refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(holding.update_id, id_of(&there));
+    // The same when its process has left.
+    two.ana.leave().await.unwrap();
+    let refused = two.ben.take_over(mine.clone(), package(), over);
+    let refused = refused.await.unwrap_err();
+    let JournalError::Open { holding, .. } = &refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(holding.update_id, id_of(&there));
+    assert_eq!(two.kinds(&id_of(&there)), ["update.intended"]);
+    assert_eq!(two.kinds(&id_of(&mine)), [""; 0]);
+    // Shown that one, it is taken over.
+    let over = Some(id_of(&there));
+    let receipt = two.ben.take_over(mine.clone(), package(), over.clone());
+    let ended = receipt.await.unwrap().took_over().to_vec();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].update_id, id_of(&there));
+    assert_eq!(ended[0].process, None);
+    // What was shown has ended, and nobody has the device: an ordinary intent.
+    two.ben.record(vec![then(&mine, verdict())]).await.unwrap();
+    let last = intended("a", "h");
+    let receipt = two.ana.take_over(last.clone(), package(), over);
+    assert_eq!(receipt.await.unwrap().took_over(), []);
+    assert_eq!(two.kinds(&id_of(&last)), ["update.intended"]);
 }
 
 #[tokio::test]
@@ -253,7 +310,7 @@ async fn a_damaged_event_keeps_nothing_else_from_being_taken_up() {
     let refused = two.ben.intend(intended("b", "h")).await.unwrap_err();
     assert!(matches!(refused, JournalError::Open { .. }), "{refused}");
     two.ben
-        .take_over(intended("b", "h"), package())
+        .take_over(intended("b", "h"), package(), None)
         .await
         .unwrap();
 }

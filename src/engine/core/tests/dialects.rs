@@ -30,6 +30,7 @@ fn order(expect: Option<&str>, sha256: Option<&str>) -> Input {
         reason: None,
         sha256: sha256.map(str::to_owned),
         force: None,
+        over: None,
     }))
 }
 
@@ -485,6 +486,7 @@ fn devices_that_start_together_are_asked_for_together() {
             reason: None,
             sha256: None,
             force: None,
+            over: None,
         };
         story.feed(Input::Command(Command::Start(start)));
     }

@@ -31,6 +31,7 @@ fn while_something_cannot_be_written_nothing_is_started_and_all_is_watched_on() 
         reason: None,
         sha256: None,
         force: None,
+        over: None,
     };
     let order = || Input::Command(Command::Start(other.clone()));
     story.feed(order());

@@ -1,7 +1,6 @@
 //! Stories of several processes: who may start, who may send, whose word holds.
 
 use super::*;
-use crate::domain::holding::Holding;
 use crate::domain::update::Update;
 
 /// What another process has written about this story's update.
@@ -34,6 +33,11 @@ fn busy() -> JournalError {
 }
 
 fn forced(typed: &str) -> Input {
+    forced_over(typed, None)
+}
+
+/// The id was typed under an update that was shown.
+fn forced_over(typed: &str, over: Option<&Holding>) -> Input {
     Input::Command(Command::Start(Start {
         device: id(ID),
         uri: PackageUri::parse("https://x.test/fw-1.6.0.bin").unwrap(),
@@ -41,6 +45,7 @@ fn forced(typed: &str) -> Input {
         sha256: None,
         reason: None,
         force: Some(typed.into()),
+        over: over.map(|shown| shown.update_id.clone()),
     }))
 }
 
@@ -180,6 +185,67 @@ fn another_id_takes_nothing_over() {
     story.feed(forced("press-8")).twin();
     assert_eq!(story.words(), ["refused Unconfirmed"]);
     assert_eq!(story.read, 0);
+}
+
+fn holding(error: &JournalError) -> Holding {
+    match error {
+        JournalError::Busy { holding, .. } => (**holding).clone(),
+        other => panic!("{other}"),
+    }
+}
+
+/// Whoever typed the id was shown one update. When another has the device by then,
+/// that one is told and stays.
+#[test]
+fn what_was_not_shown_is_not_taken_over() {
+    let (shown, there) = (busy(), busy());
+    let mut story = Story::new();
+    story.keeps = Some(there.clone());
+    story.feed(forced_over(ID, Some(&holding(&shown)))).twin();
+    assert_eq!(story.claims, [Claim::Over(holding(&shown).update_id)]);
+    assert_eq!(story.words(), ["refused Busy"]);
+    assert!(story.invoked.is_empty());
+    let problem = story.core.snapshot().refusals[0].1.clone();
+    assert_eq!(*problem.holding.unwrap(), holding(&there));
+    // Shown that one, and typed again.
+    story.ends = vec![holding(&there)];
+    story.feed(forced_over(ID, Some(&holding(&there))));
+    story.pass(SECOND).twin();
+    assert_eq!(story.claims[1], Claim::Over(holding(&there).update_id));
+    assert_eq!(
+        story.words()[1..],
+        ["intended", "took over", "invoked 1"],
+        "what was displaced is told before the order goes out"
+    );
+}
+
+/// On the command line nothing was shown: whatever is there ends, and each is told.
+#[test]
+fn what_was_taken_over_is_told_with_the_new_update() {
+    let mut story = Story::new();
+    story.ends = vec![holding(&busy()), holding(&busy())];
+    story.feed(forced(ID)).twin();
+    assert_eq!(story.claims, [Claim::Whatever]);
+    assert_eq!(
+        story.words(),
+        ["intended", "took over", "took over", "invoked 1"]
+    );
+    let told: Vec<Holding> = story
+        .said
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::TookOver { holding } => {
+                assert_eq!(event.update_id, story.intents[0].update_id);
+                Some((**holding).clone())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, story.ends);
+    // Without a typed id an update that was shown is none that may end.
+    let mut story = Story::new();
+    story.start().twin();
+    assert_eq!(story.claims, [Claim::Free]);
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn an_expired_signature_is_refused_before_anything_is_read() {
         reason: None,
         sha256: None,
         force: None,
+        over: None,
     };
     story.feed(Input::Command(Command::Start(order)));
     assert_eq!((story.read, story.invoked.len()), (0, 0));
