@@ -805,6 +805,8 @@ fn a_second_start_is_told_who_and_a_forced_one_takes_over() {
     assert_eq!(took_over["holding"]["process"]["pid"], pid);
     let new = &events[place("update.intended")]["updateId"];
     assert_eq!(&took_over["updateId"], new);
+    let past = home.run(&["history", new.as_str().unwrap()]);
+    assert!(past.stdout.contains("took over"), "{past:?}");
     // The first one learns it with the next thing that it would write.
     let verdict = first.line_with("update.verdict");
     let verdict: Value = serde_json::from_str(&verdict).unwrap();
@@ -815,4 +817,10 @@ fn a_second_start_is_told_who_and_a_forced_one_takes_over() {
         "{reason}"
     );
     assert_eq!(first.wait(), 6);
+    // And in words.
+    let mut first = home.spawn(&["update", "sim-0002", "--uri", URI, "--json"]);
+    first.line_with("\"downloading\"");
+    let forced = update(&home, &["sim-0002", "--force", "sim-0002"]);
+    let told = format!("sim-0002  took over    from fw-1.5.0.bin by {by} since 2");
+    assert!(forced.stdout.contains(&told), "{forced:?}");
 }
