@@ -243,7 +243,9 @@ impl Follow {
                     self.updates.insert(update.id.clone(), update);
                 }
             }
-            What::Refused { problem } => self.refused(event.device_id.as_ref(), problem),
+            What::Refused { problem } | What::Elsewhere { problem } => {
+                self.refused(event.device_id.as_ref(), problem);
+            }
             What::DeviceProblem { problem } => out::note(&problem.line()),
             What::BudgetWarning { problem } => out::note(&problem.to_string()),
             What::Resumed { .. } => self.resuming = false,

@@ -107,6 +107,8 @@ pub(crate) enum Asked {
     Waiting(String),
     /// It was refused, and why.
     Refused(Problem),
+    /// Nobody here asked: another process watches an update of the device.
+    Elsewhere(Problem),
 }
 
 /// Where the keys go inside the panel of a device.

@@ -59,6 +59,8 @@ struct Story {
     overruled: Option<JournalError>,
     /// Who works on the device, as the journal knows.
     held: Option<JournalError>,
+    /// Was another update of the device started after ours?
+    another_later: bool,
     /// How long the disk takes to commit an intent.
     disk: Duration,
     /// Tags that are to be written.
@@ -105,6 +107,7 @@ impl Story {
             committing: Vec::new(),
             overruled: None,
             held: None,
+            another_later: false,
             disk: Duration::ZERO,
             writes: Vec::new(),
             looks: Vec::new(),
@@ -133,6 +136,10 @@ impl Story {
                     self.feed(Input::Intended { update, result });
                 }
                 Output::Commit { update, events } => self.commit(update, events),
+                Output::AskLater { update, .. } => {
+                    let result = Ok(self.another_later);
+                    self.feed(Input::Later { update, result });
+                }
                 Output::AskHolder(device) => {
                     let result = self.held.clone().map_or(Ok(()), Err);
                     self.feed(Input::Held { device, result });
