@@ -10,6 +10,7 @@ use crate::config::{self, Config, HubConfig, Paths, Setting};
 use crate::console::Look;
 use crate::domain::{clean, redact};
 use crate::hub::ConnectionString;
+use crate::journal::Place;
 
 use super::args::{ConfigVerb, Global};
 use super::exit::{Code, Failure};
@@ -115,6 +116,24 @@ async fn check(config: &Config, paths: &Paths, global: &Global) -> Result<Code, 
         false => out::line(&format!("--  {file}: not there; the defaults hold"))?,
     }
     let mut wrong = 0;
+    let state = paths.state.display();
+    // One that is not there is made when it is needed, and only then.
+    match paths.state.exists().then(|| Place::of(&paths.state)) {
+        None => out::line(&clean::line(
+            &format!("--  state {state}: not there yet"),
+            1_000,
+        ))?,
+        Some(Ok(place)) => {
+            let remark = place
+                .remark()
+                .map_or(String::new(), |text| format!("; {text}"));
+            out::line(&clean::line(&format!("ok  state {state}{remark}"), 1_000))?;
+        }
+        Some(Err(why)) => {
+            wrong += 1;
+            out::line(&clean::line(&format!("✗   state {state}: {why}"), 1_000))?;
+        }
+    }
     if let Some(name) = global
         .hub
         .as_ref()

@@ -114,22 +114,27 @@ pub(super) async fn tend(
     worst(written, ended.unwrap_or(Ok(Code::Failure)))
 }
 
-/// Says what could not be written down.
+/// Says what could not be written down, the most important last: it is what stays in
+/// sight.
 fn tell(unwritten: &Unwritten) {
     let events = &unwritten.events;
-    let mut text = match events.len() {
-        0 => format!("{unwritten}: the last of what was seen may be missing there."),
-        n => format!("{unwritten}; {n} events are missing there, and are in the log:"),
-    };
+    let mut text = String::new();
     for event in events.iter().take(SAID) {
         let event = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
-        text.push_str(&format!("\n  {event}"));
+        text.push_str(&format!("not written: {event}\n"));
     }
     if events.len() > SAID {
-        text.push_str(&format!("\n  and {} more", events.len() - SAID));
+        text.push_str(&format!("and {} more\n", events.len() - SAID));
     }
+    text.push_str(&match events.len() {
+        0 => format!("{unwritten}: the last of what was seen may be missing there.\n"),
+        n => format!(
+            "{unwritten}: {n} events are missing there; they stand above, and in the log if \
+             that could be written.\n"
+        ),
+    });
     text.push_str(
-        "\nNothing is sent twice for that. What the devices do is told by their twins: \
+        "Nothing is sent twice for that. What the devices do is told by their twins: \
          otadeck watch --resume",
     );
     out::complain(&text);

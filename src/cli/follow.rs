@@ -29,6 +29,8 @@ pub(super) struct Options {
     pub(super) json: bool,
     /// An update is settled once the device has taken the order.
     pub(super) no_wait: bool,
+    /// Is there a journal from which it can be carried on?
+    pub(super) kept: bool,
     /// When the watching ends.
     pub(super) until: Option<Instant>,
 }
@@ -168,7 +170,17 @@ impl Follow {
             out::note(&format!("nothing was sent to {device} yet"));
         }
         if open.iter().any(|u| goes_on(u)) {
-            out::note("Updates go on on the devices. To carry on watching: otadeck watch --resume");
+            let again = match self.options.kept {
+                true => "otadeck watch --resume".to_owned(),
+                false => {
+                    let devices = open.iter().map(|u| clean::shell_word(u.device.as_str()));
+                    let devices: Vec<String> = devices.collect();
+                    format!("otadeck watch -- {}", devices.join(" "))
+                }
+            };
+            out::note(&format!(
+                "Updates go on on the devices. To carry on watching: {again}"
+            ));
         }
         signal.unwrap_or_else(|| Code::worst([self.code(), Code::Open]))
     }
@@ -243,7 +255,9 @@ impl Follow {
                     self.updates.insert(update.id.clone(), update);
                 }
             }
-            What::Refused { problem } => self.refused(event.device_id.as_ref(), problem),
+            What::Refused { problem } | What::Elsewhere { problem } => {
+                self.refused(event.device_id.as_ref(), problem);
+            }
             What::DeviceProblem { problem } => out::note(&problem.line()),
             What::BudgetWarning { problem } => out::note(&problem.to_string()),
             What::Resumed { .. } => self.resuming = false,
@@ -551,6 +565,7 @@ mod tests {
             options: Options {
                 json,
                 no_wait: false,
+                kept: true,
                 until: None,
             },
             engine,

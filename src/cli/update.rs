@@ -74,6 +74,8 @@ pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> 
     let options = Options {
         json: verb.json,
         no_wait: verb.no_wait,
+
+        kept: !global.no_journal,
         until,
     };
     let orders = devices.iter().map(|device| {

@@ -51,6 +51,8 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     let options = Options {
         json: verb.json,
         no_wait: false,
+
+        kept: !global.no_journal,
         until,
     };
     let following = follow(engine, events, whose, options, &mut signals);

@@ -378,6 +378,12 @@ fn check(config: &Config) -> Result<(), String> {
     if *tries == 0 {
         return Err("update.tries must be at least 1".to_owned());
     }
+    if let Some(folder) = config.state_dir.as_ref().filter(|f| !f.is_absolute()) {
+        return Err(format!(
+            "state_dir = {folder:?} must begin with /: it would be another folder wherever \
+             otadeck is started, and operators would not see each other's updates"
+        ));
+    }
     let DeadlinesConfig { factor, .. } = config.deadlines;
     if !(1.0..=100.0).contains(&factor) {
         return Err("deadlines.factor must be between 1 and 100".to_owned());
@@ -630,6 +636,8 @@ mod tests {
     #[case("[hub.a]\nday_share = 0.0", "more than 0")]
     #[case("[hub.a]\nday_share = 101.0", "at most 100")]
     #[case("[hub.a]\nday_share = nan", "in percent")]
+    #[case("state_dir = \"state\"", "must begin with /")]
+    #[case("state_dir = \"~/state\"", "must begin with /")]
     #[case("default_hub = \"b\"", "there is no [hub.b]")]
     #[case("= 1", "line 1")]
     fn mistakes_are_explained(#[case] text: &str, #[case] why: &str) {

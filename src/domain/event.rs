@@ -343,6 +343,12 @@ pub enum What {
         /// What is spent, what follows, and what to do.
         problem: Problem,
     },
+    /// An open update of the journal is watched by another process.
+    #[serde(rename = "update.elsewhere")]
+    Elsewhere {
+        /// Who, since when, doing what.
+        problem: Problem,
+    },
     /// A start was refused before anything was sent.
     #[serde(rename = "update.refused")]
     Refused {

@@ -105,8 +105,12 @@ impl Scribe {
             }
         }
         // Open updates stay so; whoever takes them up need not wait for us.
-        if let Err(error) = self.in_time(self.journal.leave()).await {
-            tracing::warn!("the leases could not be given back: {error}");
+        let left = self
+            .too_late
+            .run_until_cancelled(self.journal.leave())
+            .await;
+        if !matches!(left, Some(Ok(()))) {
+            tracing::warn!("the leases could not be given back; they end with the process");
         }
         Done {
             left: self.backlog.into(),
@@ -131,6 +135,11 @@ impl Scribe {
                     .in_time(self.journal.refuse(&self.hub, device.clone()))
                     .await;
                 Input::Held { device, result }
+            }
+            Output::AskLater { update, device } => {
+                let asked = self.journal.later(&self.hub, device, update.clone());
+                let result = self.in_time(asked).await;
+                Input::Later { update, result }
             }
             Output::Commit { update, events } => {
                 let result = self.commit(events).await;

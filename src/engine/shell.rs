@@ -263,6 +263,7 @@ impl<S: Service> Shell<S> {
             | Output::Commit { .. }
             | Output::Intend { .. }
             | Output::AskHolder(_)
+            | Output::AskLater { .. }
             | Output::PastUpdates
             | Output::OpenUpdates
             | Output::Adopt(_) => {

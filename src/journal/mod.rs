@@ -270,6 +270,12 @@ enum Job {
     Record(Vec<Event>, oneshot::Sender<Result<(), JournalError>>),
     Dispatch(Vec<Event>, oneshot::Sender<Result<Receipt, JournalError>>),
     Refuse(String, DeviceId, oneshot::Sender<Result<(), JournalError>>),
+    Later(
+        String,
+        DeviceId,
+        UpdateId,
+        oneshot::Sender<Result<bool, JournalError>>,
+    ),
     Leave(oneshot::Sender<Result<(), JournalError>>),
     Adopt(UpdateId, oneshot::Sender<Result<Adopted, JournalError>>),
     Open(String, oneshot::Sender<Result<Vec<UpdateId>, JournalError>>),
@@ -438,6 +444,21 @@ impl Journal {
     /// As [`Journal::intend`].
     pub async fn refuse(&self, hub: &str, device: DeviceId) -> Result<(), JournalError> {
         self.ask(|reply| Job::Refuse(hub.to_owned(), device, reply))
+            .await
+    }
+
+    /// Was another update of the device begun after this one, by whoever shares the
+    /// journal?
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub async fn later(
+        &self,
+        hub: &str,
+        device: DeviceId,
+        update: UpdateId,
+    ) -> Result<bool, JournalError> {
+        self.ask(|reply| Job::Later(hub.to_owned(), device, update, reply))
             .await
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::domain::event::Event;
-use crate::domain::id::UpdateId;
+use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::uri::PackageUri;
 
 use super::JournalError;
@@ -29,6 +29,21 @@ pub(super) fn open_updates(
     let ids = ids.map_err(failed)?;
     ids.map(|id| Ok(UpdateId::from_text(&id.map_err(failed)?)))
         .collect()
+}
+
+/// Was another update of the device begun after `update`?
+pub(super) fn later(
+    connection: &Connection,
+    hub: &str,
+    device: &DeviceId,
+    update: &UpdateId,
+) -> Result<bool, JournalError> {
+    let query = "SELECT EXISTS (SELECT 1 FROM event
+        WHERE hub = ?1 AND device_id = ?2 AND kind = 'update.intended' AND id >
+          (SELECT max(id) FROM event WHERE update_id = ?3 AND kind = 'update.intended'))";
+    let values = params![hub, device.as_str(), update.as_str()];
+    let found = connection.query_row(query, values, |row| row.get(0));
+    found.map_err(failed)
 }
 
 /// Updates that are learnt from, and events of one of them.

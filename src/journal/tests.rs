@@ -247,6 +247,22 @@ async fn completed_updates_of_the_hub_come_back_to_learn_from() {
 }
 
 #[tokio::test]
+async fn a_later_update_of_the_device_is_known() {
+    let journal = Journal::in_memory("ana").unwrap();
+    let (first, other, second) = (intended("a", "h"), intended("b", "h"), intended("a", "h"));
+    let device = first.device_id.clone().unwrap();
+    let later =
+        |event: &Event| journal.later("h", device.clone(), event.update_id.clone().unwrap());
+    journal.intend(first.clone()).await.unwrap();
+    journal.intend(other).await.unwrap();
+    journal.record(vec![then(&first, verdict())]).await.unwrap();
+    assert!(!later(&first).await.unwrap());
+    journal.intend(second.clone()).await.unwrap();
+    assert!(later(&first).await.unwrap());
+    assert!(!later(&second).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_contradiction_is_kept_after_the_verdict() {
     let journal = Journal::in_memory("ana").unwrap();
     let event = intended("a", "h");

@@ -87,6 +87,9 @@ pub(super) fn run(mut store: Store, holder: &Holder, mut jobs: mpsc::Receiver<Jo
             Job::Refuse(hub, device, reply) => {
                 let _ = reply.send(lease::refuse(&store.connection, &hub, &device));
             }
+            Job::Later(hub, device, update, reply) => {
+                let _ = reply.send(read::later(&store.connection, &hub, &device, &update));
+            }
             Job::Leave(reply) => {
                 let _ = reply.send(lease::leave(&store.connection, holder));
             }
@@ -364,7 +367,8 @@ pub(super) fn append(
             "INSERT INTO event (time, hub, device_id, update_id, kind, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
-                event.time.to_string(),
+                // As many digits for each, so that texts sort as times do.
+                format!("{:.3}", event.time),
                 hub,
                 event.device_id.as_ref().map(DeviceId::as_str),
                 event.update_id.as_ref().map(UpdateId::as_str),

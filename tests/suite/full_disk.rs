@@ -88,8 +88,8 @@ fn what_the_disk_has_not_taken_at_the_end_is_said() {
     fill(pid, Some(log_size(&home)));
     running.line_with("update.verdict");
     assert_eq!(running.wait(), 1);
-    running.complaint_with("the journal could not be written to the end");
     running.complaint_with("update.verdict");
+    running.complaint_with("the journal could not be written to the end");
     let log = fs::read_to_string(home.state().join("otadeck.log")).unwrap();
     assert!(log.contains("not written to the journal: {"), "{log}");
     assert_eq!(told(&home).last().map(String::as_str), None);

@@ -818,7 +818,7 @@ fn a_second_start_is_told_who_and_a_forced_one_takes_over() {
     );
     assert_eq!(first.wait(), 6);
     // And in words.
-    let mut first = home.spawn(&["update", "sim-0002", "--uri", URI, "--json"]);
+    let first = home.spawn(&["update", "sim-0002", "--uri", URI, "--json"]);
     first.line_with("\"downloading\"");
     let forced = update(&home, &["sim-0002", "--force", "sim-0002"]);
     let told = format!("sim-0002  took over    from fw-1.5.0.bin by {by} since 2");

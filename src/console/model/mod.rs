@@ -107,6 +107,8 @@ pub(crate) enum Asked {
     Waiting(String),
     /// It was refused, and why.
     Refused(Problem),
+    /// Nobody here asked: another process watches an update of the device.
+    Elsewhere(Problem),
 }
 
 /// Where the keys go inside the panel of a device.
@@ -157,7 +159,7 @@ pub(crate) enum Bar {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Dialog {
     /// Shall this package go onto this device?
-    Confirm(Order),
+    Confirm(Box<Order>),
     /// Shall the watching of this update end?
     GiveUp(DeviceId, UpdateId),
     /// Shall the console end?

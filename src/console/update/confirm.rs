@@ -20,7 +20,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             let typed = order.name.as_ref().map(|typed| words(typed.text()));
             let named = wanted == typed;
             if named && order.refusal().is_none() && model.may_ask(&order.device) {
-                return start(model, order);
+                return start(model, *order);
             }
             order.wrong = !named;
             model.dialog = Some(Dialog::Confirm(order));

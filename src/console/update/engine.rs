@@ -7,6 +7,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, InventoryState, What};
 use crate::domain::evidence::sha256;
 use crate::domain::id::DeviceId;
+use crate::domain::phase::Phase;
 use crate::domain::problem::Problem;
 use crate::engine::Snapshot;
 
@@ -54,6 +55,13 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             ..
         } => model.notice = Some(notice(problem)),
         What::Twin { twin, dialect } => {
+            let at_work = model.row(&twin.device_id).and_then(|row| row.phase);
+            if matches!(model.asked.get(&twin.device_id), Some(Asked::Elsewhere(_)))
+                && !at_work.is_some_and(Phase::is_active)
+            {
+                // It has ended there.
+                model.asked.remove(&twin.device_id);
+            }
             let facts = model.facts.entry(twin.device_id.clone()).or_default();
             facts.read(twin, dialect.as_ref(), event.time);
         }
@@ -82,6 +90,12 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             };
             let refused = Asked::Refused(problem.clone());
             model.asked.insert(device.clone(), refused);
+        }
+        What::Elsewhere { problem } => {
+            if let Some(device) = &event.device_id {
+                let elsewhere = Asked::Elsewhere(problem.clone());
+                model.asked.entry(device.clone()).or_insert(elsewhere);
+            }
         }
         What::Durations { learnt } => model.durations = learnt.clone().into(),
         What::Budget(budget) => model.budget = budget.clone(),
@@ -168,7 +182,7 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     }
     // What waits, and is not on its way any more, was refused or has begun.
     model.asked.retain(|device, asked| {
-        matches!(asked, Asked::Refused(_)) || snapshot.starting.contains(device)
+        !matches!(asked, Asked::Waiting(_)) || snapshot.starting.contains(device)
     });
     for (device, problem) in snapshot.refusals {
         if model.updates.open_of(&device).is_none() && model.panel_is_of(&device) {

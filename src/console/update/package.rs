@@ -94,7 +94,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     };
     let wanted = order.wanted(&model.context.profile);
     order.name = wanted.map(|_| Field::default());
-    model.dialog = Some(Dialog::Confirm(order));
+    model.dialog = Some(Dialog::Confirm(Box::new(order)));
     vec![Effect::Send(Command::Inspect(uri))]
 }
 

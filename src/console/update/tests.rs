@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::keymap::Place;
 use super::super::message::{Effect, Message};
-use super::super::model::{Asked, Context, Dialog, Focus, Model, Order};
+use super::super::model::{Asked, Context, Dialog, Focus, Model};
 use super::super::view::next_wake;
 use super::super::{press, update};
 use crate::domain::device::DeviceRow;
@@ -357,13 +357,11 @@ fn a_device_that_somebody_has_is_taken_over_by_its_id(
     tell(&mut model, vec![event]);
     press(&mut model, "<enter><enter>").unwrap();
     assert_eq!(model.place(), Place::Arm, "it is asked again");
-    let Some(Dialog::Confirm(Order {
-        held: Some(held), ..
-    })) = &model.dialog
-    else {
+    let Some(Dialog::Confirm(order)) = &model.dialog else {
         panic!("{:?}", model.dialog);
     };
-    assert_eq!(held.update_id, another.id);
+    let shown = order.held.as_ref().map(|held| &held.update_id);
+    assert_eq!(shown, Some(&another.id));
     let effects = press(&mut model, &format!("<ctrl-u>{typed}<enter>")).unwrap();
     let Some(Effect::Send(Command::Start(start))) = effects.last() else {
         panic!("{effects:?}");

@@ -111,6 +111,12 @@ fn instead<'a>(model: &'a Model, history: &History, columns: u16) -> Doc<'a> {
     gap(&mut doc, model);
     if history.is_new() || history.has_more() {
         doc.text(Role::Busy, "Reading the journal…");
+    } else if let Some(problem) = &model.context.only_watches {
+        doc.problem(Role::Bad, "✗ the past cannot be read:", problem);
+        doc.text(
+            Role::Muted,
+            "otadeck history reads the file itself, if it can be read.",
+        );
     } else if history.text().is_empty() {
         doc.text(Role::Title, "No update of this hub was written down yet.");
         let text = "Each update that is started from here, or by whoever shares the journal, \

@@ -108,6 +108,11 @@ fn troubles(doc: &mut Doc, model: &Model, device: &DeviceId) {
             gap(doc, model);
             doc.problem(Role::Bad, "✗ refused:", problem);
         }
+        Some(Asked::Elsewhere(problem)) => {
+            gap(doc, model);
+            let text = format!("an update is watched elsewhere: {}", safe(&problem.cause));
+            doc.text(Role::Muted, &text);
+        }
         Some(Asked::Waiting(package)) => {
             gap(doc, model);
             let text = format!("▸ asking for {package}: reading the device first");

@@ -32,8 +32,8 @@ impl State {
             (Some(Asked::Waiting(_)), _) => ("▸", "asking…".to_owned(), Some(Role::Busy)),
             (_, Some(update)) if update.is_open() => told(update),
             (Some(Asked::Refused(_)), _) => ("✗", "refused".to_owned(), Some(Role::Bad)),
-            (None, Some(update)) => told(update),
-            (None, None) => reported(row),
+            (_, Some(update)) => told(update),
+            (_, None) => reported(row),
         };
         let open = update.filter(|update| update.is_open());
         let sure = open.filter(|update| update.doubt.is_none());

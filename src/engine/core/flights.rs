@@ -59,6 +59,9 @@ pub(super) struct Flight {
     pub(super) reconciled: bool,
     /// Is it in the journal?
     journaled: bool,
+    /// What contradicts its verdict, while the journal is asked whether that is
+    /// another update's doing.
+    pub(super) doubt: Option<What>,
 }
 
 #[derive(Debug)]
@@ -106,6 +109,7 @@ impl Flight {
             pending: None,
             reconciled: true,
             journaled: false,
+            doubt: None,
         }
     }
 
@@ -155,6 +159,11 @@ impl Flight {
     /// When its tag is renewed, or given back once more.
     pub(super) fn tag_next(&self) -> Option<Duration> {
         self.hold.as_ref().and_then(Hold::next)
+    }
+
+    /// Is it in the journal?
+    pub(super) fn is_journaled(&self) -> bool {
+        self.journaled
     }
 
     /// Does it wait for the journal?

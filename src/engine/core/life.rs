@@ -152,8 +152,40 @@ impl Core {
             return;
         };
         let dialect = self.dialect_of(&flight.update, twin);
-        if let Some(what) = flight.update.contradiction(&flight.sight, dialect, twin) {
-            self.say(id, vec![what], now);
+        let Some(what) = flight.update.contradiction(&flight.sight, dialect, twin) else {
+            return;
+        };
+        if !flight.is_journaled() {
+            return self.say(id, vec![what], now);
+        }
+        // Whoever shares the journal may have started another update meanwhile.
+        let device = flight.update.device.clone();
+        if let Some(flight) = self.flights.get_mut(id)
+            && flight.doubt.replace(what).is_none()
+        {
+            let update = id.clone();
+            self.out.push(Output::AskLater { update, device });
+        }
+    }
+
+    /// The journal knows whether another update of the device was started after the
+    /// one that its device contradicts: then that is no contradiction, and what the
+    /// device does is the other's.
+    pub(super) fn later(&mut self, id: &UpdateId, result: Result<bool, JournalError>, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let Some(what) = flight.doubt.take() else {
+            return;
+        };
+        let device = flight.update.device.clone();
+        match result {
+            Ok(true) => {
+                self.aftermath.remove(&device);
+                self.reread(&device, now);
+            }
+            // What cannot be asked is said: the device did say otherwise.
+            Ok(false) | Err(_) => self.say(id, vec![what], now),
         }
     }
 

@@ -232,6 +232,13 @@ pub enum Input {
         /// Who, as an error.
         result: Result<(), JournalError>,
     },
+    /// Whether another update of a device was started after this one.
+    Later {
+        /// Which update.
+        update: UpdateId,
+        /// Whether there is one.
+        result: Result<bool, JournalError>,
+    },
     /// A decision is on the disk, or is not.
     Committed {
         /// Which update it is about.
@@ -287,6 +294,14 @@ pub enum Output {
     },
     /// Find who works on a device; [`Input::Held`] answers.
     AskHolder(DeviceId),
+    /// Find whether another update of the device was started after this one;
+    /// [`Input::Later`] answers.
+    AskLater {
+        /// Which update.
+        update: UpdateId,
+        /// Its device.
+        device: DeviceId,
+    },
     /// Write observations down; [`Input::Recorded`] tells when that goes wrong.
     Record(Vec<Event>),
     /// Commit a decision, that an order goes out or a verdict, before anything is
@@ -443,6 +458,7 @@ impl Core {
             }
             Input::Adopted { update, result } => self.adopted(&update, result, now),
             Input::Held { device, result } => self.held(&device, result, now),
+            Input::Later { update, result } => self.later(&update, result, now),
             Input::Committed { update, result } => self.committed(&update, result, now),
             Input::Clock(skew) => self.clock(skew, now),
             Input::Recorded(result) => self.recorded(result, now),

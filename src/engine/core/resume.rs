@@ -99,7 +99,9 @@ impl Core {
                     device: device.clone(),
                     holding,
                 };
-                self.refuse(&device, busy.problem(), now);
+                let problem = busy.problem();
+                let what = What::Elsewhere { problem };
+                self.publish(Event::device(now.wall, device, what));
             }
             Err(error) => {
                 let problem = error.problem();

@@ -66,6 +66,8 @@ struct Story {
     keeps: Option<JournalError>,
     /// What the journal ends with an intent.
     ends: Vec<Holding>,
+    /// Was another update of the device started after ours?
+    another_later: bool,
     /// How long the disk takes to commit an intent.
     disk: Duration,
     /// Tags that are to be written.
@@ -115,6 +117,7 @@ impl Story {
             claims: Vec::new(),
             keeps: None,
             ends: Vec::new(),
+            another_later: false,
             disk: Duration::ZERO,
             writes: Vec::new(),
             looks: Vec::new(),
@@ -145,6 +148,10 @@ impl Story {
                     self.feed(Input::Intended { update, result });
                 }
                 Output::Commit { update, events } => self.commit(update, events),
+                Output::AskLater { update, .. } => {
+                    let result = Ok(self.another_later);
+                    self.feed(Input::Later { update, result });
+                }
                 Output::AskHolder(device) => {
                     let result = self.held.clone().map_or(Ok(()), Err);
                     self.feed(Input::Held { device, result });

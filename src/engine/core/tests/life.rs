@@ -86,6 +86,19 @@ fn what_the_device_takes_back_is_told_and_changes_no_outcome() {
     assert_eq!(contradiction.evidence.hub_time, Some(story.twin.now()));
 }
 
+/// Somebody who shares the journal has started the next update: what its device does
+/// then is that one's.
+#[test]
+fn what_another_update_does_contradicts_nothing() {
+    let mut story = Story::new();
+    story.start().twin().accepted();
+    story.status("downloading").status("completed");
+    story.another_later = true;
+    story.pass(60 * SECOND).status("applying");
+    story.pass(120 * SECOND).status("failed");
+    assert_eq!(story.words()[5..], ["= completed"]);
+}
+
 #[test]
 fn a_new_update_ends_the_hearing_of_the_last_one() {
     let mut story = Story::new();
