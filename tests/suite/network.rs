@@ -543,7 +543,8 @@ fn the_screen_says_how_old_it_is_and_counts_down() {
     terminal.press("\r");
     terminal.shows("firmwareUpdate");
     terminal.press("y");
-    terminal.shows("downloading");
+    // At work, and not only a phase to come.
+    terminal.shows("▸ downloading");
     bench.proxy.is(Fault::Refuse);
     terminal.shows("retrying");
     terminal.until("the third try and later", |s| s.contains("(3)"));
@@ -571,7 +572,8 @@ fn the_screen_says_that_nothing_is_answered() {
     terminal.press("\r");
     terminal.shows("firmwareUpdate");
     terminal.press("y");
-    terminal.shows("downloading");
+    // At work, and not only a phase to come.
+    terminal.shows("▸ downloading");
     bench.proxy.is(Fault::Swallow);
     let began = Instant::now();
     let screen = terminal.shows("nothing came back for 4 s");

@@ -435,7 +435,7 @@ fn a_second_resume_leaves_the_update_to_whoever_has_it() {
     assert!(
         second
             .names()
-            .ends_with(&["update.refused".to_owned(), "resumed".to_owned()])
+            .ends_with(&["update.elsewhere".to_owned(), "resumed".to_owned()])
     );
     assert_eq!(first.wait(), 0);
 }
