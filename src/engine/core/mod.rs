@@ -16,6 +16,7 @@ mod flights;
 mod life;
 mod link;
 mod listing;
+mod orders;
 mod packages;
 mod reads;
 mod resume;
