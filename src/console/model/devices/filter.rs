@@ -52,7 +52,8 @@ enum Field {
 enum Pattern {
     Text(String),
     Regex(Regex),
-    Fuzzy(Fuzzy),
+    /// The letters, and the same made ready to tell how well a text matches.
+    Fuzzy(String, Fuzzy),
 }
 
 /// What a filter may be asked about.
@@ -122,14 +123,24 @@ impl Filter {
 
     /// Do what it finds differ in how well they match?
     pub(crate) fn ranks(&self) -> bool {
-        let fuzzy = |term: &Term| !term.not && matches!(term.pattern, Pattern::Fuzzy(_));
+        let fuzzy = |term: &Term| !term.not && matches!(term.pattern, Pattern::Fuzzy(..));
         self.terms.iter().any(fuzzy)
     }
 
-    /// Something that asks rows, many of them.
+    /// Something that asks rows, many of them, whether they pass.
     pub(crate) fn asking(&self) -> Asking<'_> {
+        self.at_work(false)
+    }
+
+    /// Something that also tells how well rows match, which takes longer.
+    pub(crate) fn ranking(&self) -> Asking<'_> {
+        self.at_work(true)
+    }
+
+    fn at_work(&self, ranks: bool) -> Asking<'_> {
         Asking {
             filter: self,
+            ranks,
             matcher: Matcher::new(Config::DEFAULT),
             buffer: Vec::new(),
         }
@@ -139,13 +150,15 @@ impl Filter {
 /// A filter at work: what a fuzzy match needs is made once for all rows.
 pub(crate) struct Asking<'a> {
     filter: &'a Filter,
+    /// Is it told how well a row matches?
+    ranks: bool,
     matcher: Matcher,
     buffer: Vec<char>,
 }
 
 impl Asking<'_> {
-    /// How well a row matches, 0 where that makes no difference; `None` when the
-    /// filter holds it back.
+    /// How well a row matches, 0 where that makes no difference or is not asked for;
+    /// `None` when the filter holds it back.
     pub(crate) fn score(&mut self, asked: Asked<'_>) -> Option<u32> {
         let terms = &self.filter.terms;
         terms.iter().try_fold(0_u32, |sum, term| {
@@ -184,7 +197,8 @@ impl Asking<'_> {
             Pattern::Text(part) if from_begin => begins(text, part),
             Pattern::Text(part) => holds(text, part),
             Pattern::Regex(regex) => regex.is_match(text),
-            Pattern::Fuzzy(fuzzy) => {
+            Pattern::Fuzzy(letters, _) if !self.ranks => like(text, letters),
+            Pattern::Fuzzy(_, fuzzy) => {
                 let text = Utf32Str::new(text, &mut self.buffer);
                 return fuzzy.score(text, &mut self.matcher);
             }
@@ -250,7 +264,7 @@ fn pattern(text: &str) -> (Pattern, Option<String>) {
     if let Some(letters) = text.strip_prefix('~') {
         let (case, normal) = (CaseMatching::Ignore, Normalization::Never);
         let fuzzy = Fuzzy::new(letters, case, normal, AtomKind::Fuzzy);
-        return (Pattern::Fuzzy(fuzzy), None);
+        return (Pattern::Fuzzy(letters.to_owned(), fuzzy), None);
     }
     if !text.contains(['^', '$', '*', '+', '?', '|', '[', ']', '(', ')', '\\']) {
         return (Pattern::Text(text.to_owned()), None);
@@ -285,6 +299,13 @@ fn holds(text: &str, part: &str) -> bool {
             .windows(part.len().max(1))
             .any(|window| window.eq_ignore_ascii_case(part))
         || part.is_empty()
+}
+
+/// Does `text` hold these letters in this order, perhaps with others between?
+fn like(text: &str, letters: &str) -> bool {
+    let mut rest = text.chars();
+    let mut letters = letters.chars();
+    letters.all(|letter| rest.any(|c| c.eq_ignore_ascii_case(&letter)))
 }
 
 fn begins(text: &str, part: &str) -> bool {
@@ -394,7 +415,7 @@ mod tests {
     #[test]
     fn better_matches_score_higher() {
         let filter = Filter::read("~prs1");
-        let mut asking = filter.asking();
+        let mut asking = filter.ranking();
         let mut score = |id: &str| {
             let row = row(id);
             asking.score(Asked {

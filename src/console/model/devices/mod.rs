@@ -12,6 +12,7 @@
 pub(crate) mod filter;
 pub(crate) mod sort;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use self::filter::{Asked, Filter};
@@ -19,6 +20,8 @@ use self::sort::{Column, Order};
 use crate::domain::device::DeviceRow;
 use crate::domain::id::DeviceId;
 
+/// What matches by likeness is ranked when it is no more than this.
+const RANKED: usize = 2_000;
 /// From so many changed rows on, what is shown is made anew.
 const MANY: usize = 64;
 
@@ -178,18 +181,22 @@ impl Devices {
             return None;
         }
         let mut asking = self.filter.asking();
-        let scored = |at| asking.score(self.asked(at)).map(|score| (score, at));
-        let mut scored: Vec<(u32, usize)> = match among {
-            Some(among) => among.into_iter().filter_map(scored).collect(),
-            None => (0..self.rows.len()).filter_map(scored).collect(),
+        let mut passes = |at: &usize| asking.score(self.asked(*at)).is_some();
+        let mut places: Vec<usize> = match among {
+            Some(among) => among.into_iter().filter(&mut passes).collect(),
+            None => (0..self.rows.len()).filter(&mut passes).collect(),
         };
         if !self.order.is_natural() {
-            scored.sort_by_cached_key(|(_, at)| self.order.key(self.asked(*at)));
-        } else if self.filter.ranks() {
-            // Those that match alike stand in the order of their ids.
-            scored.sort_unstable_by_key(|(score, at)| (std::cmp::Reverse(*score), *at));
+            places.sort_by_cached_key(|at| self.order.key(self.asked(*at)));
+        } else {
+            places.sort_unstable();
+            // Nobody looks for the best of more than these.
+            if self.filter.ranks() && places.len() <= RANKED {
+                let mut ranking = self.filter.ranking();
+                places.sort_by_cached_key(|at| Reverse(ranking.score(self.asked(*at))));
+            }
         }
-        Some(scored.into_iter().map(|(_, at)| at).collect())
+        Some(places)
     }
 
     /// Finds the places of a few rows that have changed.
