@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_DEVICE_ID: usize = 128;
 
 /// A device id as IoT Hub allows it: 1 to 128 characters out of ASCII letters,
-/// digits and `- : . + % _ # * ? ! ( ) , = @ ; $ '`, case kept.
+/// digits and `- : . + % _ # * ? ! ( ) , = @ ; $ '`, case kept. Not `.` and `..`, which
+/// no URL can name.
 ///
 /// Source: `DeviceId` pattern of the Azure IoT C# service SDK
 /// (`^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}$`).
@@ -30,6 +31,9 @@ pub enum InvalidDeviceId {
         "a device id holds {0:?}; allowed are letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '"
     )]
     Character(char),
+    /// `.` or `..`: the path of a request would lead elsewhere.
+    #[error("no request can name a device {0:?}: in a URL that means a folder")]
+    Dots(String),
 }
 
 impl DeviceId {
@@ -43,6 +47,9 @@ impl DeviceId {
         }
         if let Some(bad) = text.chars().find(|c| !allowed(*c)) {
             return Err(InvalidDeviceId::Character(bad));
+        }
+        if matches!(text, "." | "..") {
+            return Err(InvalidDeviceId::Dots(text.to_owned()));
         }
         match text.chars().count() {
             n if n > MAX_DEVICE_ID => Err(InvalidDeviceId::TooLong(n)),
@@ -127,6 +134,9 @@ mod tests {
     #[case("press-0042", None)]
     #[case("$(id);'", None)]
     #[case("-=@", None)]
+    #[case("...", None)]
+    #[case("..", Some(InvalidDeviceId::Dots("..".into())))]
+    #[case(".", Some(InvalidDeviceId::Dots(".".into())))]
     #[case("", Some(InvalidDeviceId::Empty))]
     #[case("a b", Some(InvalidDeviceId::Character(' ')))]
     #[case("a/b", Some(InvalidDeviceId::Character('/')))]
