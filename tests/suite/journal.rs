@@ -5,8 +5,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use super::support::program::{Emulator, Ended, Home, Running, wait};
+use super::support::program::{Emulator, Ended, Home, Running, binary, wait};
 use super::support::terminal::Terminal;
 
 pub const URI: &str = "https://example.test/fw-1.5.0.bin";
@@ -118,10 +119,19 @@ fn the_console_says_that_it_only_watches() {
 const OPERATORS: [u32; 2] = [61_001, 61_002];
 const GROUP: u32 = 61_000;
 
-/// Runs the program as an operator.
-fn run_as(operator: u32, home: &Path, env: &Home, args: &[&str]) -> Ended {
-    let mut command = env.command(args);
+/// Runs the program at that place as an operator.
+fn run_as(operator: u32, program: &Path, home: &Path, env: &Home, args: &[&str]) -> Ended {
+    let mut command = Command::new(program);
+    command.args(args).env_clear();
+    for (name, value) in env.command(&[]).get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
     command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .env("HOME", home)
         .current_dir(home)
         .uid(operator)
@@ -145,6 +155,8 @@ fn operators_share_a_folder_and_nobody_else_reads_it() {
     chown(&state, Some(0), Some(GROUP)).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o2770)).unwrap();
     // The program and the CA, where the operators can reach them.
+    let program = outer.path().join("otadeck");
+    fs::copy(binary(), &program).unwrap();
     let ca = outer.path().join("ca.pem");
     fs::copy(bench.emulator.ca_file(), &ca).unwrap();
     let config = outer.path().join("config.toml");
@@ -169,7 +181,7 @@ fn operators_share_a_folder_and_nobody_else_reads_it() {
             &signed,
             "--json",
         ];
-        let ended = run_as(operator, &home, &env, &args);
+        let ended = run_as(operator, &program, &home, &env, &args);
         assert_eq!(ended.code, 0, "{operator}: {ended:?}");
         for entry in fs::read_dir(&state).unwrap() {
             let path = entry.unwrap().path();
@@ -197,7 +209,7 @@ fn operators_share_a_folder_and_nobody_else_reads_it() {
     fs::set_permissions(state.join("journal.db"), fs::Permissions::from_mode(0o600)).unwrap();
     let home = outer.path().join(format!("home{other}"));
     let args = ["update", "idle-0001", "--config", config, "--uri", URI];
-    let ended = run_as(other, &home, &env, &args);
+    let ended = run_as(other, &program, &home, &env, &args);
     assert_eq!(ended.code, 1, "{ended:?}");
     let words = format!("Permission denied (os error 13) (it belongs to user {own}");
     assert!(ended.stderr.contains(&words), "{}", ended.stderr);
