@@ -13,6 +13,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ const LIMIT: Duration = Duration::from_millis(1_700);
 /// Events that are said one by one when they could not be written down.
 const SAID: usize = 20;
 
+/// Has there been a panic? Known before it is told.
+static BROKEN: AtomicBool = AtomicBool::new(false);
+/// It was told, too.
 static DEFECT: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
 static LOG: OnceLock<PathBuf> = OnceLock::new();
 
@@ -56,7 +60,7 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     let what = clean::line(&redact::text(what), 400);
     let trace = std::backtrace::Backtrace::capture();
     tracing::error!("a defect: {what}, at {place}\n{trace}");
-    if DEFECT.is_cancelled() {
+    if BROKEN.swap(true, Ordering::AcqRel) {
         return;
     }
     let mut text = format!("this is a defect, and has ended otadeck: {what} ({place})");
@@ -79,7 +83,7 @@ pub(super) async fn defect() {
 
 /// Has there been one?
 pub(super) fn is_defect() -> bool {
-    DEFECT.is_cancelled()
+    BROKEN.load(Ordering::Acquire)
 }
 
 /// Ends the process with that code after [`LIMIT`], unless it has ended by then.
@@ -104,6 +108,10 @@ pub(super) async fn tend(
 ) -> Result<Code, Failure> {
     // The hook has said what there is to say of a panic.
     let ended = AssertUnwindSafe(work).catch_unwind().await;
+    if is_defect() {
+        // It is being told: the last resort sees to it that this ends.
+        defect().await;
+    }
     let written = match running.stop().await {
         Ok(()) => true,
         Err(unwritten) => {
