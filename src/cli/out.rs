@@ -69,7 +69,7 @@ impl Stream {
                 let written = match job {
                     Job::Write(text) => match missed.swap(0, Ordering::Relaxed) {
                         0 => write(&text),
-                        n => write(&format!("{text}({n} remarks before this are missing)\n")),
+                        n => write(&format!("{text}({n} remarks had no room here)\n")),
                     },
                     Job::Tell(reply) => {
                         // Whoever asked may have gone.
@@ -229,14 +229,20 @@ mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     /// A stream that takes a text only when the test lets it.
-    struct Stuck(Arc<std::sync::Mutex<Receiver<()>>>, SyncSender<String>);
+    #[derive(Clone)]
+    struct Stuck {
+        begun: SyncSender<()>,
+        go: Arc<std::sync::Mutex<Receiver<()>>>,
+        written: SyncSender<String>,
+    }
 
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.begun.send(()).unwrap();
             let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-            self.0.lock().unwrap().recv().map_err(gone)?;
+            self.go.lock().unwrap().recv().map_err(gone)?;
             let text = String::from_utf8_lossy(bytes).into_owned();
-            self.1.send(text).unwrap();
+            self.written.send(text).unwrap();
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -244,18 +250,26 @@ mod tests {
         }
     }
 
-    fn stuck() -> (Stream, SyncSender<()>, Receiver<String>) {
+    /// The stream; what lets it take a text; its texts begun, and those taken.
+    fn stuck() -> (Stream, SyncSender<()>, Receiver<()>, Receiver<String>) {
         let (go, wait) = sync_channel(1_000);
+        let (begun, starts) = sync_channel(1_000);
         let (written, seen) = sync_channel(1_000);
-        let wait = Arc::new(std::sync::Mutex::new(wait));
-        let open = move || Stuck(Arc::clone(&wait), written.clone());
-        (Stream::new("test", open), go, seen)
+        let go_on = Arc::new(std::sync::Mutex::new(wait));
+        let stuck = Stuck {
+            begun,
+            go: go_on,
+            written,
+        };
+        (Stream::new("test", move || stuck.clone()), go, starts, seen)
     }
 
     #[tokio::test]
     async fn remarks_do_not_wait_and_those_that_are_missing_are_counted() {
-        let (stream, go, seen) = stuck();
-        for n in 0..200 {
+        let (stream, go, begun, seen) = stuck();
+        stream.say("0\n".into());
+        begun.recv().unwrap();
+        for n in 1..200 {
             stream.say(format!("{n}\n"));
         }
         for _ in 0..200 {
@@ -265,14 +279,15 @@ mod tests {
         stream.say("later\n".into());
         stream.written().await.unwrap();
         let said: String = seen.try_iter().collect();
-        let missing = said.lines().filter(|l| l.contains("are missing")).count();
-        assert_eq!(missing, 1, "{said}");
-        assert!(said.starts_with("0\n"), "{said}");
+        let rest: String = (2..=WAITING).map(|n| format!("{n}\n")).collect();
+        let missing = 199 - WAITING;
+        let expected = format!("0\n1\n({missing} remarks had no room here)\n{rest}later\n");
+        assert_eq!(said, expected);
     }
 
     #[tokio::test]
     async fn a_print_waits_for_room_and_learns_that_nobody_reads() {
-        let (stream, go, _seen) = stuck();
+        let (stream, go, _begun, _seen) = stuck();
         let print = async {
             for n in 0..200 {
                 stream.print(format!("{n}\n")).await?;

@@ -104,21 +104,8 @@ pub fn spawn<S: Service>(service: S, journal: Journal, settings: Settings) -> Ru
     let (scribe, work) = mpsc::unbounded_channel();
     let hub = settings.profile.host.clone();
     let too_late = CancellationToken::new();
-    let shell = Shell {
-        inspector: Arc::new(Inspector::new(settings.packages.clone())),
-        query: Arc::new(settings.query.clone()),
-        core: Core::new(settings),
-        journal: journal.clone(),
-        service: Arc::new(service),
-        skew: None,
-        start: Instant::now(),
-        answers: answers.clone(),
-        hub: hub.clone(),
-        scribe,
-        calls: TaskTracker::new(),
-        tags: TaskTracker::new(),
-        stop: stop.clone(),
-    };
+    let ends = (stop.clone(), answers.clone(), scribe);
+    let shell = Shell::new(service, journal.clone(), settings, ends);
     let scribe = Scribe::new(journal, hub, answers, too_late.clone());
     let scribe = tokio::spawn(scribe.run(work));
     let task = tokio::spawn(shell.run(backend, inbox));
@@ -150,6 +137,34 @@ struct Shell<S> {
 }
 
 impl<S: Service> Shell<S> {
+    /// With the end that it heeds, and where answers and the journal's work go.
+    fn new(
+        service: S,
+        journal: Journal,
+        settings: Settings,
+        (stop, answers, scribe): (
+            CancellationToken,
+            mpsc::Sender<Input>,
+            mpsc::UnboundedSender<Output>,
+        ),
+    ) -> Self {
+        Self {
+            inspector: Arc::new(Inspector::new(settings.packages.clone())),
+            query: Arc::new(settings.query.clone()),
+            hub: settings.profile.host.clone(),
+            core: Core::new(settings),
+            journal,
+            service: Arc::new(service),
+            skew: None,
+            start: Instant::now(),
+            answers,
+            scribe,
+            calls: TaskTracker::new(),
+            tags: TaskTracker::new(),
+            stop,
+        }
+    }
+
     async fn run(mut self, mut backend: Backend, mut inbox: mpsc::Receiver<Input>) {
         self.perform(Output::PastUpdates, &mut backend);
         loop {
@@ -289,8 +304,18 @@ impl<S: Service> Shell<S> {
                     let _ = answers.send(Input::TagSeen { update, result }).await;
                 });
             }
-            // What is not yet begun at the end is not begun.
-            _ if self.stop.is_cancelled() => {}
+            // Also when the end has come while the core decided: the order is on the
+            // disk, and must not be left without an answer. Told of the end, the core
+            // lets none go out.
+            Output::Invoke { update, permit } => {
+                let answers = self.answers.clone();
+                self.calls.spawn(async move {
+                    let result = service.invoke(permit).await;
+                    rehearsal::panic_at("call");
+                    // The engine has ended.
+                    let _ = answers.send(Input::Answered { update, result }).await;
+                });
+            }
             Output::Read { ticket, device } => self.task(async move {
                 let result = service.twin(&device).await.map(Box::new);
                 Input::Twin {
@@ -328,15 +353,6 @@ impl<S: Service> Shell<S> {
                     Input::Inspected { uri, result }
                 });
             }
-            Output::Invoke { update, permit } => {
-                let answers = self.answers.clone();
-                self.calls.spawn(async move {
-                    let result = service.invoke(permit).await;
-                    rehearsal::panic_at("call");
-                    // The engine has ended.
-                    let _ = answers.send(Input::Answered { update, result }).await;
-                });
-            }
         }
     }
 
@@ -355,7 +371,8 @@ impl<S: Service> Shell<S> {
         });
     }
 
-    /// Runs a read whose answer nobody misses when the engine ends.
+    /// Runs a read whose answer nobody misses when the engine ends; then it is not
+    /// even begun.
     fn task(&self, read: impl Future<Output = Input> + Send + 'static) {
         let (answers, stop) = (self.answers.clone(), self.stop.clone());
         tokio::spawn(async move {
@@ -381,3 +398,6 @@ fn text(event: &Event) -> String {
     let text = serde_json::to_string(event).unwrap_or_else(|e| e.to_string());
     clean::json(&text)
 }
+
+#[cfg(test)]
+mod tests;
