@@ -28,7 +28,7 @@ pub(crate) struct Command {
 }
 
 /// All of them, in the order of the help.
-pub(crate) const ALL: [Command; 10] = [
+pub(crate) const ALL: &[Command] = &[
     Command {
         name: "device",
         argument: "ID",
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn every_command_describes_itself() {
-        for command in &ALL {
+        for command in ALL {
             assert!(!command.about.is_empty(), "{}", command.name);
             assert!(named(command.name).is_ok(), "{}", command.name);
         }
