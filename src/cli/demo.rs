@@ -26,6 +26,7 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     let settings = emulator::Settings {
         state: Some(folder.path().to_owned()),
         conditions: scenario.hub().clone(),
+        tags: scenario.tags().to_vec(),
         ..emulator::Settings::default()
     };
     let hub = Emulator::start(settings).await.map_err(|e| failed(&e))?;

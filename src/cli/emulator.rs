@@ -33,6 +33,7 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
         tier: verb.tier.map(|tier| (tier, verb.units)),
         spent: verb.spent,
         conditions,
+        tags: scenario.tags().to_vec(),
         listen_anywhere: verb.listen_anywhere,
     });
     let hub = hub.await.map_err(|e| match e {

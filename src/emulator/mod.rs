@@ -45,6 +45,7 @@ mod settings;
 mod shell;
 mod stamp;
 mod store;
+mod tagged;
 mod tls;
 pub mod world;
 
@@ -64,6 +65,7 @@ use auth::Names;
 use shell::Shell;
 use store::Store;
 use tls::Certificates;
+use world::etag::IfMatch;
 use world::event::EventCounts;
 use world::method::MethodCounts;
 use world::quota::{Quota, Usage};
@@ -73,6 +75,7 @@ use world::{Entropy, World};
 pub use faults::Conditions;
 pub use settings::{EmulatorError, Settings};
 pub use store::StoreError;
+pub use tagged::Tagged;
 pub use tls::TlsError;
 
 /// How long a shutdown waits for requests and links to end.
@@ -91,6 +94,7 @@ pub struct Emulator {
     ca_file: PathBuf,
     ca_pem: String,
     created: Mutex<Vec<ReadyDevice>>,
+    tags: Vec<Tagged>,
     tasks: TaskTracker,
     end: CancellationToken,
     /// Holds `ca_file` when no folder was given; deleted at the end.
@@ -173,6 +177,7 @@ impl Emulator {
             ca_file,
             ca_pem: certificates.ca_pem.clone(),
             created: Mutex::default(),
+            tags: settings.tags,
             tasks: TaskTracker::new(),
             end: CancellationToken::new(),
             _temporary: temporary,
@@ -232,7 +237,7 @@ impl Emulator {
         let keys = self.shell.write(|world, now| {
             Ok(ids
                 .iter()
-                .map(|id| world.ensure_identity(id, now).unwrap_or_default())
+                .map(|id| self.identity(world, id, now))
                 .collect::<Vec<_>>())
         });
         let keys = keys.map_err(|refusal| EmulatorError::Refused(refusal.message))?;
@@ -255,6 +260,18 @@ impl Emulator {
                 }),
         );
         Ok(made)
+    }
+
+    /// The key of that device, which gets its tags if it is made for that. Those of
+    /// one that was kept are whoever's who wrote them.
+    fn identity(&self, world: &mut World, id: &DeviceId, now: Timestamp) -> String {
+        let is_new = world.identity(id).is_err();
+        let key = world.ensure_identity(id, now).unwrap_or_default();
+        if let Some(body) = tagged::patch(&self.tags, id).filter(|_| is_new) {
+            // What it may be refused for was looked at when it was read.
+            let _ = world.patch_twin(id, &IfMatch::Any, &body, now);
+        }
+        key
     }
 
     /// What others need to reach the emulator.

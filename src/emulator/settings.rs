@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::faults::Conditions;
 use super::store::{StoreError, private_folder};
+use super::tagged::Tagged;
 use super::tls::TlsError;
 use crate::domain::id::InvalidDeviceId;
 use crate::domain::profile::Tier;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub spent: u64,
     /// What is wrong with the hub, on purpose.
     pub conditions: Conditions,
+    /// Tags that identities get when they are made here.
+    pub tags: Vec<Tagged>,
     /// Allows addresses that are not loopback.
     pub listen_anywhere: bool,
 }
@@ -49,6 +52,7 @@ impl Default for Settings {
             tier: None,
             spent: 0,
             conditions: Conditions::default(),
+            tags: Vec::new(),
             listen_anywhere: false,
         }
     }

@@ -26,6 +26,10 @@
 //! repeat = "1m"
 //! answer = "ThrottlingException"
 //!
+//! [[tag]]                             # on the twins of these
+//! ids = "sim-*"
+//! site = "hall-1"
+//!
 //! [defaults]                          # every device
 //! firmware = "1.4.2"
 //! downloading = "2s"
@@ -91,6 +95,11 @@
 //! | `trickle = "10s"` | the body takes so long | HTTPS |
 //! | `runs = true`, `false` | was the call done that is answered otherwise? By itself it was when the answer is cut in `head` or `body`, and was not else | `method`, `twin-write`, `registry`, `report` |
 //!
+//! # `[[tag]]`
+//!
+//! `ids`, and any other keys: the tags that these devices have on their twins when
+//! the hub makes them. A device that a kept hub knows already keeps what it has.
+//!
 //! # `[defaults]` and `[[device]]`
 //!
 //! `[defaults]` is for every device, `[[device]]` for those whose id its `ids`
@@ -133,8 +142,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::device::{Rule, Rules};
-use crate::emulator::Conditions;
 use crate::emulator::faults::{Fault, HubTable};
+use crate::emulator::{Conditions, Tagged};
 
 pub use built_in::BUILT_IN;
 
@@ -147,6 +156,7 @@ pub struct Scenario {
     pub lesson: String,
     rules: Arc<Rules>,
     hub: Conditions,
+    tags: Vec<Tagged>,
 }
 
 /// The file as it is written.
@@ -161,6 +171,8 @@ struct File {
     #[serde(default, rename = "fault")]
     faults: Vec<Fault>,
     defaults: Option<Spanned<Rule>>,
+    #[serde(default, rename = "tag")]
+    tags: Vec<Tagged>,
     #[serde(default, rename = "device")]
     devices: Vec<Spanned<Rule>>,
 }
@@ -242,6 +254,12 @@ impl Scenario {
         &self.hub
     }
 
+    /// The tags that devices have on their twins when the hub makes them.
+    #[must_use]
+    pub fn tags(&self) -> &[Tagged] {
+        &self.tags
+    }
+
     fn named(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let invalid = |message: String| ScenarioError::Invalid {
             name: name.to_owned(),
@@ -259,6 +277,7 @@ impl Scenario {
             lesson: file.lesson,
             rules: Arc::new(Rules::new(defaults, devices.collect())),
             hub: file.hub.with(file.faults),
+            tags: file.tags,
         })
     }
 }

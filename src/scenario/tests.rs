@@ -118,6 +118,9 @@ fn later_rules_win_and_say_only_what_they_change() {
 #[case::fails_first("[defaults]\nvanishes = \"applying\"\nfails = { phase = \"downloading\", reason = \"r\" }", &["fails never gets"])]
 #[case::loops("[defaults]\nstalls = \"applying\"\nreboots = { forever = true, away = \"1s\" }", &["reboots never get"])]
 #[case::silent_answer("[defaults]\nsilent = true\nanswer = { status = 400 }", &["silent or answer"])]
+#[case::tags_of_nobody("[[tag]]\nids = []\nsite = \"a\"", &["line 2", "has no ids"])]
+#[case::no_tag("[[tag]]\nids = \"a\"", &["line 2", "names no tag"])]
+#[case::no_such_tag("[[tag]]\nids = \"a\"\n\"si.te\" = \"a\"", &["line 2", "si.te"])]
 #[case::no_life("[defaults]\ntoken = \"100ms\"", &["whole seconds"])]
 fn mistakes_are_shown_where_they_are(#[case] text: &str, #[case] parts: &[&str]) {
     let text = format!("description = \"d\"\n{text}\n");

@@ -22,6 +22,7 @@ mod journal;
 mod kills;
 mod network;
 mod once;
+mod operators;
 mod processes;
 mod recordings;
 mod rooms;

@@ -105,3 +105,26 @@ async fn the_days_messages_survive_a_restart() {
         "{now:?}"
     );
 }
+
+/// A scenario's tags are there when a device is made, and are the operator's after.
+#[tokio::test]
+async fn tags_are_given_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let tag: Tagged = toml::from_str("ids = \"dev-*\"\nsite = \"hall-1\"").unwrap();
+    let settings = Settings {
+        tags: vec![tag],
+        ..kept(&temp)
+    };
+    let bench = Bench::with(settings.clone()).await;
+    let (id, _) = bench.device();
+    let twin = format!("/twins/{id}");
+    let (_, made) = bench.call("GET", &twin, None).await;
+    assert_eq!(made["tags"], json!({"site": "hall-1"}));
+    let moved = json!({"tags": {"site": "hall-2"}});
+    bench.call("PATCH", &twin, Some(moved.clone())).await;
+    bench.emulator.shutdown().await;
+    let bench = Bench::with(settings).await;
+    bench.device();
+    let (_, kept) = bench.call("GET", &twin, None).await;
+    assert_eq!(kept["tags"], moved["tags"]);
+}

@@ -20,7 +20,7 @@
 pub mod etag;
 pub mod event;
 pub mod identity;
-mod limits;
+pub(super) mod limits;
 pub mod method;
 pub mod past;
 pub mod quota;
