@@ -181,7 +181,6 @@ fn device(
     let head = "description = \"a device\"\nlesson = \"-\"\n";
     std::fs::write(&file, format!("{head}{rules}")).unwrap();
     let device = emulator.run_device(0, &["--scenario", file.to_str().unwrap()]);
-    device.complaint_with("reported");
     (device, folder)
 }
 

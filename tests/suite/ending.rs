@@ -278,7 +278,8 @@ fn a_stopped_console_leaves_a_sane_terminal_and_comes_back() {
     // One that cannot be heard: the shell sets the modes, the console comes back.
     super::support::program::signal(child, Signal::STOP);
     wait_for("stop", || stat(child).0 == "T");
-    shell.say("");
+    // The shell says so when it has set the modes.
+    shell.terminal.shows("Stopped");
     shell.say("fg");
     wait_for("going on", || stat(child).0 != "T");
     shell.terminal.resize(20, 70);
@@ -303,8 +304,12 @@ fn a_console_in_the_background_waits_and_can_be_ended() {
     wait_for("stop", || stat(child).0 == "T");
     shell.terminal.shows("Stopped");
     shell.say("bg");
-    // It goes on, sees where it is, and stops.
-    std::thread::sleep(Duration::from_millis(300));
+    // When the shell asks for more, it was told to go on. It sees where it is, and
+    // stops.
+    shell.terminal.until("the next prompt", |screen| {
+        let (_, after) = screen.rsplit_once("bg").unwrap_or_default();
+        after.contains("shell>")
+    });
     wait_for("stop", || stat(child).0 == "T");
     assert!(!shell.terminal.traces().0, "the picture is the shell's");
     let began = Instant::now();

@@ -248,12 +248,12 @@ fn an_order_into_a_dying_network_is_sent_once() {
     watching.link("retrying");
     bench.proxy.is(Fault::Pass);
     watching.link("online");
-    let end = watching.until("an end, or that nobody knows", |e| {
+    let settled = |e: &Value| {
         e["event"] == "update.verdict" || e["event"] == "update.accepted" || e["state"] == "unknown"
-    });
-    if end["state"] != "unknown" {
-        // It was quicker, or it never left and was sent again on a new baseline.
-        watching.until("phase", |e| e["event"] == "update.phase");
+    };
+    // It may have been quicker than the reset.
+    if !watching.events.iter().any(settled) {
+        watching.until("an end, or that nobody knows", settled);
     }
     let invoked = watching.named("update.invoked").len();
     let surely_not = watching.named("update.retrying").len();
@@ -455,7 +455,8 @@ async fn tokens_are_renewed_before_they_end() {
         let server = Server::start(move |request| {
             let now = Timestamp::now() + SignedDuration::from_hours(hours);
             let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            let good = ends(&request) > now.as_second();
+            // A machine that stands still between signing and judging is no fault.
+            let good = ends(&request) + 2 > now.as_second();
             if !good {
                 count.fetch_add(1, Ordering::SeqCst);
             }
@@ -511,7 +512,7 @@ fn a_token_that_ends_in_the_middle_of_a_watch() {
 #[test]
 fn rights_that_are_taken_away_for_a_while() {
     let story = format!(
-        "{STORY}\n[[fault]]\nroute = [\"twin-read\", \"query\"]\nfrom = \"6s\"\nfor = \"8s\"\n\
+        "{STORY}\n[[fault]]\nroute = [\"twin-read\", \"query\"]\nfrom = \"12s\"\nfor = \"8s\"\n\
          answer = \"IotHubUnauthorizedAccess\"\n"
     );
     let bench = Bench::with(&story, 1);
@@ -547,7 +548,10 @@ fn the_screen_says_how_old_it_is_and_counts_down() {
     terminal.shows("▸ downloading");
     bench.proxy.is(Fault::Refuse);
     terminal.shows("retrying");
-    terminal.until("the third try and later", |s| s.contains("(3)"));
+    terminal.until("the third try and later", |s| {
+        // The wait before the third may be too short to be seen.
+        (3..20).any(|n| s.contains(&format!("({n})")))
+    });
     let screen = terminal.until("the age", |s| s.contains("as of ") && s.contains(" s ago"));
     assert!(screen.contains("may be further by now"), "{screen}");
     assert!(screen.contains("refused"), "{screen}");

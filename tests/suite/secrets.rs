@@ -35,7 +35,6 @@ impl Bench {
         fs::write(&path, text).unwrap();
         let emulator = Emulator::start(&["--identities", "1"]);
         let device = emulator.run_device(0, &["--scenario", path.to_str().unwrap()]);
-        device.complaint_with("reported");
         Self {
             emulator,
             _device: device,

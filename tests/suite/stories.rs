@@ -241,15 +241,14 @@ impl Play {
 async fn throttled() {
     let play = Play::of("throttled", 10).await;
     let throttled = (429, "ThrottlingException");
+    // First, for it is throttled only later.
+    let query = play.query("SELECT * FROM devices");
+    assert_eq!(query.await.unwrap().status, 200);
     let order = play.order(1).await.unwrap();
     assert_eq!(order.refusal(), throttled);
     assert_eq!(order.headers["connection"], "close");
     assert!(!order.headers.contains_key("retry-after"));
     assert_eq!(play.twin(1).await.unwrap().refusal(), throttled);
-    assert_eq!(
-        play.query("SELECT * FROM devices").await.unwrap().status,
-        200
-    );
     assert_eq!(play.counts(1), (0, 0));
     // Then it is over, and the same order is taken, once.
     let refused = play.order_until_taken(1).await;

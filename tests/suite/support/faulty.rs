@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -48,7 +48,15 @@ pub struct Faulty {
     pub address: SocketAddr,
     inner: Arc<Inner>,
     runtime: Option<Runtime>,
-    listening: std::sync::Mutex<Option<JoinHandle<()>>>,
+    listening: std::sync::Mutex<Listening>,
+}
+
+/// What is behind the port.
+enum Listening {
+    /// Somebody.
+    Yes(JoinHandle<()>),
+    /// Nobody: the port is held, so that no other program gets it.
+    No(TcpSocket),
 }
 
 impl Faulty {
@@ -76,15 +84,13 @@ impl Faulty {
             tunnels,
         });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = runtime.block_on(async { listen(any) });
-        let proxy = Self {
-            address: listener.local_addr().unwrap(),
+        let socket = held(any);
+        Self {
+            address: socket.local_addr().unwrap(),
+            listening: std::sync::Mutex::new(accept(&runtime, socket, &inner)),
             inner,
             runtime: Some(runtime),
-            listening: std::sync::Mutex::default(),
-        };
-        proxy.accept(listener);
-        proxy
+        }
     }
 
     pub fn port(&self) -> u16 {
@@ -95,34 +101,24 @@ impl Faulty {
     pub fn is(&self, fault: Fault) {
         let runtime = self.runtime.as_ref().unwrap();
         let mut listening = self.listening.lock().unwrap();
-        if let Some(task) = listening.take_if(|_| fault == Fault::Refuse) {
+        if let (Listening::Yes(task), Fault::Refuse) = (&mut *listening, fault) {
             task.abort();
             // It is over when the listener is closed.
             let _ = runtime.block_on(task);
+            *listening = Listening::No(held(self.address));
         }
         self.inner.fault.send_replace(fault);
-        let closed = listening.is_none();
-        drop(listening);
-        if fault != Fault::Refuse && closed {
-            let listener = runtime.block_on(async { listen(self.address) });
-            self.accept(listener);
+        if let (Listening::No(_), true) = (&*listening, fault != Fault::Refuse) {
+            let none = Listening::No(TcpSocket::new_v4().unwrap());
+            if let Listening::No(socket) = std::mem::replace(&mut *listening, none) {
+                *listening = accept(runtime, socket, &self.inner);
+            }
         }
     }
 
     /// Connections that were accepted so far.
     pub fn connections(&self) -> usize {
         self.inner.connections.load(Ordering::SeqCst)
-    }
-
-    fn accept(&self, listener: TcpListener) {
-        let inner = Arc::clone(&self.inner);
-        let task = self.runtime.as_ref().unwrap().spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                inner.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, Arc::clone(&inner)));
-            }
-        });
-        *self.listening.lock().unwrap() = Some(task);
     }
 }
 
@@ -134,11 +130,23 @@ impl Drop for Faulty {
     }
 }
 
-fn listen(address: SocketAddr) -> TcpListener {
+/// Takes the port, and listens to nobody.
+fn held(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
     socket.bind(address).unwrap();
-    socket.listen(128).unwrap()
+    socket
+}
+
+fn accept(runtime: &Runtime, socket: TcpSocket, inner: &Arc<Inner>) -> Listening {
+    let listener = runtime.block_on(async { socket.listen(128) }).unwrap();
+    let inner = Arc::clone(inner);
+    Listening::Yes(runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            inner.connections.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(serve(stream, Arc::clone(&inner)));
+        }
+    }))
 }
 
 async fn serve(mut client: TcpStream, inner: Arc<Inner>) {
@@ -146,6 +154,10 @@ async fn serve(mut client: TcpStream, inner: Arc<Inner>) {
     let now = *fault.borrow_and_update();
     if now == Fault::Reset {
         return reset(client);
+    }
+    if now == Fault::Swallow {
+        // It stays so for this one, whatever comes: the peer is not there.
+        return std::future::pending().await;
     }
     if inner.tunnels && !tunnel(&mut client, now).await {
         return;

@@ -95,3 +95,10 @@ pub fn with_port(text: &str, port: u16) -> String {
         });
     parts.collect::<Vec<_>>().join(";")
 }
+
+/// A port at which nobody listens, for as long as the value is held.
+pub fn nobody() -> (u16, tokio::net::TcpSocket) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    (socket.local_addr().unwrap().port(), socket)
+}

@@ -310,6 +310,8 @@ impl Emulator {
             .env("OTADECK_CA_FILE", &self.ca_file());
         let mut all = vec!["device"];
         all.extend(args);
-        home.spawn(&all)
+        let device = home.spawn(&all);
+        device.complaint_with("reported");
+        device
     }
 }
