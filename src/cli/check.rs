@@ -184,3 +184,13 @@ fn refused(
     }
     Ok(Failure::new(code, texts.join("\n")))
 }
+
+/// Each of them once, in their order.
+pub(super) fn distinct(devices: &[DeviceId]) -> Vec<DeviceId> {
+    let mut seen = std::collections::HashSet::new();
+    devices
+        .iter()
+        .filter(|d| seen.insert(*d))
+        .cloned()
+        .collect()
+}

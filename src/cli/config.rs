@@ -14,7 +14,7 @@ use crate::journal::Place;
 
 use super::args::{ConfigVerb, Global};
 use super::exit::{Code, Failure};
-use super::session::{CA_FILE, CONNECTION_STRING, configuration, warn_of_rivals};
+use super::session::{CA_FILE, CONNECTION_STRING, choose, configuration, warn_of_rivals};
 use super::{console, out};
 
 pub(super) async fn run(verb: ConfigVerb, global: &Global) -> Result<Code, Failure> {
@@ -36,7 +36,10 @@ fn show(config: &Config, paths: &Paths, global: &Global, json: bool) -> Result<C
         return Ok(Code::Completed);
     }
     let file = paths.config.display().to_string();
-    let there = if text.is_empty() { " (not there)" } else { "" };
+    let there = match paths.config.exists() {
+        true => "",
+        false => " (not there)",
+    };
     out::line(&format!("# {}{there}", clean::line(&file, 500)))?;
     let keys = settings.iter().map(|s| s.key.chars().count());
     let widest = keys.max().unwrap_or_default().min(40);
@@ -100,9 +103,12 @@ fn overrides(config: &Config, global: &Global) -> Vec<String> {
     if global.read_only {
         lines.push("--read-only: every write is refused".to_owned());
     }
-    let in_use = global.hub.as_ref().or(config.default_hub.as_ref());
-    if let Some(hub) = in_use.filter(|_| global.hub.is_some() || lines.is_empty()) {
-        lines.push(format!("the hub in use is {hub}"));
+    match choose(global, config) {
+        Ok(Some((Some(hub), _))) => lines.push(format!("the hub in use is {hub}")),
+        // What the environment names was said above.
+        Ok(Some((None, _))) => {}
+        Ok(None) => lines.push("no hub is in use: none is named anywhere".to_owned()),
+        Err(why) => lines.push(format!("no hub is in use: {why}")),
     }
     lines
 }

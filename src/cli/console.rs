@@ -13,6 +13,9 @@ use super::session::Session;
 use super::signals::Signals;
 use super::{demo, ending, log, out};
 
+/// Open updates that are named at the end.
+const LISTED: usize = 20;
+
 pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
     if global.plain {
         return Err(Failure::usage(
@@ -87,12 +90,13 @@ pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code
     let sender = engine.clone();
     // What an earlier process left open is watched on.
     tokio::spawn(async move { sender.send(Command::Resume).await });
-    let demo = context.demo;
+    context.kept = session.keeps_a_journal();
+    let (demo, kept) = (context.demo, context.kept);
     ending::tend(running, async move {
         let ended = Box::pin(console::run(engine, context, trouble)).await;
         let code = code(&ended);
         ending::last_resort(code.as_ref().map_or(Code::Failure, |code| *code));
-        tell(&ended, demo);
+        tell(&ended, demo, kept);
         code
     })
     .await
@@ -110,17 +114,29 @@ pub(super) fn code(ended: &Ended) -> Result<Code, Failure> {
 }
 
 /// Says on the restored terminal what is still open, and how to go on.
-fn tell(ended: &Ended, demo: bool) {
-    if ended.open.is_empty() {
+fn tell(ended: &Ended, demo: bool, kept: bool) {
+    let open = &ended.open;
+    if open.is_empty() {
         return;
     }
-    let open = ended.open.join(", ");
-    if demo {
-        return out::note(&format!("Still open, and ended with the demo: {open}."));
+    let mut listed = open
+        .iter()
+        .take(LISTED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if open.len() > LISTED {
+        listed.push_str(&format!(", and {} more", open.len() - LISTED));
     }
+    if demo {
+        return out::note(&format!("Still open, and ended with the demo: {listed}."));
+    }
+    let again = match kept {
+        true => "otadeck watch --resume, or the console",
+        false => "otadeck watch DEVICE; nothing was kept of them",
+    };
     out::note(&format!(
-        "Still open: {open}. Updates go on on the devices. \
-         To carry on watching: otadeck watch --resume, or the console."
+        "Still open: {listed}.\nUpdates go on on the devices. To carry on watching: {again}."
     ));
 }
 

@@ -51,6 +51,8 @@ pub(super) fn heed_panics() {
 }
 
 fn panicked(panic: &PanicHookInfo<'_>) {
+    // Before anything that takes its time: it must not be told by two.
+    let first = !BROKEN.swap(true, Ordering::AcqRel);
     let payload = panic.payload();
     let what = payload.downcast_ref::<&str>().copied();
     let what = what.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
@@ -60,7 +62,7 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     let what = clean::line(&redact::text(what), 400);
     let trace = std::backtrace::Backtrace::capture();
     tracing::error!("a defect: {what}, at {place}\n{trace}");
-    if BROKEN.swap(true, Ordering::AcqRel) {
+    if !first {
         return;
     }
     let mut text = format!("this is a defect, and has ended otadeck: {what} ({place})");

@@ -323,7 +323,6 @@ impl Follow {
                 What::Device { .. }
                 | What::Inventory { .. }
                 | What::Twin { .. }
-                | What::DeviceProblem { .. }
                 | What::Gone {}
                 | What::Durations { .. }
                 | What::Budget(_) => return Ok(()),

@@ -122,7 +122,8 @@ pub(super) fn complain(text: &str) {
     let mut said = String::new();
     for (n, line) in text.lines().enumerate() {
         let name = if n == 0 { "otadeck: " } else { "" };
-        said.push_str(&format!("{name}{}\n", clean::line(line, 2_000)));
+        let line = clean::line(&redact::text(line), 2_000);
+        said.push_str(&format!("{name}{line}\n"));
     }
     ERR.say(said);
 }
@@ -138,7 +139,8 @@ pub(super) fn usage(text: &str) {
 
 /// Says something in passing, on stderr.
 pub(super) fn note(text: &str) {
-    let lines = text.lines().map(|line| clean::line(line, 2_000));
+    let lines = text.lines();
+    let lines = lines.map(|line| clean::line(&redact::text(line), 2_000));
     ERR.say(lines.map(|line| line + "\n").collect::<String>());
 }
 

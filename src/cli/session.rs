@@ -157,6 +157,11 @@ impl Session {
         &self.config
     }
 
+    /// Is what happens kept in a journal?
+    pub(super) fn keeps_a_journal(&self) -> bool {
+        self.keep_journal
+    }
+
     /// Keeps nothing: for verbs that only read.
     pub(super) fn keep_no_journal(&mut self) {
         self.keep_journal = false;
@@ -345,7 +350,7 @@ pub(super) fn configuration(global: &Global) -> Result<(Config, Paths), Failure>
 }
 
 /// Which hub: `--hub`, then the environment, then the file's default.
-fn choose(
+pub(super) fn choose(
     global: &Global,
     config: &Config,
 ) -> Result<Option<(Option<String>, HubConfig)>, Failure> {

@@ -30,7 +30,7 @@ const MAX_STDIN: u64 = 64 << 10;
 
 pub(super) async fn run(verb: Update, global: &Global) -> Result<Code, Failure> {
     let uri = package(verb.uri.as_deref())?;
-    let devices = distinct(&verb.devices);
+    let devices = check::distinct(&verb.devices);
     if let Some(other) = verb.force.iter().find(|forced| !devices.contains(forced)) {
         return Err(Failure::usage(format!(
             "--force names {other}, which is not to be updated\nNothing was sent to any device."
@@ -160,15 +160,6 @@ fn tell(
         Problem::new(Kind::NotAllowed, title(), why)
             .hint("Nothing was sent to any device. Use another URI, or a fresh signature.")
     }))
-}
-
-fn distinct(devices: &[DeviceId]) -> Vec<DeviceId> {
-    let mut seen = std::collections::HashSet::new();
-    devices
-        .iter()
-        .filter(|d| seen.insert(*d))
-        .cloned()
-        .collect()
 }
 
 /// Why the hub may not be written to, known before anything is read.

@@ -22,13 +22,14 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     let (whose, commands) = if verb.resume {
         (Whose::Journal, vec![Command::Resume])
     } else {
+        let devices = check::distinct(&verb.devices);
         tokio::select! {
             biased;
             code = signals.next() => return Ok(code),
-            checked = check::in_time(until, session.check(&verb.devices, verb.json)) => drop(checked??),
+            checked = check::in_time(until, session.check(&devices, verb.json)) => drop(checked??),
         }
-        let commands = verb.devices.iter().cloned().map(Command::Watch).collect();
-        (Whose::Devices(verb.devices), commands)
+        let commands = devices.iter().cloned().map(Command::Watch).collect();
+        (Whose::Devices(devices), commands)
     };
     let opened = session.journal_or_watch()?;
     match &opened.only_watches {
@@ -51,7 +52,6 @@ pub(super) async fn run(verb: Watch, global: &Global) -> Result<Code, Failure> {
     let options = Options {
         json: verb.json,
         no_wait: false,
-
         kept: !global.no_journal,
         until,
     };

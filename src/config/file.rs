@@ -12,6 +12,7 @@ use crate::domain::method::RESPONSE_TIMEOUT;
 use crate::domain::phase::Phase;
 use crate::domain::profile::Tier;
 use crate::domain::quota::DAY_SHARE;
+use crate::domain::redact;
 use crate::domain::tag::Lease;
 use crate::domain::time;
 use crate::domain::twin::Path;
@@ -397,6 +398,16 @@ fn check(config: &Config) -> Result<(), String> {
         if hub.units == 0 {
             return Err(format!("hub.{name}.units must be at least 1"));
         }
+        if hub
+            .secret_env
+            .as_deref()
+            .is_some_and(|v| v.contains(['=', ';']))
+        {
+            return Err(format!(
+                "hub.{name}.secret_env names an environment variable; what stands there is none \
+                 and is not repeated, because it may be the secret itself"
+            ));
+        }
         packages(name, hub)?;
         if !(hub.day_share > 0.0 && hub.day_share <= 100.0) {
             return Err(format!(
@@ -447,7 +458,8 @@ fn packages(name: &str, hub: &HubConfig) -> Result<(), String> {
 /// written where none belongs.
 fn explain(text: &str, error: &toml::de::Error) -> String {
     let line = line_at(text, error.span().map_or(0, |span| span.start));
-    with_nearest(&format!("line {line}: {}", error.message()))
+    let message = redact::text(error.message());
+    with_nearest(&format!("line {line}: {message}"))
 }
 
 /// Adds the nearest known key to the parser's complaint about an unknown one.
@@ -647,9 +659,16 @@ mod tests {
 
     #[test]
     fn a_secret_in_the_wrong_place_is_not_repeated() {
-        let error = parse("[hub.a]\nconnection_string = \"SharedAccessKey=abc\"").unwrap_err();
-        assert!(error.starts_with("line 2: unknown field"), "{error}");
-        assert!(!error.contains("abc"), "{error}");
+        for (key, told) in [
+            ("connection_string", "line 2: unknown field"),
+            ("secret_env", "names an environment variable"),
+            ("secret_command", "line 2: invalid type"),
+        ] {
+            let text = format!("[hub.a]\n{key} = \"HostName=h;SharedAccessKey=abc\"");
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(told), "{error}");
+            assert!(!error.contains("abc"), "{error}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::keys::{Keys, Typed};
 use super::tty;
@@ -28,6 +28,9 @@ const READ: usize = 4_096;
 pub(super) struct Keyboard {
     tty: AsyncFd<OwnedFd>,
     keys: Keys,
+    /// Until when the rest of a sequence is waited for: whoever waits here is called
+    /// off and comes again, many times while updates run.
+    until: Option<Instant>,
 }
 
 /// What comes from the keyboard.
@@ -52,6 +55,7 @@ impl Keyboard {
         Ok(Self {
             tty: AsyncFd::with_interest(stdin, interest)?,
             keys: Keys::default(),
+            until: None,
         })
     }
 
@@ -59,23 +63,31 @@ impl Keyboard {
     pub(super) async fn next(&mut self) -> Input {
         loop {
             if let Some(typed) = self.keys.next() {
+                self.until = None;
                 return Input::Typed(typed);
             }
             let more = match self.keys.waits() {
-                true => timeout(REST, self.tty.readable()).await,
+                true => {
+                    let until = *self.until.get_or_insert_with(|| Instant::now() + REST);
+                    timeout_at(until, self.tty.readable()).await
+                }
                 false => Ok(self.tty.readable().await),
             };
             let mut ready = match more {
                 Ok(Ok(ready)) => ready,
                 // Only the end of the runtime.
                 Ok(Err(_)) => return Input::Gone,
-                Err(_) => match self.keys.give_up() {
-                    Some(typed) => return Input::Typed(typed),
-                    None => continue,
-                },
+                Err(_) => {
+                    self.until = None;
+                    match self.keys.give_up() {
+                        Some(typed) => return Input::Typed(typed),
+                        None => continue,
+                    }
+                }
             };
             match read(self.tty.get_ref(), &mut self.keys) {
-                Read::Some => {}
+                // What comes now has its own time.
+                Read::Some => self.until = None,
                 Read::Nothing => ready.clear_ready(),
                 Read::End => return Input::Gone,
             }
@@ -86,6 +98,7 @@ impl Keyboard {
     pub(super) fn forget(&mut self) {
         while matches!(read(self.tty.get_ref(), &mut self.keys), Read::Some) {}
         self.keys = Keys::default();
+        self.until = None;
     }
 }
 
@@ -110,5 +123,38 @@ fn read(stdin: &OwnedFd, keys: &mut Keys) -> Read {
         }
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Read::Nothing,
         Err(_) => Read::End,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::crossterm::event::KeyCode;
+    use tokio::time::timeout;
+
+    /// While updates run the loop is woken by something else many times a second.
+    #[tokio::test]
+    #[expect(deprecated, reason = "as where it is opened")]
+    async fn a_lone_escape_is_seen_though_the_waiting_is_called_off_again_and_again() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let interest = Interest::READABLE | Interest::ERROR;
+        let mut keyboard = Keyboard {
+            tty: AsyncFd::with_interest(reader, interest).unwrap(),
+            keys: Keys::default(),
+            until: None,
+        };
+        rustix::io::write(&writer, b"\x1b").unwrap();
+        for _ in 0..200 {
+            let more = timeout(Duration::from_millis(10), keyboard.next());
+            match more.await {
+                Ok(Input::Typed(Typed::Key(key))) => {
+                    assert_eq!(key.code, KeyCode::Esc);
+                    return;
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => {}
+            }
+        }
+        panic!("it is waited for for ever");
     }
 }

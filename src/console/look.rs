@@ -65,7 +65,13 @@ impl Look {
             Ok(keymap) => look.keymap = keymap,
             Err(why) => wrong.push(format!("keys: {why}; the built-in keys hold")),
         }
+        if settings.no_colour {
+            let themes = look.themes.into_iter();
+            let bare = themes.map(|(name, theme)| (name, theme.without_colours()));
+            look.themes = bare.collect();
+        }
         let theme = match settings.no_colour {
+            // It tells apart without colours what the others tell apart by them.
             true => Some("mono"),
             false => settings.theme.as_deref(),
         };
@@ -166,5 +172,22 @@ mod tests {
         assert!(wrong[0].contains("blod"), "{wrong:?}");
         assert!(wrong[1].contains("tabel"), "{wrong:?}");
         assert!(wrong[2].contains("gone"), "{wrong:?}");
+    }
+
+    #[test]
+    fn no_theme_brings_colours_back() {
+        let settings = LookSettings {
+            themes: vec![("mono".into(), "title = \"red on-blue bold\"".into())],
+            no_colour: true,
+            ..LookSettings::default()
+        };
+        let (mut look, _) = Look::new(&settings);
+        for name in ["dark", "light", "mono"] {
+            look.choose(name).unwrap();
+            for role in [Role::Title, Role::Bad, Role::Selected, Role::Key] {
+                let style = look.theme().style(role);
+                assert_eq!((style.fg, style.bg), (None, None), "{name} {role:?}");
+            }
+        }
     }
 }

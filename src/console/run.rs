@@ -269,10 +269,13 @@ impl Console {
                 written.map_err(terminal_error("write to"))?;
                 return Ok(Next::Nothing);
             }
-            Woken::Frame => {
-                self.draw(model, screen)?;
-                return Ok(Next::Nothing);
-            }
+            Woken::Frame => match tty::size().filter(|size| *size != model.size) {
+                Some((columns, rows)) => Some(Message::Resize(columns, rows)),
+                None => {
+                    self.draw(model, screen)?;
+                    return Ok(Next::Nothing);
+                }
+            },
             Woken::Input(Input::Typed(Typed::Key(key))) => model.keymap.message(model.place(), key),
             Woken::Input(Input::Typed(Typed::Paste(text))) => Some(Message::Paste(text)),
             Woken::Answered(Ok(snapshot)) => {
@@ -370,6 +373,11 @@ impl Console {
             effects.extend(update(model, message));
             self.asked = !asked && model.place().asks();
         }
+        self.run(effects)
+    }
+
+    /// Does what is to be done outside.
+    fn run(&mut self, effects: Vec<Effect>) -> Option<Next> {
         let mut next = None;
         for effect in effects {
             match effect {
@@ -394,7 +402,8 @@ impl Console {
         signals: &mut Signals,
         job: Job,
     ) {
-        update(model, Message::Suspended);
+        // It asks neither to quit nor to stop once more.
+        let _ = self.run(update(model, Message::Suspended));
         disarm(&self.engine).await;
         screen.leave();
         if matches!(job, Job::Whole) {
@@ -429,17 +438,14 @@ impl Console {
         Ok(Next::Fold(Some(Message::Suspended)))
     }
 
-    fn draw(&mut self, model: &mut Model, screen: &mut Screen) -> Result<(), ConsoleError> {
-        if !Screen::is_taken() {
-            return Err(ConsoleError::Broken);
-        }
-        if let Some((columns, rows)) = tty::size().filter(|size| *size != model.size) {
-            update(model, Message::Resize(columns, rows));
-        }
-        screen.draw(model).map_err(terminal_error("write to"))?;
+    fn draw(&mut self, model: &Model, screen: &mut Screen) -> Result<(), ConsoleError> {
         self.dirty = false;
         self.drawn = Instant::now();
-        Ok(())
+        // Whoever has panicked gave it back, and ends the loop when that was told.
+        if !Screen::is_taken() {
+            return Ok(());
+        }
+        screen.draw(model).map_err(terminal_error("write to"))
     }
 }
 

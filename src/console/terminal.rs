@@ -102,6 +102,8 @@ impl Screen {
     /// shell has made of it meanwhile, and forgets what was on it.
     pub(super) fn enter_again(&mut self) -> io::Result<()> {
         self.leave();
+        // It may have been left in the background, where its modes are another's.
+        disable_raw_mode()?;
         self.take()?;
         self.size = tty::size().unwrap_or(self.size);
         // Not `clear`: that asks the terminal where its cursor is, and waits.

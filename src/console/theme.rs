@@ -81,6 +81,17 @@ impl Theme {
             .map(Self)
     }
 
+    /// The same in the terminal's own colours alone: for `NO_COLOR`.
+    pub(crate) fn without_colours(self) -> Self {
+        let bare = |style: Style| Style {
+            fg: None,
+            bg: None,
+            ..style
+        };
+        let styles = self.0.into_iter();
+        Self(styles.map(|(role, style)| (role, bare(style))).collect())
+    }
+
     /// How that role looks.
     pub(crate) fn style(&self, role: Role) -> Style {
         self.0.get(&role).copied().unwrap_or_default()

@@ -41,7 +41,37 @@ pub fn text(text: &str) -> String {
         rest = &url[end..];
     }
     out.push_str(rest);
+    credentials(&out)
+}
+
+/// Keys and signatures of connection strings and tokens, hidden wherever they stand:
+/// a text may have been put where it does not belong.
+fn credentials(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(end) = next_credential(rest) {
+        let (before, value) = rest.split_at(end);
+        out.push_str(before);
+        let ends = value.find(|c| matches!(c, ';' | '&') || ends_a_url(c));
+        let ends = ends.unwrap_or(value.len());
+        if ends > 0 {
+            out.push_str(HIDDEN);
+        }
+        rest = &value[ends..];
+    }
+    out.push_str(rest);
     out
+}
+
+/// Where the value of the next of them begins.
+fn next_credential(text: &str) -> Option<usize> {
+    const NAMES: [&str; 3] = ["sharedaccesskey=", "sharedaccesssignature=", "&sig="];
+    // Bytes stay where they are.
+    let lower = text.to_ascii_lowercase();
+    let found = NAMES
+        .iter()
+        .filter_map(|name| Some(lower.find(name)? + name.len()));
+    found.min()
 }
 
 /// One URL, redacted: user and password, the values of its query's parameters
@@ -136,6 +166,18 @@ mod tests {
         "two http://a.b?c=*** http://e.f?***"
     )]
     #[case("no url: ://? at all", "no url: ://? at all")]
+    #[case(
+        "variable HostName=h;SharedAccessKey=a+b/c=;x=1 is not set",
+        "variable HostName=h;SharedAccessKey=***;x=1 is not set"
+    )]
+    #[case(
+        "SharedAccessSignature sr=h&sig=a%3D&se=1",
+        "SharedAccessSignature sr=h&sig=***&se=1"
+    )]
+    #[case(
+        "HostName=h;SharedAccessSignature=x y",
+        "HostName=h;SharedAccessSignature=*** y"
+    )]
     #[case("ünd https://ü.test/?k=ü ü", "ünd https://ü.test/?k=*** ü")]
     fn texts(#[case] given: &str, #[case] want: &str) {
         assert_eq!(text(given), want);

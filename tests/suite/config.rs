@@ -56,3 +56,30 @@ fn mistakes_are_found_without_asking_a_hub() {
     let why = "did you mean `secret_env`?";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
 }
+
+/// A secret where its place should be named is not repeated by anything.
+#[test]
+fn a_secret_in_the_wrong_key_is_not_told() {
+    let secret = "HostName=h.test;SharedAccessKeyName=s;SharedAccessKey=AAECAwQF";
+    for (key, value) in [
+        ("secret_env", format!("{secret:?}")),
+        ("secret_file", format!("{secret:?}")),
+        ("secret_command", format!("{secret:?}")),
+        ("secret_command", format!("[{secret:?}]")),
+        ("environment", format!("{secret:?}")),
+    ] {
+        let home = Home::new();
+        home.config(&format!("[hub.plant]\n{key} = {value}\n"));
+        for args in [
+            &["config", "show"][..],
+            &["config", "show", "--json"],
+            &["config", "check"],
+            &["devices"],
+        ] {
+            let ended = home.run(args);
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(!said.contains("AAECAwQF"), "{key} {args:?}: {said}");
+            assert!(!said.is_empty());
+        }
+    }
+}

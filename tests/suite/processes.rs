@@ -235,6 +235,15 @@ fn a_device_that_fails() {
     );
 }
 
+/// Named twice is watched once: the second is no other process's.
+#[test]
+fn a_device_that_is_named_twice_is_watched_once() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    let ended = home.run(&["watch", "sim-0001", "sim-0001", "--timeout", "2s"]);
+    assert_eq!(ended.code, 6, "{ended:?}");
+}
+
 #[test]
 fn a_hub_that_is_not_there() {
     let (port, _held) = super::support::nobody();

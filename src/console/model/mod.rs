@@ -62,6 +62,8 @@ pub struct Context {
     pub day_share: f64,
     /// Do hub and devices end with the console?
     pub demo: bool,
+    /// Is what happens kept in a journal, from which the next start carries on?
+    pub kept: bool,
     /// Is nothing shown but a replay, with no hub behind it?
     pub replay_only: bool,
     /// How it looks, and which keys do what.
@@ -81,6 +83,7 @@ impl Context {
             first_notice: None,
             day_share: DAY_SHARE,
             demo: false,
+            kept: true,
             replay_only: false,
             look: Look::default(),
         }

@@ -248,11 +248,12 @@ fn quit(model: &Model) -> Doc<'_> {
     let text = if model.context.demo {
         "The demo's hub and its devices end with it.".to_owned()
     } else {
-        format!(
-            "{they} on on the device{}; only the watching ends. \
-             `otadeck watch --resume` carries on with it.",
-            if count == 1 { "" } else { "s" }
-        )
+        let s = if count == 1 { "" } else { "s" };
+        let again = match model.context.kept {
+            true => "`otadeck watch --resume` carries on with it.",
+            false => "Nothing is kept of it: `otadeck watch DEVICE` looks at the device again.",
+        };
+        format!("{they} on on the device{s}; only the watching ends. {again}")
     };
     doc.text(Role::Muted, &text);
     doc
