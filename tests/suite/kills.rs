@@ -26,7 +26,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::support::program::{Emulator, Home, PATIENCE, Running};
-use super::support::server::{Reaction, Request, Server};
+use super::support::server::{Reaction, Request, Server, Upstream};
 
 const DEVICES: usize = 50;
 const URI: &str = "https://x.test/fw-1.5.0.bin";
@@ -48,17 +48,10 @@ type Taken = Arc<Mutex<BTreeMap<String, u32>>>;
 
 /// Between otadeck and the emulator: passes everything on, and counts.
 async fn proxy(emulator: &Emulator, seed: u64, taken: Taken) -> Server {
-    super::support::tls();
-    let ca = std::fs::read(emulator.ca_file()).unwrap();
-    let hub = reqwest::Client::builder()
-        .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
-        .no_proxy()
-        .build()
-        .unwrap();
-    let base = format!("https://localhost:{}", emulator.ready["httpsPort"]);
+    let hub = Upstream::of(emulator);
     let dice = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
     Server::start(move |request: Request| {
-        let (hub, base, taken) = (hub.clone(), base.clone(), Arc::clone(&taken));
+        let (hub, taken) = (hub.clone(), Arc::clone(&taken));
         let fate = match request.is_method_call() {
             true => dice.lock().unwrap().next_u64() % 20,
             false => 20,
@@ -67,22 +60,17 @@ async fn proxy(emulator: &Emulator, seed: u64, taken: Taken) -> Server {
             if fate < 2 {
                 return throttled();
             }
-            let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap();
-            let mut passed = hub.request(method, format!("{base}{}", request.path));
-            for (name, value) in &request.headers {
-                if !matches!(name.as_str(), "host" | "content-length") {
-                    passed = passed.header(name, value);
-                }
-            }
-            let answer = passed.body(request.body.clone()).send().await.unwrap();
-            let status = answer.status().as_u16();
-            let body = answer.bytes().await.unwrap().to_vec();
+            let Reaction::Answer(status, _, body) = hub.pass(&request).await else {
+                unreachable!("it answers");
+            };
             if request.is_method_call() && status == 200 {
                 let device = request.path.split('/').nth(2).unwrap().to_owned();
                 *taken.lock().unwrap().entry(device).or_default() += 1;
             }
             match fate {
                 2 => Reaction::Cut,
+                // Without the hub's `Date`, whose seconds are longer than these
+                // updates.
                 _ => Reaction::Answer(status, vec![], body),
             }
         }

@@ -9,7 +9,7 @@ use otadeck::hub::error::Delivery;
 use serde_json::json;
 
 use super::support::program::{Emulator, Home};
-use super::support::server::{Reaction, Request, Server};
+use super::support::server::{Reaction, Request, Server, Upstream};
 use super::support::{id, permit, with_port};
 
 fn call() -> MethodCall {
@@ -67,31 +67,15 @@ async fn the_client_calls_once() {
 /// A proxy of the test's own before a real emulator: it passes everything on,
 /// method calls too, and answers those in its own way.
 async fn proxy(emulator: &Emulator, instead: Reaction) -> Server {
-    super::support::tls();
-    let ca = std::fs::read(emulator.ca_file()).unwrap();
-    let hub = reqwest::Client::builder()
-        .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
-        .no_proxy()
-        .build()
-        .unwrap();
-    let base = format!("https://localhost:{}", emulator.ready["httpsPort"]);
+    let hub = Upstream::of(emulator);
     Server::start(move |request: Request| {
-        let (hub, base, instead) = (hub.clone(), base.clone(), instead.clone());
+        let (hub, instead) = (hub.clone(), instead.clone());
         async move {
-            let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap();
-            let mut passed = hub.request(method, format!("{base}{}", request.path));
-            for (name, value) in &request.headers {
-                if !matches!(name.as_str(), "host" | "content-length") {
-                    passed = passed.header(name, value);
-                }
+            let answer = hub.pass(&request).await;
+            match request.is_method_call() {
+                true => instead,
+                false => answer,
             }
-            let answer = passed.body(request.body.clone()).send().await.unwrap();
-            if request.is_method_call() {
-                return instead;
-            }
-            let status = answer.status().as_u16();
-            let body = answer.bytes().await.unwrap().to_vec();
-            Reaction::Answer(status, vec![], body)
         }
     })
     .await

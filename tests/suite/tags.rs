@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use super::support::program::{Emulator, Ended, Home};
-use super::support::server::{Reaction, Request, Server};
-use super::support::{id, tag_permit};
+use super::support::server::{Reaction, Request, Server, Upstream};
+use super::support::{id, tag_permit, with_port};
 
 const DEVICE: &str = "idle-0001";
 const URI: &str = "https://example.test/fw-1.5.0.bin?sig=SECRET";
@@ -225,50 +225,17 @@ where
     F: Fn(Request) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Option<Reaction>> + Send,
 {
-    super::support::tls();
-    let ca = std::fs::read(emulator.ca_file()).unwrap();
-    let hub = reqwest::Client::builder()
-        .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
-        .no_proxy()
-        .build()
-        .unwrap();
-    let base = format!("https://localhost:{}", emulator.ready["httpsPort"]);
+    let hub = Upstream::of(emulator);
     Server::start(move |request: Request| {
-        let (hub, base, instead) = (hub.clone(), base.clone(), instead.clone());
+        let (hub, instead) = (hub.clone(), instead.clone());
         async move {
-            if let Some(reaction) = instead(request.clone()).await {
-                return reaction;
+            match instead(request.clone()).await {
+                Some(reaction) => reaction,
+                None => hub.pass(&request).await,
             }
-            let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap();
-            let mut passed = hub.request(method, format!("{base}{}", request.path));
-            for (name, value) in &request.headers {
-                if !matches!(name.as_str(), "host" | "content-length") {
-                    passed = passed.header(name, value);
-                }
-            }
-            let answer = passed.body(request.body).send().await.unwrap();
-            let status = answer.status().as_u16();
-            let keep = |name: &str| matches!(name, "date" | "iothub-errorcode");
-            let headers = answer
-                .headers()
-                .iter()
-                .filter(|(name, _)| keep(name.as_str()));
-            let headers = headers.map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned()));
-            let headers = headers.collect();
-            let body = answer.bytes().await.unwrap().to_vec();
-            Reaction::Answer(status, headers, body)
         }
     })
     .await
-}
-
-/// The emulator's connection string with the proxy's port.
-fn through(proxy: &Server, emulator: &Emulator) -> String {
-    let own = format!("localhost:{}", emulator.ready["httpsPort"]);
-    let other = format!("localhost:{}", proxy.addr.port());
-    let text = emulator.service();
-    assert!(text.contains(&own), "{text}");
-    text.replace(&own, &other)
 }
 
 fn calls(proxy: &Server) -> usize {
@@ -294,7 +261,10 @@ async fn of_two_hosts_at_once_one_starts_and_the_other_is_told_who() {
         }
     })
     .await;
-    let (connection, ca) = (through(&proxy, &emulator), proxy.ca.path().to_owned());
+    let (connection, ca) = (
+        with_port(&emulator.service(), proxy.addr.port()),
+        proxy.ca.path().to_owned(),
+    );
     let runs = ["ana", "bob"].map(|user| {
         let home = host(user, &connection, ca.to_str().unwrap());
         tokio::task::spawn_blocking(move || (user, home.run(&UPDATE)))
@@ -390,7 +360,7 @@ async fn a_policy_that_may_not_write_tags_sends_no_order() {
     .await;
     let home = host(
         "ana",
-        &through(&proxy, &emulator),
+        &with_port(&emulator.service(), proxy.addr.port()),
         proxy.ca.path().to_str().unwrap(),
     );
     let ended = home.run(&UPDATE);
@@ -449,7 +419,7 @@ async fn the_program_does_not_end_before_its_tag_is_given_back() {
         }
     })
     .await;
-    let connection = through(&proxy, &emulator);
+    let connection = with_port(&emulator.service(), proxy.addr.port());
     let home = host("ana", &connection, proxy.ca.path().to_str().unwrap());
     let ended = home.run(&UPDATE);
     assert_eq!(ended.code, 0, "{ended:?}");

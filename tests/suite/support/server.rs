@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::program::Emulator;
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -110,6 +112,52 @@ impl Server {
     pub fn client(&self) -> Client {
         let connection = ConnectionString::parse(&self.connection_string()).unwrap();
         Client::new(Settings::new(connection, Some(self.ca.path().to_owned())))
+    }
+}
+
+/// The emulator behind a server of the test's own.
+#[derive(Clone)]
+pub struct Upstream {
+    hub: reqwest::Client,
+    base: String,
+}
+
+impl Upstream {
+    pub fn of(emulator: &Emulator) -> Self {
+        super::tls();
+        let ca = std::fs::read(emulator.ca_file()).unwrap();
+        let hub = reqwest::Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
+            .no_proxy()
+            .build();
+        Self {
+            hub: hub.unwrap(),
+            base: format!("https://localhost:{}", emulator.ready["httpsPort"]),
+        }
+    }
+
+    /// Passes a request on; what the emulator answers.
+    pub async fn pass(&self, request: &Request) -> Reaction {
+        let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap();
+        let mut passed = self
+            .hub
+            .request(method, format!("{}{}", self.base, request.path));
+        for (name, value) in &request.headers {
+            if !matches!(name.as_str(), "host" | "content-length") {
+                passed = passed.header(name, value);
+            }
+        }
+        let answer = passed.body(request.body.clone()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let keep = |name: &str| matches!(name, "date" | "iothub-errorcode");
+        let headers = answer
+            .headers()
+            .iter()
+            .filter(|(name, _)| keep(name.as_str()));
+        let headers = headers.map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned()));
+        let headers = headers.collect();
+        let body = answer.bytes().await.unwrap().to_vec();
+        Reaction::Answer(status, headers, body)
     }
 }
 
