@@ -17,7 +17,8 @@
 //! Whoever typed it in the console was shown an update, and takes over from no
 //! other ([`refuse_another`]).
 //! The process that was taken over from learns it with the next thing that it
-//! writes, and must write before each order that it sends ([`may_dispatch`]).
+//! writes, a remark about a tag apart, and must write before each order that it
+//! sends ([`may_dispatch`]).
 //!
 //! While any lease is held the journal's thread gives a sign of life ([`Pulse`]),
 //! for processes that cannot look this one up. The rest of the time it sleeps.

@@ -339,14 +339,14 @@ fn intent_of(
 }
 
 /// Appends what followed the intent of an update. After a verdict that is only
-/// what contradicts it.
+/// what contradicts it, and what is said of its tag, which goes back then.
 fn follow(
     transaction: &Transaction<'_>,
     hub: &str,
     update: &UpdateId,
     event: &Event,
 ) -> Result<(), JournalError> {
-    if !matches!(event.what, What::Contradicted { .. }) {
+    if !matches!(event.what, What::Contradicted { .. } | What::Tag { .. }) {
         lease::refuse_over(transaction, update)?;
     }
     append(transaction, hub, event)?;
