@@ -245,6 +245,11 @@ impl Core {
         self.listing.lost && self.listing.attended && self.listing.next.is_none()
     }
 
+    /// The hub answers all else: what has broken off is not made again for that.
+    pub(super) fn list_failed_by_itself(&mut self) {
+        self.listing.lost = false;
+    }
+
     /// Asks for the first page once, to see whether the hub is back; what the
     /// list is said to be stays until it is.
     pub(super) fn list_as_probe(&mut self, now: Now) {

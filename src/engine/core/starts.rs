@@ -75,15 +75,18 @@ impl Core {
     }
 
     /// Reads the twin, but asks first which rules hold for the device: in the
-    /// wrong dialect nothing is started, and nothing judged.
+    /// wrong dialect nothing is started, and nothing judged. While the hub is away
+    /// it is tried at once, because somebody waits.
     fn begin_at_once(&mut self, device: &DeviceId, starting: Starting, now: Now) {
         if self.rules_are_fresh(device, now) {
             self.starting.insert(device.clone(), starting);
-            return self.read_at_once(device, now);
+            self.read_at_once(device, now);
+        } else {
+            let starting = Starting::Rules(Box::new(starting));
+            self.starting.insert(device.clone(), starting);
+            self.ask_rules(device);
         }
-        let starting = Starting::Rules(Box::new(starting));
-        self.starting.insert(device.clone(), starting);
-        self.ask_rules(device);
+        self.try_now(now);
     }
 
     /// Which rules hold for a device that is being started is known.
