@@ -211,7 +211,7 @@ impl Core {
             }
         };
         let (forced, claim) = (start.takes_over(), start.claim());
-        let tagged = || self.tagged(twin, now).filter(|_| !forced);
+        let tagged = || self.tagged(twin, forced, now);
         let forbidden = self.forbidden_for(&start.uri, twin);
         if let Some(problem) = forbidden.or_else(tagged) {
             self.refuse(&start.device, problem, now);

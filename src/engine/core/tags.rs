@@ -66,6 +66,8 @@ pub(super) struct Hold {
     asked: Duration,
     /// Writes that failed, since the last that did not.
     failures: u32,
+    /// Was it told since then that it cannot be renewed?
+    told: bool,
     backoff: Backoff,
     /// When it is renewed, or given back once more.
     next: Option<Duration>,
@@ -80,6 +82,7 @@ impl Hold {
             under_way: None,
             asked: Duration::ZERO,
             failures: 0,
+            told: false,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             next: None,
         }
@@ -147,12 +150,14 @@ impl Core {
     }
 
     /// Does another's update hold the device of `twin`, for which an intent is to be
-    /// made?
-    pub(super) fn tagged(&self, twin: &Twin, now: Now) -> Option<Problem> {
+    /// made? Whoever forces the start goes past an update, not past what is no tag.
+    pub(super) fn tagged(&self, twin: &Twin, forced: bool, now: Now) -> Option<Problem> {
         if self.settings.lease != Lease::Tags {
             return None;
         }
-        Sighting::of(twin, now.wall).busy(|id| self.has_ended(id))
+        let seen = Sighting::of(twin, now.wall);
+        let goes_past = forced && matches!(seen.found(), Found::Tag(_));
+        seen.busy(|id| self.has_ended(id)).filter(|_| !goes_past)
     }
 
     /// Does another's update hold the device of this one, as far as was seen last?
@@ -344,7 +349,8 @@ impl Core {
         result: Result<Box<Twin>, HubError>,
         now: Now,
     ) {
-        self.ledger.spend_tag(&result, now);
+        let by_the_hub = self.by_the_hub(now);
+        self.ledger.spend_tag(&result, by_the_hub);
         let tries = self.settings.tries;
         let Some((aim, open, hold)) = self.aim_of(id) else {
             return;
@@ -353,6 +359,7 @@ impl Core {
             Ok(twin) => {
                 hold.saw(Sighting::of(&twin, now.wall), id, now);
                 hold.failures = 0;
+                hold.told = false;
                 hold.backoff.reset();
                 hold.next = None;
                 match aim {
@@ -380,7 +387,8 @@ impl Core {
         result: Result<Box<Twin>, HubError>,
         now: Now,
     ) {
-        self.ledger.spend_tag(&result, now);
+        let by_the_hub = self.by_the_hub(now);
+        self.ledger.spend_tag(&result, by_the_hub);
         let Some((aim, open, hold)) = self.aim_of(id) else {
             return;
         };
@@ -431,9 +439,9 @@ impl Core {
             }
             Aim::Renew if open => {
                 let wait = AGAIN.max(error.wait().unwrap_or_default());
-                let first = hold.failures == 1;
+                let told = std::mem::replace(&mut hold.told, true);
                 hold.next = Some(now.at + wait);
-                if first {
+                if !told {
                     self.tell_of_tag(id, problem, now);
                 }
             }
