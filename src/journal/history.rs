@@ -155,7 +155,8 @@ impl History {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// The line about an update; `None` when its intent cannot be read.
+    /// The line about an update; `None` when its intent or its verdict cannot be
+    /// read.
     ///
     /// # Errors
     /// [`JournalError::Failed`].
@@ -385,7 +386,8 @@ fn is_of(connection: &Connection, id: &str, hub: &str) -> Result<bool, JournalEr
         .map_err(failed)
 }
 
-/// An update as far as its line in a list needs it.
+/// An update as far as its line in a list needs it; `None` when its intent or its
+/// verdict cannot be read.
 fn in_short(
     connection: &Connection,
     id: &str,
@@ -393,7 +395,13 @@ fn in_short(
 ) -> Result<Option<Update>, JournalError> {
     let mut events = of_kind(connection, id, "update.intended", damaged)?;
     events.truncate(1);
+    let before = damaged.len();
     let verdicts = of_kind(connection, id, "update.verdict", damaged)?;
+    // It has ended, and nobody can read how: it is not shown as open.
+    let unread = verdicts.is_empty() && damaged.len() > before;
+    if unread {
+        return Ok(None);
+    }
     if verdicts.is_empty() {
         let last = some(connection, LAST_OF, id, LAST, damaged)?;
         events.extend(last);

@@ -230,6 +230,24 @@ fn a_damaged_event_is_told_and_the_others_are_shown() {
     assert_eq!(ids(&history.updates(&open).unwrap()), ["u3", "u4"]);
 }
 
+/// What has ended is not shown as open because nobody can read how.
+#[test]
+fn an_update_whose_verdict_alone_is_damaged_is_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    journal(&path);
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(
+        "DROP TRIGGER event_is_not_changed;
+         UPDATE event SET body = '{}' WHERE id = 5",
+    )
+    .unwrap();
+    let (entry, damaged) = opened(&path).entry(&UpdateId::from_text("u2")).unwrap();
+    assert_eq!(entry, None);
+    let rows: Vec<i64> = damaged.iter().map(|one| one.row).collect();
+    assert_eq!(rows, [5], "{damaged:?}");
+}
+
 #[test]
 fn it_reads_while_others_write_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
