@@ -37,7 +37,7 @@ use crate::domain::update::{Outcome, Update};
 use crate::domain::uri;
 
 use super::holder::BEAT;
-use super::writer::{append, begin, failed};
+use super::writer::{append, begin, failed, level};
 use super::{Adopted, Holder, Job, JournalError};
 
 /// What the second schema adds: where a holder's process number counts, its
@@ -439,8 +439,7 @@ fn beat(connection: &Connection, holder: &Holder) {
     let now = Timestamp::now().to_string();
     let sql = format!("UPDATE lease SET beat = ?5 WHERE {MINE}");
     let [host, place, pid, started] = mine(holder);
-    let done = connection
-        .pragma_update(None, "synchronous", "NORMAL")
+    let done = level(connection, false)
         .and_then(|()| connection.execute(&sql, &[host, place, pid, started, &now][..]));
     if let Err(error) = done {
         tracing::warn!("no sign of life could be written: {error}");
