@@ -249,11 +249,7 @@ impl Core {
             true => WAITED_FOR,
             false => LONGEST,
         };
-        let mut backoff = Backoff::new(first, longest);
-        for _ in 1..self.road.attempt.min(16) {
-            backoff.next_bound();
-        }
-        let wait = backoff.next_wait(now.chance);
+        let wait = Backoff::after(self.road.attempt, first, longest).next_wait(now.chance);
         self.road.at = now.at + wait;
         let way = Way {
             problem: Some(problem),

@@ -147,11 +147,7 @@ impl Core {
             return false;
         }
         self.starting.remove(device);
-        let mut problem = error.problem(format!("{device} cannot be read"));
-        if problem.hint.is_empty() {
-            problem = problem.hint("Nothing was sent to the device.");
-        }
-        self.refuse(device, problem, now);
+        self.refuse(device, unread(device, error), now);
         self.reread(device, now);
         true
     }
@@ -168,11 +164,7 @@ impl Core {
         self.rules.forget_the_starts();
         for device in waiting {
             self.starting.remove(&device);
-            let mut problem = error.problem(format!("{device} cannot be read"));
-            if problem.hint.is_empty() {
-                problem = problem.hint("Nothing was sent to the device.");
-            }
-            self.refuse(&device, problem, now);
+            self.refuse(&device, unread(&device, error), now);
             self.reread(&device, now);
         }
     }
@@ -386,6 +378,15 @@ impl Core {
                 self.reread(&device, now);
             }
         }
+    }
+}
+
+/// Why a device is not started whose twin could not be read.
+fn unread(device: &DeviceId, error: &HubError) -> Problem {
+    let problem = error.problem(format!("{device} cannot be read"));
+    match problem.hint.is_empty() {
+        true => problem.hint("Nothing was sent to the device."),
+        false => problem,
     }
 }
 

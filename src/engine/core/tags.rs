@@ -20,6 +20,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::tag::{Found, KEY, Lease, RENEWAL, Sighting};
 use crate::domain::twin::Twin;
+use crate::domain::uri;
 use crate::hub::HubError;
 use crate::hub::error::Delivery;
 
@@ -201,7 +202,7 @@ impl Core {
             return;
         };
         let intent = &flight.update.intent;
-        let package = intent.uri.as_deref().map_or("", file_name);
+        let package = intent.uri.as_deref().map_or("", uri::last_part);
         let write = seen.take(&intent.by, id, package, now.at.saturating_sub(*at));
         match self.gate.take_tag(&order.intended, write, now.at) {
             Ok(permit) => {
@@ -523,13 +524,4 @@ fn cannot_write(device: &DeviceId, aim: Aim, error: &HubError) -> Problem {
         (Aim::GiveBack, _) => "It ends by itself within half an hour.".to_owned(),
     };
     problem
-}
-
-/// The last part of a redacted URI: what a package is called.
-fn file_name(uri: &str) -> &str {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
 }
