@@ -139,7 +139,7 @@ fn tell(unwritten: &Unwritten) {
     text.push_str(&match events.len() {
         0 => format!("{unwritten}: the last of what was seen may be missing there.\n"),
         n => format!(
-            "{unwritten}: {n} events are missing there; they stand above, and in the log if \
+            "{unwritten}: {n} events may be missing there; they stand above, and in the log if \
              that could be written.\n"
         ),
     });

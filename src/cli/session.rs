@@ -13,7 +13,6 @@ use crate::config::{self, Config, HubConfig, Paths, SecretSource};
 use crate::domain::dialect::{Dialects, Rule};
 use crate::domain::durations::Durations;
 use crate::domain::id::DeviceId;
-use crate::domain::phase::Phase;
 use crate::domain::preflight::{self, Finding, ModelRule, PackageInfo, Rules};
 use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
@@ -248,7 +247,7 @@ impl Session {
                 .config
                 .deadlines
                 .with(self.config.update.phase_deadline);
-            let fetched = now + deadlines.longest(Phase::Downloading, &Durations::default());
+            let fetched = deadlines.fetched_by(now, &Durations::default());
             preflight::findings(&self.rules, uri, server, now, fetched)
         };
         let own = preflight::refusal(&findings(None)).is_some();

@@ -24,6 +24,18 @@ impl Backoff {
         }
     }
 
+    /// The same after so many failures in a row: the wait after the first of them is
+    /// up to `first`.
+    #[must_use]
+    pub fn after(failures: u32, first: Duration, cap: Duration) -> Self {
+        let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
+        let new = Self::new(first, cap);
+        Self {
+            next: new.first.saturating_mul(doubled).min(cap),
+            ..new
+        }
+    }
+
     /// The upper bound of the next wait; doubles it for the one after.
     pub fn next_bound(&mut self) -> Duration {
         let bound = self.next;
@@ -54,6 +66,18 @@ mod tests {
         assert_eq!(bounds, [1, 2, 4, 5, 5]);
         backoff.reset();
         assert_eq!(backoff.next_bound().as_secs(), 1);
+    }
+
+    #[test]
+    fn after_so_many_failures_it_is_where_they_have_brought_it() {
+        let (first, cap) = (Duration::from_millis(500), Duration::from_secs(30));
+        let mut walked = Backoff::new(first, cap);
+        for failures in 1..80 {
+            let bound = Backoff::after(failures, first, cap).next_bound();
+            assert_eq!(bound, walked.next_bound(), "after {failures}");
+        }
+        assert_eq!(Backoff::after(0, first, cap).next_bound(), first);
+        assert_eq!(Backoff::after(u32::MAX, first, cap).next_bound(), cap);
     }
 
     proptest! {

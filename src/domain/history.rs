@@ -146,7 +146,8 @@ pub struct Entry {
     pub by: String,
     /// Why, or a ticket's number, in the operator's words.
     pub reason: Option<String>,
-    /// Was the order sent, as far as is known?
+    /// Was the order sent, as far as is known? Told of open updates alone: the line
+    /// of one that has ended is folded without it.
     pub invoked: bool,
     /// What the verdict rests on, or what was seen last.
     pub evidence: Option<Evidence>,

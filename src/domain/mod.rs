@@ -6,6 +6,7 @@
 //! | [`id`] | device and update ids |
 //! | [`twin`] | a device twin as the hub tells it, with its stamps |
 //! | [`tag`] | the tag that keeps consoles on several hosts off each other's devices |
+//! | [`tags`] | a device's tags as the inventory holds them |
 //! | [`device`] | one row of the inventory |
 //! | [`phase`] | the common phases of an update |
 //! | [`dialect`] | the words in which devices report progress, and how they are started |
@@ -23,7 +24,7 @@
 //! | [`problem`] | what went wrong, in words an operator can act on |
 //! | [`profile`] | which hub this is, and what may be done to it |
 //! | [`backoff`] | waits between tries |
-//! | [`pace`] | when to read which twin: the one owner of all reads |
+//! | [`pace`] | when to read which twin that is watched |
 //! | [`quota`] | the day's messages: spent, and forecast |
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |

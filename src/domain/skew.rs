@@ -33,8 +33,7 @@ impl Skew {
     /// set back meanwhile.
     #[must_use]
     pub fn measured(date: &str, sent: Timestamp, got: Timestamp) -> Option<Self> {
-        static PARSER: DateTimeParser = DateTimeParser::new();
-        let date = PARSER.parse_timestamp(date).ok()?;
+        let date = read(date)?;
         (sent <= got).then(|| Self {
             least: date.duration_since(got),
             most: date.duration_since(sent).saturating_add(SECOND),
@@ -75,6 +74,13 @@ impl Skew {
             false => SignedDuration::ZERO,
         }
     }
+}
+
+/// The time that a `Date` tells; `None` when it is no date.
+#[must_use]
+pub fn read(date: &str) -> Option<Timestamp> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    PARSER.parse_timestamp(date).ok()
 }
 
 /// `this machine's clock is 12 min behind the hub's`.
@@ -137,7 +143,8 @@ mod tests {
 
     proptest! {
         /// However slow the answers are: the truth is never outside, and the
-        /// offset is at most half the slowest answer and a second off.
+        /// offset is at most as far off as the slowest answer takes, and a second:
+        /// what may be nothing counts as nothing.
         #[test]
         fn the_true_skew_is_inside(skew in -90_000_000i64..90_000_000, answers in prop::collection::vec((0i64..5_000, 0i64..5_000), 1..8)) {
             let mut known: Option<Skew> = None;

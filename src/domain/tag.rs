@@ -42,8 +42,8 @@
 //!   back, also an expired one, as long as nobody else has taken it. It takes none
 //!   anew: its order is out already, or is never sent.
 //! * Whoever forces the start, that of exactly the holder who was told then.
-//! * One that is no tag of otadeck's (another shape), nobody else: it is taken away by
-//!   hand.
+//! * One that is no tag of otadeck's (another shape), nobody, whoever forces the start:
+//!   it is taken away by hand.
 //!
 //! # Clocks
 //!
@@ -244,12 +244,13 @@ impl Sighting {
         self.version < other.version
     }
 
-    /// Does the same update hold the device as in `other`, or the same stranger?
+    /// Does the same update hold the device as in `other`, or nobody, as there? Of
+    /// what is no tag nobody knows whose it is.
     #[must_use]
     pub fn same_holder(&self, other: &Self) -> bool {
         match (&self.found, &other.found) {
             (Found::Tag(one), Found::Tag(other)) => one.update == other.update,
-            (one, other) => one == other,
+            (one, other) => (one, other) == (&Found::Nothing, &Found::Nothing),
         }
     }
 

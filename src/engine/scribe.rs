@@ -286,7 +286,9 @@ impl Scribe {
 mod tests {
     use super::*;
     use crate::domain::event::Intent;
+    use crate::domain::evidence::Outcome;
     use crate::domain::id::{DeviceId, UpdateId};
+    use crate::domain::problem::{Kind, Problem};
     use jiff::Timestamp;
 
     /// A scribe on a real file, and a way to make that refuse.
@@ -365,6 +367,13 @@ mod tests {
             }
         }
 
+        fn kinds(&self) -> Vec<String> {
+            let all = "SELECT kind FROM event ORDER BY id";
+            let mut statement = self.tool.prepare(all).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+
         fn attempts(&self) -> Vec<u32> {
             let all = "SELECT value FROM timeline WHERE kind = 'update.invoked'";
             let mut statement = self.tool.prepare(all).unwrap();
@@ -408,6 +417,37 @@ mod tests {
         assert!(
             desk.answers.recv().await.is_none(),
             "nothing was told twice"
+        );
+    }
+
+    /// The device has ended well, and its tag could not be given back: both are
+    /// said, whenever the disk has room.
+    #[tokio::test]
+    async fn a_verdict_and_what_is_said_of_its_tag_are_written_together() {
+        let mut desk = Desk::new();
+        let (event, intended) = desk.intend("a").await;
+        intended.unwrap();
+        desk.full();
+        let verdict = What::Verdict {
+            outcome: Outcome::Completed,
+            reason: "so".into(),
+            evidence: None,
+            reported: serde_json::Value::Null,
+            problem: None,
+        };
+        let problem = Problem::new(Kind::Unauthorized, "its tag stays", "401");
+        for what in [verdict, What::Tag { problem }] {
+            desk.work(Output::Record(vec![Event {
+                what,
+                ..event.clone()
+            }]));
+        }
+        desk.recorded().await.unwrap_err();
+        desk.room();
+        assert_eq!(desk.recorded().await, Ok(()));
+        assert_eq!(
+            desk.kinds(),
+            ["update.intended", "update.verdict", "update.tag"]
         );
     }
 

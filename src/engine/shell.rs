@@ -52,8 +52,8 @@ pub struct Running {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the journal could not be written to the end")]
 pub struct Unwritten {
-    /// What is known to be missing, oldest first; nothing when the journal did not
-    /// even answer.
+    /// What may be missing, oldest first: what was cut off may have been written all
+    /// the same. Nothing when the journal did not even answer.
     pub events: Vec<Event>,
 }
 

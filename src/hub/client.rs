@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use crate::domain::clean;
 use crate::domain::id::DeviceId;
 use crate::domain::method::{MethodAnswer, MethodCall};
-use crate::domain::skew::Skew;
+use crate::domain::skew::{self, Skew};
 use crate::domain::twin::Twin;
 
 use super::connection::ConnectionString;
@@ -95,9 +95,7 @@ struct Answer {
 impl Answer {
     /// The hub's clock in its `Date`.
     fn clock(&self) -> Option<Timestamp> {
-        let date = self.headers.get(DATE)?.to_str().ok()?;
-        let zoned = jiff::fmt::rfc2822::parse(date).ok()?;
-        Some(zoned.timestamp())
+        skew::read(self.headers.get(DATE)?.to_str().ok()?)
     }
 }
 

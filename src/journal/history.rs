@@ -25,7 +25,7 @@ use crate::domain::id::UpdateId;
 use crate::domain::update::Update;
 
 use super::JournalError;
-use super::schema::{PATIENCE, VERSION};
+use super::schema::{PATIENCE, VERSION, is_busy};
 use super::writer::failed;
 
 /// Updates that are looked at for one page.
@@ -57,6 +57,9 @@ const BEGINNING: &str = "SELECT DISTINCT update_id FROM event
 /// The hub that comes next in the index over hubs and devices.
 const NEXT_HUB: &str = "SELECT hub FROM event WHERE hub > ?1 ORDER BY hub LIMIT 1";
 
+const READ_ONLY: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// After every id that there may be.
 const LATEST: &str = "\u{10ffff}";
 
@@ -83,7 +86,7 @@ impl History {
             Ok(false) => return Ok(None),
             Err(error) => return Err(unusable(error.to_string())),
         }
-        let (connection, found) = connect(path).map_err(|e| unusable(e.to_string()))?;
+        let (connection, found) = connect(path).map_err(|e| unusable(cannot_open(path, &e)))?;
         if found > VERSION {
             return Err(JournalError::Newer {
                 path: path.to_owned(),
@@ -155,7 +158,8 @@ impl History {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// The line about an update; `None` when its intent cannot be read.
+    /// The line about an update; `None` when its intent or its verdict cannot be
+    /// read.
     ///
     /// # Errors
     /// [`JournalError::Failed`].
@@ -209,26 +213,56 @@ pub(super) fn answer(
 
 /// A connection that can only read, and the schema that it found.
 fn connect(path: &Path) -> rusqlite::Result<(Connection, u32)> {
-    let version = |connection: Connection| {
-        connection.busy_timeout(PATIENCE)?;
-        let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        Ok((connection, found))
-    };
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags).and_then(version);
+    let opened = Connection::open_with_flags(path, READ_ONLY).and_then(with_version);
     let Err(error) = opened else { return opened };
-    // In a folder that we may not write to, SQLite cannot share memory with
-    // writers. Where there are none, the file alone tells everything.
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if Path::new(&log).exists() {
-        return Err(error);
+    match tells_everything(path, &error) {
+        true => alone(path).unwrap_or(Err(error)),
+        false => Err(error),
     }
-    let Some(uri) = immutable(path) else {
-        return Err(error);
-    };
-    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(uri, flags).and_then(version)
+}
+
+/// Does the file alone tell everything, though it could not be opened with all that
+/// belongs to it? In a folder that we may not write to, SQLite cannot share memory
+/// with writers; where there are none, that is no loss.
+fn tells_everything(path: &Path, error: &rusqlite::Error) -> bool {
+    !is_busy(error) && !is_half_written(path) && !beside(path, "-wal").exists()
+}
+
+/// Was somebody killed while they wrote? What they had done so far is in the file,
+/// and what it was before in the other.
+fn is_half_written(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-journal")).is_ok_and(|journal| journal.len() > 0)
+}
+
+fn cannot_open(path: &Path, error: &rusqlite::Error) -> String {
+    match is_half_written(path) && !is_busy(error) {
+        true => format!(
+            "{error}: a process was killed while it wrote, and what it had begun must be rolled \
+             back. Start otadeck's console once, as somebody who may write to the file"
+        ),
+        false => error.to_string(),
+    }
+}
+
+/// A file of SQLite's that belongs to the one at `path`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The file alone, taken for one that nobody changes; `None` when its path makes no
+/// URI.
+fn alone(path: &Path) -> Option<rusqlite::Result<(Connection, u32)>> {
+    let flags = READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let opened = Connection::open_with_flags(immutable(path)?, flags);
+    Some(opened.and_then(with_version))
+}
+
+fn with_version(connection: Connection) -> rusqlite::Result<(Connection, u32)> {
+    connection.busy_timeout(PATIENCE)?;
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((connection, found))
 }
 
 /// The file as a URI that says that nobody changes it.
@@ -306,7 +340,11 @@ fn lets_through(connection: &Connection, filter: &Filter, id: &str) -> Result<bo
             .query_row(params![id, "update.intended"], |row| {
                 Ok((text(row, 5)?, text(row, 6)?))
             })
+            .optional()
             .map_err(failed)?;
+        let Some(head) = head else {
+            return Ok(false);
+        };
         // A time that cannot be read is in no span of time.
         let time = head.0.parse::<Timestamp>().ok();
         let hub = filter.hubs.is_empty() || filter.hubs.contains(&head.1);
@@ -377,15 +415,18 @@ fn page(
     Ok(page)
 }
 
+/// Is it an update of that hub? One that another process has just removed is none.
 fn is_of(connection: &Connection, id: &str, hub: &str) -> Result<bool, JournalError> {
     let mut statement = connection.prepare_cached(OF_KIND).map_err(failed)?;
-    statement
+    let of = statement
         .query_row(params![id, "update.intended"], |row| text(row, 6))
-        .map(|of| of == hub)
-        .map_err(failed)
+        .optional()
+        .map_err(failed)?;
+    Ok(of.is_some_and(|of| of == hub))
 }
 
-/// An update as far as its line in a list needs it.
+/// An update as far as its line in a list needs it; `None` when its intent or its
+/// verdict cannot be read.
 fn in_short(
     connection: &Connection,
     id: &str,
@@ -393,7 +434,13 @@ fn in_short(
 ) -> Result<Option<Update>, JournalError> {
     let mut events = of_kind(connection, id, "update.intended", damaged)?;
     events.truncate(1);
+    let before = damaged.len();
     let verdicts = of_kind(connection, id, "update.verdict", damaged)?;
+    // It has ended, and nobody can read how: it is not shown as open.
+    let unread = verdicts.is_empty() && damaged.len() > before;
+    if unread {
+        return Ok(None);
+    }
     if verdicts.is_empty() {
         let last = some(connection, LAST_OF, id, LAST, damaged)?;
         events.extend(last);

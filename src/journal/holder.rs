@@ -26,7 +26,6 @@
 //! by a typed confirmation, and the old holder must ask the journal before each
 //! order that it sends, which tells it.
 
-use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -122,16 +121,6 @@ impl Holder {
             host: self.host.clone(),
             beat: unseen.then(|| self.beat.parse().ok()).flatten(),
         }
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} (process {} on {}) since {}",
-            self.by, self.pid, self.host, self.since
-        )
     }
 }
 

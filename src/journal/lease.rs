@@ -17,7 +17,8 @@
 //! Whoever typed it in the console was shown an update, and takes over from no
 //! other ([`refuse_another`]).
 //! The process that was taken over from learns it with the next thing that it
-//! writes, and must write before each order that it sends ([`may_dispatch`]).
+//! writes, a remark about a tag apart, and must write before each order that it
+//! sends ([`may_dispatch`]).
 //!
 //! While any lease is held the journal's thread gives a sign of life ([`Pulse`]),
 //! for processes that cannot look this one up. The rest of the time it sleeps.
@@ -36,7 +37,7 @@ use crate::domain::update::{Outcome, Update};
 use crate::domain::uri;
 
 use super::holder::BEAT;
-use super::writer::{append, begin, failed};
+use super::writer::{append, begin, failed, level};
 use super::{Adopted, Holder, Job, JournalError};
 
 /// What the second schema adds: where a holder's process number counts, its
@@ -438,8 +439,7 @@ fn beat(connection: &Connection, holder: &Holder) {
     let now = Timestamp::now().to_string();
     let sql = format!("UPDATE lease SET beat = ?5 WHERE {MINE}");
     let [host, place, pid, started] = mine(holder);
-    let done = connection
-        .pragma_update(None, "synchronous", "NORMAL")
+    let done = level(connection, false)
         .and_then(|()| connection.execute(&sql, &[host, place, pid, started, &now][..]));
     if let Err(error) = done {
         tracing::warn!("no sign of life could be written: {error}");

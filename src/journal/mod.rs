@@ -177,7 +177,8 @@ impl JournalError {
 }
 
 /// The proof that an intent, or that its order goes out, is on the disk. Made by
-/// [`Journal::intend`], [`Journal::take_over`] and [`Journal::dispatch`] alone.
+/// [`Journal::intend`], [`Journal::intend_package`], [`Journal::take_over`] and
+/// [`Journal::dispatch`] alone.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {
     device: DeviceId,

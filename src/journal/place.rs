@@ -18,6 +18,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 const SETGID: u32 = 0o2000;
 const GROUP_WRITES: u32 = 0o020;
 const GROUP_ALL: u32 = 0o070;
@@ -67,12 +69,6 @@ impl Place {
         })
     }
 
-    /// Do several operators share it?
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        self.shared
-    }
-
     /// What is odd about the folder, in a sentence that says what to do.
     #[must_use]
     pub fn remark(&self) -> Option<&str> {
@@ -101,13 +97,32 @@ impl Place {
     /// # Errors
     /// When that is not possible.
     pub fn append(&self, path: &Path) -> io::Result<File> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(self.mode())
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(self.mode());
+        let file = self.open(&mut options, OFlags::empty(), path)?;
         self.settle(&file, self.mode())?;
         Ok(file)
+    }
+
+    /// Opens what stands at `path`, and in a shared folder nothing that a link leads
+    /// to: another operator could have made it, so that a file of ours gets the
+    /// rights of these.
+    fn open(&self, options: &mut OpenOptions, flags: OFlags, path: &Path) -> io::Result<File> {
+        let link = match self.shared {
+            true => OFlags::NOFOLLOW,
+            false => OFlags::empty(),
+        };
+        let opened = options.custom_flags(bits(flags | link)).open(path);
+        opened.map_err(|error| match self.shared && path.is_symlink() {
+            true => io::Error::new(
+                error.kind(),
+                format!(
+                    "{} is a link, which nobody follows in a folder that several share; remove it",
+                    path.display()
+                ),
+            ),
+            false => error,
+        })
     }
 
     /// The folder.
@@ -126,7 +141,8 @@ impl Place {
         let path = self.folder.join(name);
         let mode = if self.shared { 0o2770 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(&path)?;
-        self.settle(&File::open(&path)?, mode)?;
+        let made = self.open(OpenOptions::new().read(true), OFlags::DIRECTORY, &path)?;
+        self.settle(&made, mode)?;
         Ok(path)
     }
 
@@ -155,6 +171,11 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// The flags as `open` takes them: they are few and small.
+pub(super) fn bits(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or_default()
 }
 
 /// Whose a file is, to say why it cannot be opened.
@@ -307,6 +328,31 @@ mod tests {
         std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         place.append(&path).unwrap();
         assert_eq!(mode_of(&path), file);
+    }
+
+    /// Another operator could link to any file of ours, to have it opened up.
+    #[rstest::rstest]
+    #[case::shared(0o2770, true)]
+    #[case::private(0o700, false)]
+    fn no_link_is_followed_where_others_may_make_one(#[case] mode: u32, #[case] refused: bool) {
+        let (outer, place) = of(mode);
+        let place = place.unwrap();
+        let (file, folder) = (outer.path().join("mine"), outer.path().join("ours"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink(&file, place.folder.join("f")).unwrap();
+        std::os::unix::fs::symlink(&folder, place.folder.join("s")).unwrap();
+        let append = place.append(&place.folder.join("f")).map(drop);
+        let within = place.folder_within("s").map(drop);
+        for done in [append, within] {
+            assert_eq!(done.is_err(), refused, "{done:?}");
+            if let Err(error) = done {
+                assert!(error.to_string().contains("is a link"), "{error}");
+            }
+        }
+        assert_eq!((mode_of(&file), mode_of(&folder)), (0o600, 0o700));
     }
 
     #[rstest::rstest]

@@ -21,7 +21,7 @@ use rustix::fs::OFlags;
 use crate::domain::evidence::sha256;
 use crate::domain::uri::PackageUri;
 
-use super::place::Place;
+use super::place::{Place, bits};
 
 const FOLDER: &str = "secrets";
 /// A file that is being written, and is not one yet.
@@ -73,7 +73,7 @@ impl Secrets {
                 let path = place.path().join(FOLDER).join(name);
                 let file = OpenOptions::new()
                     .read(true)
-                    .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK))
+                    .custom_flags(bits(OFlags::NOFOLLOW | OFlags::NONBLOCK))
                     .open(path);
                 let mut text = String::new();
                 file.ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
@@ -134,11 +134,6 @@ impl Secrets {
         names.retain(|name| !needed.contains(name));
         names.iter().try_for_each(|name| self.forget(name))
     }
-}
-
-fn flags(flags: OFlags) -> i32 {
-    // The flags of `open` are few and small.
-    i32::try_from(flags.bits()).unwrap_or_default()
 }
 
 /// Writes the file to the disk, or nothing.

@@ -289,6 +289,31 @@ async fn a_contradiction_is_kept_after_the_verdict() {
     journal.intend(intended("a", "h")).await.unwrap();
 }
 
+/// The tag goes back after the verdict, so that this failed is told after it.
+#[rstest::rstest]
+#[case::together(true)]
+#[case::one_after_the_other(false)]
+#[tokio::test]
+async fn what_is_said_of_a_tag_is_kept_after_the_verdict(#[case] together: bool) {
+    let journal = Journal::in_memory("ana").unwrap();
+    let event = intended("a", "h");
+    journal.intend(event.clone()).await.unwrap();
+    let problem = Problem::new(Kind::Unauthorized, "it could not be given back", "401");
+    let tag = then(&event, What::Tag { problem });
+    let events = vec![then(&event, verdict()), tag.clone()];
+    if together {
+        journal.record(events).await.unwrap();
+    } else {
+        for event in events {
+            journal.record(vec![event]).await.unwrap();
+        }
+    }
+    let past = journal.past_updates("h").await.unwrap();
+    assert_eq!(past[0].len(), 3);
+    assert_eq!(past[0].last(), Some(&tag));
+    assert!(journal.open_updates("h").await.unwrap().is_empty());
+}
+
 /// Several handles write at once, each its own update, and read in between.
 #[rstest::rstest]
 #[tokio::test(flavor = "multi_thread")]

@@ -147,10 +147,15 @@ pub(super) fn unreadable(update: &str, error: &serde_json::Error) -> JournalErro
 /// process. Without a write-ahead log a lost write could spoil the file, so
 /// there each is waited for.
 pub(super) fn begin(connection: &mut Connection, sync: bool) -> rusqlite::Result<Transaction<'_>> {
+    level(connection, sync)?;
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+/// Says how the next write is waited for, as [`begin`] has it.
+pub(super) fn level(connection: &Connection, sync: bool) -> rusqlite::Result<()> {
     let lazy = !sync && schema::mode(connection)? == "wal";
     let level = if lazy { "NORMAL" } else { "FULL" };
-    connection.pragma_update(None, "synchronous", level)?;
-    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+    connection.pragma_update(None, "synchronous", level)
 }
 
 impl Store {
@@ -339,14 +344,14 @@ fn intent_of(
 }
 
 /// Appends what followed the intent of an update. After a verdict that is only
-/// what contradicts it.
+/// what contradicts it, and what is said of its tag, which goes back then.
 fn follow(
     transaction: &Transaction<'_>,
     hub: &str,
     update: &UpdateId,
     event: &Event,
 ) -> Result<(), JournalError> {
-    if !matches!(event.what, What::Contradicted { .. }) {
+    if !matches!(event.what, What::Contradicted { .. } | What::Tag { .. }) {
         lease::refuse_over(transaction, update)?;
     }
     append(transaction, hub, event)?;

@@ -282,6 +282,14 @@ impl Deadlines {
         deadlines.max().unwrap_or(self.default)
     }
 
+    /// When a package is fetched at the latest that is ordered at `now`; the last
+    /// moment there is, where the operator sets no nearer one.
+    #[must_use]
+    pub fn fetched_by(&self, now: Timestamp, durations: &Durations) -> Timestamp {
+        let longest = self.longest(Phase::Downloading, durations);
+        now.checked_add(longest).unwrap_or(Timestamp::MAX)
+    }
+
     fn learnt(&self, learnt: &Learnt) -> SignedDuration {
         times(learnt.long, self.factor).clamp(SHORTEST, LONGEST)
     }

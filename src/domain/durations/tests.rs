@@ -258,6 +258,11 @@ fn the_longest_deadline_of_a_phase_is_that_of_any_dialect() {
     );
     deadlines.phases.insert(Phase::Downloading, SECOND);
     assert_eq!(longest(&deadlines, &durations), SECOND);
+    let now = Timestamp::UNIX_EPOCH;
+    assert_eq!(deadlines.fetched_by(now, &durations), now + SECOND);
+    let phases = &mut deadlines.phases;
+    phases.insert(Phase::Downloading, SignedDuration::MAX);
+    assert_eq!(deadlines.fetched_by(now, &durations), Timestamp::MAX);
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! When to read which twin: the one owner of all reads.
+//! When to read which twin: the one owner of all reads that come again.
 //!
 //! A pure scheduler: it is asked what is due now and when to ask again. Each
 //! device is read for a reason ([`Class`]), one read at a time, and all reads

@@ -179,7 +179,8 @@ fn times(validity: Validity, now: Timestamp, fetched: Timestamp) -> Option<Findi
     }
 }
 
-/// Is `place` what `allowed` means? A star in its host stands for no slash.
+/// Is `place` what `allowed` means? A star in its host stands for no slash, and
+/// without a path all of the host is meant.
 fn is_place(allowed: &str, place: &str) -> bool {
     let split = |text: &str| {
         let host = text.find("://").map_or(0, |at| at + 3);
@@ -190,7 +191,8 @@ fn is_place(allowed: &str, place: &str) -> bool {
             pattern::matches(&allowed[..a], &place[..p])
                 && pattern::matches(&allowed[a..], &place[p..])
         }
-        _ => pattern::matches(allowed, place),
+        (None, Some(p)) => pattern::matches(allowed, &place[..p]),
+        (_, None) => pattern::matches(allowed, place),
     }
 }
 

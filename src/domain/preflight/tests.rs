@@ -237,6 +237,8 @@ fn plain_http_is_told() {
 #[case("press-7", "HTTPS://u:p@FW.test:443/press/a.bin", false)]
 #[case("press-7", "https://eu.cdn.test/press/a.bin", false)]
 #[case("press-7", "https://evil.test/.cdn.test/press/a.bin", true)]
+#[case("press-7", "https://fw.all.test/any/a.bin", false)]
+#[case("press-7", "https://evil.test/x.all.test", true)]
 fn a_model_gets_only_its_packages(#[case] model: &str, #[case] text: &str, #[case] refused: bool) {
     let rule = |uri: &str| ModelRule {
         path: "tags.model".into(),
@@ -248,6 +250,7 @@ fn a_model_gets_only_its_packages(#[case] model: &str, #[case] text: &str, #[cas
             rule("https://fw.test/press/*"),
             rule("https://fw.test/spare/*.bin"),
             rule("https://*.cdn.test/press/*"),
+            rule("https://*.all.test"),
         ],
         ..Rules::default()
     };

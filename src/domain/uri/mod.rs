@@ -101,7 +101,9 @@ impl PackageUri {
             n if n > MAX_URI => return Err(InvalidUri::TooLong(n)),
             _ => {}
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
+        let slashes = text.split_once("://");
+        // What stands before some later one may be a user's name and password.
+        let Some((scheme, rest)) = slashes.filter(|(scheme, _)| may_be_scheme(scheme)) else {
             return Err(without_slashes(text));
         };
         match scheme.to_ascii_lowercase().as_str() {
@@ -176,7 +178,12 @@ pub fn last_part(uri: &str) -> &str {
         .unwrap_or(uri)
 }
 
-/// A text without `://`: a host name, a local path, or another scheme?
+fn may_be_scheme(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    text.chars().all(fits)
+}
+
+/// A text without `://` after a scheme: a host name, a local path, or another scheme?
 fn without_slashes(text: &str) -> InvalidUri {
     let lower = text.to_ascii_lowercase();
     for scheme in ["https:", "http:"] {
@@ -247,6 +254,11 @@ mod tests {
     #[case("//test.com/a", "https://test.com/a")]
     #[case("x.test/fw?sig=SECRET", "https://x.test/fw?sig=***")]
     #[case("me:SECRET@x.test/fw", "https://***@x.test/fw")]
+    #[case("me:SECRET@x.test/fw?next=https://y", "https://***@x.test/fw?next=***")]
+    #[case(
+        "x.test/fw?to=https://y&sig=SECRET",
+        "https://x.test/fw?to=***&sig=***"
+    )]
     fn a_missing_scheme_is_answered_with_the_likely_one(#[case] text: &str, #[case] want: &str) {
         assert_eq!(
             PackageUri::parse(text),
@@ -262,6 +274,7 @@ mod tests {
     #[case("ftp://x.test/a", "not with ftp:")]
     #[case("file:///etc/passwd", "not with file:")]
     #[case("urn:me", "not with urn:")]
+    #[case("coap+tcp://x.test/a", "not with coap+tcp:")]
     #[case("https://", "no host")]
     #[case("https:///a", "no host")]
     #[case("https://x.test/a b", "%20")]

@@ -225,11 +225,15 @@ impl Core {
         let Some(flight) = self.flights.get(id) else {
             return;
         };
-        let news = flight.update.observe(dialect, twin);
+        let mut news = flight.update.observe(dialect, twin);
         let ends = |what: &What| matches!(what, What::Verdict { .. });
-        if flight.is_calling() && news.iter().any(ends) {
-            // The answer may say otherwise; the next read judges with it.
-            return;
+        if flight.is_calling() {
+            if news.iter().any(ends) {
+                // The answer may say otherwise; the next read judges with it.
+                return;
+            }
+            // The answer must find nothing being committed; the next read tells it.
+            news.retain(|what| !is_decision(what));
         }
         self.tell(id, news, now);
         self.expect_change(id, now);

@@ -198,9 +198,12 @@ impl Core {
                     let problem = Some(problem);
                     self.tell_way(Way { problem, ..told }, now);
                 }
+                // What one device is answered says nothing of the others, unless
+                // all try after try are answered so.
+                let for_good = |error: &HubError| error.is_of_the_hub() && !error.is_passing();
                 if let Err(error) = result
                     && self.road.probe.is_none()
-                    && (!error.is_passing() || self.road.attempt >= TRIES)
+                    && (for_good(error) || self.road.attempt >= TRIES)
                 {
                     self.starts_failed(error, now);
                 }
@@ -216,13 +219,16 @@ impl Core {
         }
         self.road.probe = None;
         self.pace.resume(now.at);
-        // One failure may be a device's own; in an outage nobody is to blame.
+        // One failure may be a device's own, or a query's; in an outage nobody is to
+        // blame.
         if self.road.attempt > 1 {
             self.failures.clear();
             self.pace.forgive();
+            self.list_goes_on(now);
+            self.rules.go_on(now.at);
+        } else {
+            self.list_failed_by_itself();
         }
-        self.list_goes_on(now);
-        self.rules.go_on(now.at);
     }
 
     /// A try has failed: the next one is put off.
@@ -243,11 +249,7 @@ impl Core {
             true => WAITED_FOR,
             false => LONGEST,
         };
-        let mut backoff = Backoff::new(first, longest);
-        for _ in 1..self.road.attempt.min(16) {
-            backoff.next_bound();
-        }
-        let wait = backoff.next_wait(now.chance);
+        let wait = Backoff::after(self.road.attempt, first, longest).next_wait(now.chance);
         self.road.at = now.at + wait;
         let way = Way {
             problem: Some(problem),

@@ -53,6 +53,14 @@ pub(super) struct Listing {
     lost: bool,
 }
 
+/// How long a page waits that has failed so often in a row, of a listing or for a
+/// rule.
+pub(super) fn page_wait(error: &HubError, tries: u32, now: Now) -> Duration {
+    let (first, cap) = (Duration::from_millis(500), Duration::from_secs(8));
+    let wait = Backoff::after(tries, first, cap).next_wait(now.chance);
+    wait.max(error.wait().unwrap_or_default())
+}
+
 impl Listing {
     pub(super) fn state(&self) -> Option<(InventoryState, Option<Problem>)> {
         self.state.clone()
@@ -216,13 +224,7 @@ impl Core {
         self.listing.tries += 1;
         self.listing.lost = self.road.is_away();
         if error.is_passing() && self.listing.tries < TRIES {
-            let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
-            for _ in 1..self.listing.tries {
-                backoff.next_bound();
-            }
-            let wait = backoff
-                .next_wait(now.chance)
-                .max(error.wait().unwrap_or_default());
+            let wait = page_wait(error, self.listing.tries, now);
             self.listing.next = Some((now.at + wait, self.listing.asked.clone()));
             return;
         }
@@ -243,6 +245,11 @@ impl Core {
     /// Has it broken off because the hub was away, and does somebody wait for it?
     pub(super) fn list_is_missed(&self) -> bool {
         self.listing.lost && self.listing.attended && self.listing.next.is_none()
+    }
+
+    /// The hub answers all else: what has broken off is not made again for that.
+    pub(super) fn list_failed_by_itself(&mut self) {
+        self.listing.lost = false;
     }
 
     /// Asks for the first page once, to see whether the hub is back; what the

@@ -329,7 +329,8 @@ pub enum Output {
         permit: TagPermit,
     },
     /// Read a twin for a tag that is to be written; [`Input::TagSeen`] answers.
-    /// Rare, so it is no part of the read budget's turns.
+    /// It waits for none of the read budget's turns: one for each update at most, when
+    /// another has written to its twin, or when it was taken up and ends.
     LookAtTag {
         /// The update whose tag it is.
         update: UpdateId,

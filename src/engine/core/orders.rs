@@ -135,11 +135,13 @@ impl Core {
             return;
         };
         match result {
-            Ok(receipt) => {
+            Ok(Some(receipt)) => {
                 self.fold(id, events, now);
-                if let Some(receipt) = receipt {
-                    self.send(id, &receipt, now);
-                }
+                self.send(id, &receipt, now);
+            }
+            Ok(None) => {
+                self.fold(id, events, now);
+                self.give_up_at_last(id, now);
             }
             Err(JournalError::Over { verdict }) => self.overruled(*verdict, now),
             Err(error) if events.iter().any(is_invoked) => {
@@ -156,7 +158,16 @@ impl Core {
             Err(error) => {
                 self.fold(id, events, now);
                 self.recorded(Err(error), now);
+                self.give_up_at_last(id, now);
             }
+        }
+    }
+
+    /// Nothing is under way any more: what was to be given up then is.
+    fn give_up_at_last(&mut self, id: &UpdateId, now: Now) {
+        let asked = |f: &Flight| f.given_up && !f.is_calling();
+        if self.flights.get(id).is_some_and(asked) {
+            self.give_up(id, "by the operator", MAY_GO_ON, now);
         }
     }
 
@@ -215,9 +226,7 @@ impl Core {
         if !known {
             self.tell(id, vec![what], now);
         }
-        if self.flights.get(id).is_some_and(|f| f.given_up) {
-            self.give_up(id, "by the operator", MAY_GO_ON, now);
-        }
+        self.give_up_at_last(id, now);
     }
 
     /// Nothing was delivered: tries again later, if there are tries left.

@@ -3,7 +3,6 @@
 
 use crate::domain::event::{Event, What};
 use crate::domain::evidence::sha256;
-use crate::domain::phase::Phase;
 use crate::domain::preflight::{self, Finding, PackageInfo, refusal};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::twin::Twin;
@@ -64,11 +63,8 @@ impl Core {
         // A signature ends by its server's clock, which the hub's tells better
         // than ours.
         let now = self.by_the_hub(now);
-        let fetched = now.wall
-            + self
-                .settings
-                .deadlines
-                .longest(Phase::Downloading, &self.durations);
+        let deadlines = &self.settings.deadlines;
+        let fetched = deadlines.fetched_by(now.wall, &self.durations);
         preflight::findings(&self.settings.rules, uri, server, now.wall, fetched)
     }
 

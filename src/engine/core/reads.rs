@@ -140,10 +140,7 @@ impl Core {
             // All reads stop then; this one waits no longer than the others.
             return;
         }
-        let mut backoff = Backoff::new(pace::WATCH, Duration::from_secs(30));
-        for _ in 1..failures.min(16) {
-            backoff.next_bound();
-        }
+        let backoff = &mut Backoff::after(failures, pace::WATCH, Duration::from_secs(30));
         let wait = backoff
             .next_wait(now.chance)
             .max(error.wait().unwrap_or_default());

@@ -13,7 +13,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::domain::backoff::Backoff;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Choice;
 use crate::domain::event::InventoryState;
@@ -23,6 +22,7 @@ use crate::domain::twin::Section;
 use crate::hub::{HubError, Page, Query};
 
 use super::link::Try;
+use super::listing::page_wait;
 use super::{Core, Now, Output};
 
 /// How long an answer counts for a start.
@@ -257,7 +257,7 @@ impl Core {
                 self.page_refused(&error, now);
                 job.tries += 1;
                 if error.is_passing() && job.tries < TRIES {
-                    job.due = Some(now.at + wait(&error, job.tries, now));
+                    job.due = Some(now.at + page_wait(&error, job.tries, now));
                     return self.rules.put(job);
                 }
                 let problem = self.rule_problem(job.rule, &error);
@@ -343,13 +343,4 @@ impl Core {
         let dialect = rules.get(rule).map_or("", |rule| rule.dialect.as_str());
         format!("rule {} (dialect {dialect}) cannot be evaluated", rule + 1)
     }
-}
-
-fn wait(error: &HubError, tries: u32, now: Now) -> Duration {
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
-    for _ in 1..tries {
-        backoff.next_bound();
-    }
-    let wait = backoff.next_wait(now.chance);
-    wait.max(error.wait().unwrap_or_default())
 }

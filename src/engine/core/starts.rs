@@ -75,15 +75,18 @@ impl Core {
     }
 
     /// Reads the twin, but asks first which rules hold for the device: in the
-    /// wrong dialect nothing is started, and nothing judged.
+    /// wrong dialect nothing is started, and nothing judged. While the hub is away
+    /// it is tried at once, because somebody waits.
     fn begin_at_once(&mut self, device: &DeviceId, starting: Starting, now: Now) {
         if self.rules_are_fresh(device, now) {
             self.starting.insert(device.clone(), starting);
-            return self.read_at_once(device, now);
+            self.read_at_once(device, now);
+        } else {
+            let starting = Starting::Rules(Box::new(starting));
+            self.starting.insert(device.clone(), starting);
+            self.ask_rules(device);
         }
-        let starting = Starting::Rules(Box::new(starting));
-        self.starting.insert(device.clone(), starting);
-        self.ask_rules(device);
+        self.try_now(now);
     }
 
     /// Which rules hold for a device that is being started is known.
@@ -144,11 +147,7 @@ impl Core {
             return false;
         }
         self.starting.remove(device);
-        let mut problem = error.problem(format!("{device} cannot be read"));
-        if problem.hint.is_empty() {
-            problem = problem.hint("Nothing was sent to the device.");
-        }
-        self.refuse(device, problem, now);
+        self.refuse(device, unread(device, error), now);
         self.reread(device, now);
         true
     }
@@ -165,11 +164,7 @@ impl Core {
         self.rules.forget_the_starts();
         for device in waiting {
             self.starting.remove(&device);
-            let mut problem = error.problem(format!("{device} cannot be read"));
-            if problem.hint.is_empty() {
-                problem = problem.hint("Nothing was sent to the device.");
-            }
-            self.refuse(&device, problem, now);
+            self.refuse(&device, unread(&device, error), now);
             self.reread(&device, now);
         }
     }
@@ -208,7 +203,7 @@ impl Core {
             }
         };
         let (forced, claim) = (start.takes_over(), start.claim());
-        let tagged = || self.tagged(twin, now).filter(|_| !forced);
+        let tagged = || self.tagged(twin, forced, now);
         let forbidden = self.forbidden_for(&start.uri, twin);
         if let Some(problem) = forbidden.or_else(tagged) {
             self.refuse(&start.device, problem, now);
@@ -383,6 +378,15 @@ impl Core {
                 self.reread(&device, now);
             }
         }
+    }
+}
+
+/// Why a device is not started whose twin could not be read.
+fn unread(device: &DeviceId, error: &HubError) -> Problem {
+    let problem = error.problem(format!("{device} cannot be read"));
+    match problem.hint.is_empty() {
+        true => problem.hint("Nothing was sent to the device."),
+        false => problem,
     }
 }
 

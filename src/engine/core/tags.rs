@@ -20,6 +20,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::tag::{Found, KEY, Lease, RENEWAL, Sighting};
 use crate::domain::twin::Twin;
+use crate::domain::uri;
 use crate::hub::HubError;
 use crate::hub::error::Delivery;
 
@@ -66,6 +67,8 @@ pub(super) struct Hold {
     asked: Duration,
     /// Writes that failed, since the last that did not.
     failures: u32,
+    /// Was it told since then that it cannot be renewed?
+    told: bool,
     backoff: Backoff,
     /// When it is renewed, or given back once more.
     next: Option<Duration>,
@@ -80,6 +83,7 @@ impl Hold {
             under_way: None,
             asked: Duration::ZERO,
             failures: 0,
+            told: false,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             next: None,
         }
@@ -147,12 +151,14 @@ impl Core {
     }
 
     /// Does another's update hold the device of `twin`, for which an intent is to be
-    /// made?
-    pub(super) fn tagged(&self, twin: &Twin, now: Now) -> Option<Problem> {
+    /// made? Whoever forces the start goes past an update, not past what is no tag.
+    pub(super) fn tagged(&self, twin: &Twin, forced: bool, now: Now) -> Option<Problem> {
         if self.settings.lease != Lease::Tags {
             return None;
         }
-        Sighting::of(twin, now.wall).busy(|id| self.has_ended(id))
+        let seen = Sighting::of(twin, now.wall);
+        let goes_past = forced && matches!(seen.found(), Found::Tag(_));
+        seen.busy(|id| self.has_ended(id)).filter(|_| !goes_past)
     }
 
     /// Does another's update hold the device of this one, as far as was seen last?
@@ -196,7 +202,7 @@ impl Core {
             return;
         };
         let intent = &flight.update.intent;
-        let package = intent.uri.as_deref().map_or("", file_name);
+        let package = intent.uri.as_deref().map_or("", uri::last_part);
         let write = seen.take(&intent.by, id, package, now.at.saturating_sub(*at));
         match self.gate.take_tag(&order.intended, write, now.at) {
             Ok(permit) => {
@@ -344,7 +350,8 @@ impl Core {
         result: Result<Box<Twin>, HubError>,
         now: Now,
     ) {
-        self.ledger.spend_tag(&result, now);
+        let by_the_hub = self.by_the_hub(now);
+        self.ledger.spend_tag(&result, by_the_hub);
         let tries = self.settings.tries;
         let Some((aim, open, hold)) = self.aim_of(id) else {
             return;
@@ -353,6 +360,7 @@ impl Core {
             Ok(twin) => {
                 hold.saw(Sighting::of(&twin, now.wall), id, now);
                 hold.failures = 0;
+                hold.told = false;
                 hold.backoff.reset();
                 hold.next = None;
                 match aim {
@@ -380,7 +388,8 @@ impl Core {
         result: Result<Box<Twin>, HubError>,
         now: Now,
     ) {
-        self.ledger.spend_tag(&result, now);
+        let by_the_hub = self.by_the_hub(now);
+        self.ledger.spend_tag(&result, by_the_hub);
         let Some((aim, open, hold)) = self.aim_of(id) else {
             return;
         };
@@ -431,9 +440,9 @@ impl Core {
             }
             Aim::Renew if open => {
                 let wait = AGAIN.max(error.wait().unwrap_or_default());
-                let first = hold.failures == 1;
+                let told = std::mem::replace(&mut hold.told, true);
                 hold.next = Some(now.at + wait);
-                if first {
+                if !told {
                     self.tell_of_tag(id, problem, now);
                 }
             }
@@ -515,13 +524,4 @@ fn cannot_write(device: &DeviceId, aim: Aim, error: &HubError) -> Problem {
         (Aim::GiveBack, _) => "It ends by itself within half an hour.".to_owned(),
     };
     problem
-}
-
-/// The last part of a redacted URI: what a package is called.
-fn file_name(uri: &str) -> &str {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
 }

@@ -230,6 +230,15 @@ impl Story {
         self.feed(Input::Committed { update, result });
     }
 
+    /// The journal has its say on what it was held for.
+    fn let_commit(&mut self) -> &mut Self {
+        self.holds = false;
+        for (update, events) in std::mem::take(&mut self.committing) {
+            self.commit(update, events);
+        }
+        self
+    }
+
     /// An earlier process has left an update in the journal.
     fn resume(&mut self, written: Vec<Event>) -> &mut Self {
         let update = written[0].update_id.clone().unwrap();

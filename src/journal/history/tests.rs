@@ -230,6 +230,24 @@ fn a_damaged_event_is_told_and_the_others_are_shown() {
     assert_eq!(ids(&history.updates(&open).unwrap()), ["u3", "u4"]);
 }
 
+/// What has ended is not shown as open because nobody can read how.
+#[test]
+fn an_update_whose_verdict_alone_is_damaged_is_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    journal(&path);
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(
+        "DROP TRIGGER event_is_not_changed;
+         UPDATE event SET body = '{}' WHERE id = 5",
+    )
+    .unwrap();
+    let (entry, damaged) = opened(&path).entry(&UpdateId::from_text("u2")).unwrap();
+    assert_eq!(entry, None);
+    let rows: Vec<i64> = damaged.iter().map(|one| one.row).collect();
+    assert_eq!(rows, [5], "{damaged:?}");
+}
+
 #[test]
 fn it_reads_while_others_write_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -244,6 +262,61 @@ fn it_reads_while_others_write_and_changes_nothing() {
     assert_eq!(history.updates(&Filter::default()).unwrap().len(), 4);
     let refused = history.connection.execute("DELETE FROM lease", []);
     assert!(refused.unwrap_err().to_string().contains("readonly"));
+}
+
+/// A process was killed while it wrote, where there is no write-ahead log: what is
+/// in the file is half of it, until somebody who may write has rolled it back.
+#[test]
+fn a_half_written_file_is_not_read_as_if_it_were_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, killed) = (folder.path().join("j.db"), folder.path().join("killed.db"));
+    journal(&path);
+    let mut writer = Connection::open(&path).unwrap();
+    writer
+        .query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(()))
+        .unwrap();
+    // Pages go into the file before the commit.
+    writer.pragma_update(None, "cache_size", 1).unwrap();
+    let transaction = writer.transaction().unwrap();
+    let many = "INSERT INTO event (time, hub, device_id, update_id, kind, body)
+        WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 2000)
+        SELECT time, hub, device_id, 'u' || n, kind, body FROM n, event WHERE id = 1";
+    transaction.execute(many, []).unwrap();
+    let journal_of = |path: &Path| beside(path, "-journal");
+    std::fs::copy(&path, &killed).unwrap();
+    std::fs::copy(journal_of(&path), journal_of(&killed)).unwrap();
+    let error = History::open(&killed).unwrap_err().to_string();
+    assert!(error.contains("was killed while it wrote"), "{error}");
+    // Whoever may write to it makes it whole.
+    drop(open_at(&killed).unwrap());
+    assert_eq!(
+        opened(&killed).updates(&Filter::default()).unwrap().len(),
+        4
+    );
+}
+
+#[rstest::rstest]
+#[case::nothing_else(None, false, true)]
+#[case::an_empty_journal(Some(("-journal", "")), false, true)]
+#[case::a_hot_journal(Some(("-journal", "x")), false, false)]
+#[case::a_log(Some(("-wal", "")), false, false)]
+#[case::locked(None, true, false)]
+fn the_file_alone_is_read_when_it_tells_everything(
+    #[case] other: Option<(&str, &str)>,
+    #[case] locked: bool,
+    #[case] want: bool,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    if let Some((suffix, content)) = other {
+        std::fs::write(beside(&path, suffix), content).unwrap();
+    }
+    let code = match locked {
+        true => rusqlite::ffi::SQLITE_BUSY,
+        false => rusqlite::ffi::SQLITE_CANTOPEN,
+    };
+    let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+    assert_eq!(tells_everything(&path, &error), want);
 }
 
 /// Somebody who may read the file and not write to its folder.
@@ -261,6 +334,22 @@ fn a_folder_that_cannot_be_written_to_is_enough() {
     assert_eq!(read.unwrap().unwrap(), ["h", "other"]);
     let uri = immutable(Path::new("/a b/j?#.db")).unwrap();
     assert_eq!(uri, "file:///a%20b/j%3F%23.db?immutable=1");
+    // Root may write anywhere, so that this way is tried by itself as well.
+    let (connection, version) = alone(&path).unwrap().unwrap();
+    assert_eq!(version, VERSION);
+    assert_eq!(hubs(&connection).unwrap(), ["h", "other"]);
+}
+
+/// Another process tidies while a page is made.
+#[test]
+fn an_update_that_goes_while_a_page_is_made_is_left_out() {
+    let connection = schema::in_memory().unwrap();
+    assert_eq!(is_of(&connection, "u1", "h"), Ok(false));
+    let filter = Filter {
+        hubs: vec!["h".into()],
+        ..Filter::default()
+    };
+    assert_eq!(lets_through(&connection, &filter, "u1"), Ok(false));
 }
 
 #[test]

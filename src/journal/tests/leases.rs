@@ -315,12 +315,19 @@ async fn a_damaged_event_keeps_nothing_else_from_being_taken_up() {
         .unwrap();
 }
 
-/// While nothing is held there is no timer that could wake anybody.
-#[test]
-fn the_pulse_beats_only_while_something_is_held() {
+/// While nothing is held there is no timer that could wake anybody. A sign of life
+/// may be lost with the power, except where that could spoil the file.
+#[rstest::rstest]
+#[case::write_ahead(None, 1)]
+#[case::rollback(Some("NFS"), 2)]
+fn the_pulse_beats_only_while_something_is_held(
+    #[case] network: Option<&'static str>,
+    #[case] synchronous: u32,
+) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
-    let mut connection = schema::open(&path, &Place::of(folder.path()).unwrap()).unwrap();
+    let place = Place::of(folder.path()).unwrap().on(network);
+    let mut connection = schema::open(&path, &place).unwrap();
     let holder = Holder::this_process("ana");
     let mut pulse = lease::Pulse::new();
     pulse.look(&connection, &holder);
@@ -361,6 +368,8 @@ fn the_pulse_beats_only_while_something_is_held() {
     let beat = beats.join().unwrap();
     assert!(beat.parse::<Timestamp>().is_ok(), "{beat}");
     assert!(pulse.next.is_some(), "and again");
+    let level = connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, u32>(0));
+    assert_eq!(level.unwrap(), synchronous);
     lease::leave(&connection, &holder).unwrap();
     pulse.look(&connection, &holder);
     assert_eq!(pulse.next, None);

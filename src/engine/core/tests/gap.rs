@@ -99,6 +99,50 @@ fn a_phase_that_may_be_older_than_the_order_does_not_show_that_it_arrived() {
     );
 }
 
+/// A version from before the order is a new baseline, which the journal takes its
+/// time over. The answer comes meanwhile, once, and is told.
+#[test]
+fn an_answer_that_comes_while_a_new_baseline_is_committed_is_told() {
+    let mut story = on_the_clock(json!({"firmwareStatus": "standBy", "firmwareVersion": "1.0"}));
+    story.start().twin();
+    story.holds = true;
+    story.report(json!({"firmwareVersion": "1.1"})).accepted();
+    assert_eq!(story.words(), ["intended", "invoked 1", "accepted 200"]);
+    // The next read tells the baseline again.
+    story.twin();
+    assert_eq!(rebased(&story), 0);
+    story.let_commit();
+    assert_eq!(rebased(&story), 1);
+    story.status("downloading").status("completed");
+    story.let_commit();
+    assert_eq!(story.verdict().0, Outcome::Completed);
+}
+
+/// How often a new baseline was told.
+fn rebased(story: &Story) -> usize {
+    let rebased = |event: &&Event| matches!(event.what, What::Rebased { .. });
+    story.said.iter().filter(rebased).count()
+}
+
+#[rstest::rstest]
+#[case::on_the_disk(Ok(None))]
+#[case::not_on_the_disk(Err(JournalError::Failed("no room".into())))]
+fn an_update_that_is_given_up_while_a_new_baseline_is_committed_ends(
+    #[case] committed: Result<Option<Receipt>, JournalError>,
+) {
+    let mut story = on_the_clock(json!({"firmwareStatus": "standBy", "firmwareVersion": "1.0"}));
+    story.start().twin().accepted();
+    story.holds = true;
+    story.report(json!({"firmwareVersion": "1.1"}));
+    let (update, _) = story.committing.pop().expect("the new baseline");
+    story.feed(Input::Command(Command::GiveUp(update.clone())));
+    assert_eq!(story.words()[3..], ["refused Busy"]);
+    story.holds = false;
+    let result = committed;
+    story.feed(Input::Committed { update, result });
+    assert_eq!(story.words()[4..], ["= givenUp"]);
+}
+
 #[test]
 fn an_order_on_an_old_baseline_waits_for_another_read() {
     let mut story = on_the_clock(json!({"firmwareStatus": "standBy"}));

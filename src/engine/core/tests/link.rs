@@ -267,14 +267,51 @@ fn a_list_that_broke_off_is_made_when_the_hub_is_back_for_somebody_who_waits() {
     assert_eq!(story.core.snapshot().link, Way::new(Link::Online));
 }
 
+/// One device's twin makes no sense: that says nothing of the others.
 #[test]
-fn many_orders_are_refused_together_when_the_hub_is_away() {
+fn one_devices_answer_refuses_no_other_start() {
+    let mut story = Story::new();
+    for n in 0..3 {
+        let device = id(&format!("press-{n:03}"));
+        story.feed(Input::Command(Command::Watch(device)));
+    }
+    while story.reads.len() < 3 {
+        story.pass(Duration::from_millis(20));
+    }
+    ends(&mut story, 0, Err(HubError::Unreadable("<html>".into())));
+    assert_eq!(story.words(), ["refused Protocol"]);
+    ends(&mut story, 1, Ok(()));
+    ends(&mut story, 2, Ok(()));
+    assert_eq!(story.words()[1..], ["watched", "watched"]);
+}
+
+#[test]
+fn a_start_tries_now() {
+    let mut story = watching(40);
+    let from = story.reads.len() - 1;
+    fails_for(&mut story, 100 * SECOND, &refused_connection(), from);
+    while story.core.wake_at().unwrap() < story.at + 2 * SECOND {
+        let n = story.reads.len();
+        story.pass(Duration::from_millis(100));
+        if story.reads.len() > n {
+            ends(&mut story, n, Err(refused_connection()));
+        }
+    }
+    let before = story.reads.len();
+    story.start();
+    assert_eq!(story.reads.len(), before + 1);
+}
+
+#[rstest::rstest]
+#[case(refused_connection())]
+#[case::somebody_else_answers(HubError::Unreadable("<html>".into()))]
+fn many_orders_are_refused_together_when_the_hub_is_away(#[case] error: HubError) {
     let mut story = Story::new();
     for n in 0..50 {
         let device = id(&format!("press-{n:03}"));
         story.feed(Input::Command(Command::Watch(device)));
     }
-    fails_for(&mut story, 30 * SECOND, &refused_connection(), 0);
+    fails_for(&mut story, 30 * SECOND, &error, 0);
     let refused = story
         .words()
         .iter()

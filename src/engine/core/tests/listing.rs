@@ -50,6 +50,33 @@ fn pages_are_listed_at_half_the_hubs_rate_and_the_gone_are_forgotten() {
     );
 }
 
+/// The hub answers reads well, and the query never.
+#[test]
+fn a_query_that_fails_by_itself_is_not_asked_for_without_end() {
+    let mut story = Story::new();
+    story.feed(Input::Command(Command::Attend(true)));
+    story.feed(Input::Command(Command::Watch(id(ID)))).twin();
+    story.feed(Input::Command(Command::List));
+    let (mut read, mut listed) = (story.reads.len() - 1, 0);
+    let end = story.at + 10 * 60 * SECOND;
+    while story.at < end {
+        if story.reads.len() > read {
+            read = story.reads.len();
+            story.twin();
+        }
+        if story.listed.len() > listed {
+            listed += 1;
+            let ticket = story.core.listing_ticket();
+            let result = Err(refusal(503, "ServiceUnavailable"));
+            story.feed(Input::Page { ticket, result });
+        }
+        story.pass(Duration::from_millis(50));
+    }
+    assert_eq!(listed, 4, "pages in ten minutes");
+    let (state, _) = story.core.snapshot().inventory.unwrap();
+    assert_eq!(state, InventoryState::Failed);
+}
+
 #[test]
 fn a_page_is_retried_a_few_times_and_then_said_to_have_failed() {
     let mut story = Story::new();

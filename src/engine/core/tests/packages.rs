@@ -2,6 +2,7 @@
 //! sent to nobody.
 
 use super::*;
+use crate::domain::phase::Phase;
 use crate::domain::preflight::{ModelRule, Weight};
 
 fn refused(story: &Story) -> Option<Kind> {
@@ -63,6 +64,24 @@ fn an_expired_signature_is_refused_before_anything_is_read() {
     story.feed(Input::Command(Command::Start(order)));
     assert_eq!((story.read, story.invoked.len()), (0, 0));
     assert_eq!(refused(&story), Some(Kind::NotAllowed));
+}
+
+/// The configuration sets no upper bound.
+#[test]
+fn a_deadline_after_the_end_of_time_is_one() {
+    let mut story = Story::with(|settings| {
+        let long = SignedDuration::MAX;
+        settings.deadlines.phases.insert(Phase::Downloading, long);
+        settings.deadlines.default = long;
+        settings.phase_deadline = long;
+        settings.overall_deadline = long;
+    });
+    let uri = PackageUri::parse("https://x.test/a?se=2026-01-01T12:05:00Z&sig=SECRET").unwrap();
+    story.feed(Input::Command(Command::Inspect(uri)));
+    assert_eq!(inspected(&story).0, [Weight::Warning]);
+    story.start().twin().accepted().status("downloading");
+    story.status("completed");
+    assert_eq!(story.verdict().0, Outcome::Completed);
 }
 
 #[rstest::rstest]

@@ -347,6 +347,50 @@ fn a_renewal_that_fails_is_tried_again_and_told_once() {
     assert_eq!(story.calls.len(), 1);
 }
 
+/// The hub's day ends by the hub's clock, for tags as for all else.
+#[test]
+fn what_tags_cost_counts_on_the_hubs_day() {
+    let mut story = story();
+    let now = story.now().wall;
+    let tomorrow = now + jiff::SignedDuration::from_hours(13);
+    let date = tomorrow.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let skew = crate::domain::skew::Skew::measured(&date, now, now).unwrap();
+    let spent = |story: &Story| story.core.ledger.quota().spent(tomorrow);
+    story.feed(Input::Clock(skew)).start().twin();
+    let mut before = spent(&story);
+    assert!(before > 0, "the baseline");
+    story.tag("site", "lab".into()).written();
+    for step in [Story::looked, Story::written] {
+        step(&mut story);
+        assert!(spent(&story) > before, "{} after {before}", spent(&story));
+        before = spent(&story);
+    }
+}
+
+/// Somebody else wrote, and the twin cannot be read again for the renewal.
+#[test]
+fn a_renewal_that_fails_when_the_twin_is_looked_at_is_told_once_too() {
+    let mut story = story();
+    story.under_way();
+    let fails = |story: &mut Story| {
+        let update = story.invoked[0].clone();
+        let result = Err(no_answer());
+        story.feed(Input::TagSeen { update, result });
+    };
+    story.tag("site", "lab".into()).pass(8 * 60 * SECOND);
+    story.written();
+    fails(&mut story);
+    story.pass(60 * SECOND).written();
+    fails(&mut story);
+    let remarks = story.remarks();
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
+    assert!(remarks[0].contains("could not be renewed"), "{remarks:?}");
+    // It was well in between: then it is news.
+    story.pass(60 * SECOND).written().looked().written();
+    story.pass(8 * 60 * SECOND).write_gives(Err(no_answer()));
+    assert_eq!(story.remarks().len(), 2);
+}
+
 #[test]
 fn a_tag_that_was_taken_from_us_is_told_and_left_alone() {
     let mut story = story();
@@ -563,6 +607,26 @@ fn whoever_forces_goes_past_the_holder_who_was_told(#[case] there: &str, #[case]
             assert_eq!(story.writes.len(), 1);
         }
     }
+}
+
+/// What another program wrote there is taken away by hand, before the start or while
+/// it is on its way.
+#[rstest::rstest]
+#[case::before(true, &["refused Busy"])]
+#[case::meanwhile(false, &["intended", "= notDelivered"])]
+fn nobody_forces_past_what_is_no_tag(#[case] before: bool, #[case] words: &[&str]) {
+    let mut story = story();
+    let other = json!({"kept": "by another program"});
+    if before {
+        story.tag(KEY, other.clone()).start_over().twin();
+    } else {
+        story.start_over().twin().tag(KEY, other.clone());
+        story.written().looked();
+    }
+    assert_eq!(story.words(), words);
+    assert!(story.calls.is_empty());
+    assert_eq!(story.twin.twin.tags.get(KEY), Some(&other));
+    assert!(story.why().hint.contains("take that tag away"));
 }
 
 /// Whatever is not known, and in whatever order it comes: of two consoles that share
