@@ -98,7 +98,29 @@ pub(crate) struct Inventory {
     pub(crate) problem: Option<Problem>,
     /// Was the list asked for again? Then what it does not hold is gone.
     pub(crate) again: bool,
+    /// The query that selects these devices; `None` is all of the hub.
+    pub(crate) query: Option<String>,
+    /// What the hub is asked for instead, and has not answered.
+    pub(crate) asking: Option<Asking>,
 }
+
+impl Inventory {
+    /// Is every device listed?
+    pub(crate) fn is_whole(&self) -> bool {
+        self.state == Some(InventoryState::Complete)
+    }
+
+    /// The engine has told how far it is: is what was asked for answered?
+    pub(crate) fn is_heard(&mut self) {
+        if self.state != Some(InventoryState::Listing) || self.problem.is_some() {
+            self.asking = None;
+        }
+    }
+}
+
+/// A query that the hub is asked; without one it is asked for all devices.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Asking(pub(crate) Option<String>);
 
 /// What became of an order that the engine has not written down yet.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,6 +6,7 @@ mod confirm;
 mod dialogs;
 mod engine;
 mod history;
+mod narrow;
 mod package;
 mod panel;
 mod prompt;
