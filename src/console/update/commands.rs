@@ -4,7 +4,7 @@
 use super::super::message::Effect;
 use super::super::model::devices::sort::{Column, Order};
 use super::super::model::{Dialog, Focus, Model};
-use super::{dialogs, history, narrow, panel, table};
+use super::{dialogs, history, hub, narrow, panel, table};
 use crate::domain::id::DeviceId;
 
 /// What comes of a command, or what is wrong with it.
@@ -64,6 +64,13 @@ pub(crate) const ALL: &[Command] = &[
             Ok(Vec::new())
         },
         complete: nothing,
+    },
+    Command {
+        name: "hub",
+        argument: "[NAME]",
+        about: "go to another hub; alone: list them",
+        run: hub::command,
+        complete: hub::complete,
     },
     Command {
         name: "list",

@@ -25,9 +25,7 @@ pub(super) fn events(model: &mut Model, batch: &[Event]) -> Vec<Effect> {
         }
     }
     model.devices.take(rows);
-    if model.inventory.is_whole() {
-        narrow::forget_marks(model);
-    }
+    narrow::forget_marks(model);
     effects
 }
 
@@ -170,20 +168,19 @@ fn taken(model: &mut Model, event: &Event) {
 
 /// Takes everything over as it stands.
 pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
-    model.devices.refill(snapshot.rows);
-    model.inventory.query = snapshot.query;
     model.link = snapshot.link;
     model.durations = snapshot.durations;
     model.budget = snapshot.budget;
     model.unwritten = snapshot.journal;
+    model.inventory.query = snapshot.query;
     if let Some((state, problem)) = snapshot.inventory {
         model.inventory.state = Some(state);
-        model.inventory.count = model.devices.len();
         model.inventory.problem = problem;
         model.inventory.is_heard();
     }
-    if model.inventory.is_whole() {
-        narrow::forget_marks(model);
+    narrow::take(model, snapshot.rows);
+    if model.inventory.state.is_some() {
+        model.inventory.count = model.devices.len();
     }
     for update in snapshot.updates {
         let device = update.device.clone();

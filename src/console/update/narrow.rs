@@ -1,10 +1,12 @@
 //! The inventory narrowed on the hub itself: `:query`.
 
+use std::collections::BTreeSet;
+
 use super::super::message::Effect;
 use super::super::model::{Asking, Model};
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Command, InventoryState};
-use crate::domain::problem::Problem;
+use crate::domain::id::DeviceId;
 
 /// Devices that are named when their marks are gone.
 const NAMED: usize = 3;
@@ -32,9 +34,26 @@ pub(super) fn narrowed(model: &mut Model, query: Option<&str>, rows: &mut Vec<De
     }
 }
 
-/// The list is whole: says which marks are gone with their devices.
+/// Takes the rows of a list that is whole, or goes on.
+pub(super) fn take(model: &mut Model, rows: Vec<DeviceRow>) {
+    match model.inventory.is_whole() {
+        true => {
+            let gone = model.devices.replace(rows);
+            say_gone(model, &gone);
+        }
+        false => model.devices.refill(rows),
+    }
+}
+
+/// If the list is whole by now: says which marks are gone with their devices.
 pub(super) fn forget_marks(model: &mut Model) {
-    let gone = model.devices.forget_unlisted();
+    if model.inventory.is_whole() {
+        let gone = model.devices.forget_unlisted();
+        say_gone(model, &gone);
+    }
+}
+
+fn say_gone(model: &mut Model, gone: &BTreeSet<DeviceId>) {
     let names: Vec<&str> = gone.iter().take(NAMED).map(|id| id.as_str()).collect();
     let names = names.join(", ");
     model.notice = Some(match gone.len() {
@@ -68,8 +87,7 @@ mod tests {
     use crate::console::update::update;
     use crate::console::{press, view};
     use crate::domain::event::{Event, What};
-    use crate::domain::id::DeviceId;
-    use crate::domain::problem::Kind;
+    use crate::domain::problem::{Kind, Problem};
     use crate::domain::profile::Profile;
 
     fn device(id: &str) -> Event {

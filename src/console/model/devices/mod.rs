@@ -82,10 +82,11 @@ impl Devices {
         self.show();
     }
 
-    /// Replaces all rows: what is not among them is gone, marks as well.
-    pub(crate) fn replace(&mut self, rows: Vec<DeviceRow>) {
+    /// Replaces all rows: what is not among them is gone, marks as well; whose marks
+    /// those were.
+    pub(crate) fn replace(&mut self, rows: Vec<DeviceRow>) -> BTreeSet<DeviceId> {
         self.refill(rows);
-        self.forget_unlisted();
+        self.forget_unlisted()
     }
 
     /// An update of this session stands so, in a word.
