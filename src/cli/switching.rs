@@ -279,7 +279,7 @@ pub(super) async fn show(
     // One for the whole process: that of the hub that it began with.
     let (_log, trouble) = log::open(&session.paths.log());
     let hubs = Arc::new(hubs);
-    let mut stage = Stage::new(trouble, hubs.grant());
+    let mut stage = Stage::new(trouble).leading(hubs.grant());
     loop {
         let ended = match on_one(&mut stage, &session, context).await {
             Over::Program(code) => return code,

@@ -25,14 +25,21 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage on which what comes through `notices` is shown, and from which `grant`
-    /// leads to other hubs.
+    /// A stage on which what comes through `notices` is shown.
     #[must_use]
-    pub fn new(notices: mpsc::Receiver<String>, grant: Grant) -> Self {
+    pub fn new(notices: mpsc::Receiver<String>) -> Self {
         Self {
-            set: None,
             notices: Some(notices),
+            ..Self::default()
+        }
+    }
+
+    /// The same, from which `grant` leads to other hubs.
+    #[must_use]
+    pub fn leading(self, grant: Grant) -> Self {
+        Self {
             grant: Some(grant),
+            ..self
         }
     }
 

@@ -29,6 +29,7 @@ mod secrets;
 mod shell;
 mod stories;
 mod support;
+mod switching;
 mod tags;
 mod terminal;
 mod watching;
