@@ -338,7 +338,7 @@ mod tests {
             assert!(!bindings.is_empty(), "{place:?}");
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
-        assert_eq!(keymap.places().count(), 17);
+        assert_eq!(keymap.places().count(), 19);
     }
 
     #[test]

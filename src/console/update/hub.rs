@@ -143,3 +143,220 @@ pub(super) fn complete(model: &Model, text: &str) -> Vec<String> {
     let others = others.filter(|name| *name != model.context.hub && name.starts_with(text));
     others.map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::console::message::Message;
+    use crate::console::model::{Asked, Context};
+    use crate::console::press;
+    use crate::console::update::update;
+    use crate::domain::event::{Event, InventoryState, What};
+    use crate::domain::id::DeviceId;
+    use crate::domain::profile::Profile;
+
+    fn profile(name: &str) -> Profile {
+        Profile {
+            name: name.into(),
+            host: format!("{name}.azure-devices.net"),
+            environment: None,
+            read_only: false,
+            tier: None,
+            units: 1,
+        }
+    }
+
+    fn hubs() -> Vec<HubEntry> {
+        let hub = |name: &str| HubEntry {
+            name: name.into(),
+            ..HubEntry::default()
+        };
+        ["lab", "plant", "plant-2"].map(hub).into()
+    }
+
+    fn context(name: &str) -> Context {
+        Context {
+            hubs: hubs(),
+            ..Context::new(profile(name))
+        }
+    }
+
+    fn console() -> Model {
+        Model::new(context("plant"), (80, 24), Timestamp::UNIX_EPOCH)
+    }
+
+    /// The same with an order on the way.
+    fn busy() -> Model {
+        let mut model = console();
+        let device = DeviceId::parse("a-1").unwrap();
+        model.asked.insert(device, Asked::Waiting("fw.bin".into()));
+        model
+    }
+
+    fn granted(model: &mut Model, name: &str, granted: Granted) -> Vec<Effect> {
+        update(model, Message::Granted(Wish::Connect(name.into()), granted))
+    }
+
+    fn wish(name: &str) -> Effect {
+        Effect::Hubs(Wish::Connect(name.into()))
+    }
+
+    #[test]
+    fn nothing_is_left_before_the_other_hub_is_ready() {
+        let mut model = console();
+        assert_eq!(press(&mut model, ":hub lab<enter>").unwrap(), [wish("lab")]);
+        assert_eq!(model.dialog, Some(Dialog::Connecting("lab".into())));
+        let switch = granted(&mut model, "lab", Granted::Ready);
+        assert_eq!(switch, [Effect::Switch]);
+    }
+
+    #[test]
+    fn a_hub_that_cannot_be_had_is_said_and_the_present_one_stays() {
+        let mut model = console();
+        press(&mut model, ":hub lab<enter>").unwrap();
+        let why = Granted::Refused("the environment variable LAB is not set".into());
+        assert_eq!(granted(&mut model, "lab", why), []);
+        assert_eq!(model.dialog, None);
+        let told = "No way to lab: the environment variable LAB is not set. \
+                    Nothing has changed; this is plant.";
+        assert_eq!(model.notice.as_deref(), Some(told));
+    }
+
+    #[rstest::rstest]
+    #[case("<esc>")]
+    #[case("q")]
+    fn what_was_called_off_changes_nothing_when_it_comes(#[case] key: &str) {
+        let mut model = console();
+        press(&mut model, ":hub lab<enter>").unwrap();
+        assert_eq!(press(&mut model, key).unwrap(), [Effect::CallOff]);
+        assert_eq!(granted(&mut model, "lab", Granted::Ready), []);
+        // Nor does one that is not the one that is waited for.
+        press(&mut model, ":hub plant-2<enter>").unwrap();
+        assert_eq!(granted(&mut model, "lab", Granted::Ready), []);
+        assert_eq!(model.dialog, Some(Dialog::Connecting("plant-2".into())));
+    }
+
+    /// While it is waited for no other key means anything.
+    #[test]
+    fn no_key_reaches_what_lies_behind() {
+        let mut model = console();
+        press(&mut model, ":hub lab<enter>").unwrap();
+        assert_eq!(press(&mut model, "jy<enter>?:/uHra<space>").unwrap(), []);
+        assert_eq!(model.dialog, Some(Dialog::Connecting("lab".into())));
+        assert_eq!((&model.bar, &model.panel), (&None, &None));
+        // A stop calls it off: whoever goes on may be somebody else.
+        update(&mut model, Message::Suspended);
+        assert_eq!(granted(&mut model, "lab", Granted::Ready), []);
+    }
+
+    #[test]
+    fn while_something_is_in_flight_it_asks() {
+        let mut model = busy();
+        assert_eq!(press(&mut model, ":hub lab<enter>").unwrap(), []);
+        assert_eq!(model.dialog, Some(Dialog::Switch("lab".into())));
+        assert_eq!(press(&mut model, "n").unwrap(), []);
+        assert_eq!(model.dialog, None);
+        press(&mut model, ":hub lab<enter>").unwrap();
+        assert_eq!(press(&mut model, "y").unwrap(), [wish("lab")]);
+    }
+
+    #[test]
+    fn the_list_picks_one() {
+        let mut model = console();
+        let asked = press(&mut model, ":hub<enter>").unwrap();
+        assert_eq!(asked, [Effect::Hubs(Wish::List)]);
+        assert_eq!(model.dialog, Some(Dialog::Hubs(1)), "the one in use");
+        assert_eq!(press(&mut model, "<enter>").unwrap(), [Effect::CallOff]);
+        assert_eq!(model.dialog, None);
+        press(&mut model, ":hub<enter>jjj").unwrap();
+        assert_eq!(model.dialog, Some(Dialog::Hubs(2)));
+        let fewer = Granted::Hubs(hubs()[..1].into());
+        update(&mut model, Message::Granted(Wish::List, fewer));
+        assert_eq!(press(&mut model, "<enter>").unwrap(), [wish("lab")]);
+        press(&mut model, "<esc>:hub<enter>").unwrap();
+        assert_eq!(press(&mut model, "<esc>").unwrap(), [Effect::CallOff]);
+    }
+
+    #[rstest::rstest]
+    #[case("moon", "no hub \"moon\"; there are lab, plant, plant-2")]
+    #[case("plant", "plant is the hub in use")]
+    fn mistakes_are_said(#[case] name: &str, #[case] told: &str) {
+        assert_eq!(command(&mut console(), name), Err(told.to_owned()));
+    }
+
+    #[test]
+    fn names_are_completed_but_not_that_of_the_hub_in_use() {
+        let model = console();
+        assert_eq!(complete(&model, ""), ["lab", "plant-2"]);
+        assert_eq!(complete(&model, "pl"), ["plant-2"]);
+    }
+
+    #[test]
+    fn the_look_and_the_order_are_carried_over_and_nothing_that_was_meant_for_a_device() {
+        let mut model = console();
+        let device_id = DeviceId::parse("a-1").unwrap();
+        let row = crate::domain::device::DeviceRow {
+            device_id: device_id.clone(),
+            connection: Default::default(),
+            status: Default::default(),
+            last_activity: None,
+            firmware: None,
+            reported_status: None,
+            phase: None,
+            last_update: None,
+            tags: Default::default(),
+            seen: Timestamp::UNIX_EPOCH,
+        };
+        let device = Box::new(row);
+        let what = What::Device { device };
+        let row = Event::device(Timestamp::UNIX_EPOCH, device_id, what.clone());
+        let listed = What::Inventory {
+            state: InventoryState::Complete,
+            count: 1,
+            skipped: 0,
+            problem: None,
+        };
+        let query = Some("tags.a = 1".to_owned());
+        let general = |what| Event::general(Timestamp::UNIX_EPOCH, what);
+        let events = [
+            general(What::Narrowed { query }),
+            row.clone(),
+            general(listed),
+        ];
+        update(&mut model, Message::Events(Arc::from(events)));
+        press(
+            &mut model,
+            ":theme mono<enter>:sort age down<enter><space>/a<enter>",
+        )
+        .unwrap();
+        press(&mut model, "<enter>https://x.test/fw.bin").unwrap();
+        assert_eq!(model.devices.marks().len(), 1);
+
+        let next = Context {
+            carried: Some(model.carried()),
+            ..context("lab")
+        };
+        let mut next = Model::new(next, (80, 24), Timestamp::UNIX_EPOCH);
+        update(&mut next, Message::Events(Arc::from([row])));
+        assert_eq!(next.theme, model.theme);
+        assert_ne!(next.theme, console().theme);
+        assert_eq!(next.devices.order(), model.devices.order());
+        assert_eq!(
+            (&next.panel, &next.bar, &next.dialog),
+            (&None, &None, &None)
+        );
+        assert_eq!(next.devices.filter().text(), "");
+        assert!(next.devices.marks().is_empty() && next.inventory.query.is_none());
+        assert_eq!(next.context.hub, "lab");
+        press(&mut next, ":<up>").unwrap();
+        let text = "sort age down";
+        assert!(
+            matches!(&next.bar, Some(crate::console::model::Bar::Prompt(line))
+            if line.field.text() == text)
+        );
+    }
+}

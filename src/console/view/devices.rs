@@ -81,7 +81,7 @@ fn nothing_passes(model: &Model, row: Rect, frame: &mut Frame) {
 fn heading(model: &Model, frame: &mut Frame, area: Rect) {
     let style = |role| model.theme.style(role);
     let mut spans = vec![Span::styled(" Devices ", style(Role::Title))];
-    if model.devices.len() > 0 {
+    if model.devices.len() > 0 || model.inventory.query.is_some() {
         spans.push(Span::raw(count(model.devices.len())));
     }
     query(model, area, &mut spans);

@@ -20,11 +20,21 @@ const FRONT: usize = 4;
 const ENVIRONMENT: usize = 12;
 const READ_ONLY: usize = 9;
 const GAP: usize = 2;
+/// From so many columns on there is one for `read-only`; below, the foot says it.
+const ROOMY: usize = 56;
+/// A host that is shorter than this says nothing.
+const HOST: usize = 16;
 
 pub(super) fn draw(model: &Model, dialog: &Dialog, frame: &mut Frame) {
     let (title, body, foot, scroll) = match dialog {
         Dialog::Hubs(at) => {
-            let (body, foot) = (list(model, *at), about(model, *at));
+            let (body, mut foot) = (list(model, *at), about(model, *at));
+            // As high for each of them, so that the window stays where it is.
+            let hubs = 0..model.context.hubs.len();
+            let highest = hubs.map(|n| about(model, n).lines.len()).max();
+            while foot.lines.len() < highest.unwrap_or_default() {
+                foot.blank();
+            }
             let window = Window::of(model, body.width, body.lines.len(), foot.lines.len());
             let scroll = (at + 1).saturating_sub(window.body_height().max(1));
             ("Hubs", body, foot, scroll)
@@ -72,11 +82,11 @@ fn line(
     longest: usize,
     here: bool,
 ) -> Vec<Span<'static>> {
-    let used = hub.name == model.context.hub;
-    let fixed = FRONT + ENVIRONMENT + GAP + READ_ONLY;
-    let room = doc.width.saturating_sub(fixed + GAP);
-    let name = longest.clamp(6, room.max(6));
-    let (sign, sign_role) = match (&hub.trouble, used) {
+    let roomy = doc.width >= ROOMY;
+    let read_only = if roomy { GAP + READ_ONLY } else { 0 };
+    let fixed = FRONT + GAP + ENVIRONMENT + read_only;
+    let name = longest.clamp(6, doc.width.saturating_sub(fixed).max(6));
+    let (sign, sign_role) = match (&hub.trouble, hub.name == model.context.hub) {
         (_, true) => ("● ", Role::Good),
         (Some(_), _) => ("! ", Role::Doubt),
         (None, _) => ("  ", Role::Muted),
@@ -88,10 +98,12 @@ fn line(
         doc.span(name_role, fit(&cut(&safe(&hub.name), name), name + GAP)),
     ];
     spans.extend(environment(doc, hub));
-    let read_only = if hub.read_only { "read-only" } else { "" };
-    spans.push(doc.span(Role::Guard, fit(read_only, READ_ONLY)));
-    let left = doc.width.saturating_sub(fixed + name + 2 * GAP);
-    if let Some(host) = hub.host.as_deref().filter(|_| left > 8) {
+    if roomy {
+        let text = if hub.read_only { "read-only" } else { "" };
+        spans.push(doc.span(Role::Guard, format!("  {}", fit(text, READ_ONLY))));
+    }
+    let left = doc.width.saturating_sub(fixed + name + GAP);
+    if let Some(host) = hub.host.as_deref().filter(|_| left >= HOST) {
         let host = format!("  {}", cut(&safe(host), left));
         spans.push(doc.span(Role::Muted, host));
     }
@@ -105,7 +117,7 @@ fn environment(doc: &Doc, hub: &HubEntry) -> [Span<'static>; 2] {
         true => (Role::Alarm, " PRODUCTION ".to_owned()),
         false => (Role::Muted, cut(&safe(text), ENVIRONMENT)),
     };
-    let fill = " ".repeat(ENVIRONMENT.saturating_sub(width(&text)) + GAP);
+    let fill = " ".repeat(ENVIRONMENT.saturating_sub(width(&text)));
     [doc.span(role, text), Span::raw(fill)]
 }
 
@@ -115,13 +127,14 @@ fn about(model: &Model, at: usize) -> Doc<'_> {
     let Some(hub) = model.context.hubs.get(at) else {
         return doc;
     };
+    let may = if hub.read_only { "read-only · " } else { "" };
     match (&hub.trouble, &hub.host) {
         (Some(trouble), _) => doc.text(Role::Doubt, &safe(trouble)),
-        (None, Some(host)) => doc.text(Role::Muted, &safe(host)),
-        (None, None) => doc.text(
-            Role::Muted,
-            "its host stands in its secret, not fetched yet",
-        ),
+        (None, Some(host)) => doc.text(Role::Muted, &format!("{may}{}", safe(host))),
+        (None, None) => {
+            let text = format!("{may}its host stands in its secret, not fetched yet");
+            doc.text(Role::Muted, &text);
+        }
     }
     if model.context.hubs.len() == 1 {
         doc.text(
