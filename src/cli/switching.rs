@@ -11,10 +11,12 @@
 //! fails leaves all as it was. The engine here has ended, and its leases are given
 //! back, before the other one begins: both are this one process to the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, HubConfig, Paths, SecretSource};
 use crate::console::{self, Context, Ended, Exit, Grant, Granted, Granting, HubEntry, Stage, Wish};
 use crate::domain::event::Command;
+use crate::engine::Running;
 use crate::hub::ConnectionString;
 
 use super::args::Global;
@@ -30,6 +33,9 @@ use super::exit::{Code, Failure, worst};
 use super::session::{CONNECTION_STRING, Session, get, rivals};
 use super::signals::Signals;
 use super::{ending, log};
+
+/// Seconds of a hub's day.
+const DAY: i64 = 86_400;
 
 /// A hub that runs in this process, with all its state in one folder.
 pub(super) struct Own {
@@ -280,20 +286,42 @@ pub(super) async fn show(
     let (_log, trouble) = log::open(&session.paths.log());
     let hubs = Arc::new(hubs);
     let mut stage = Stage::new(trouble).leading(hubs.grant());
+    let mut spent = Spent::default();
     loop {
         let ended = match on_one(&mut stage, &session, context).await {
             Over::Program(code) => return code,
             Over::Hub(ended) => ended,
         };
+        spent.note(&session, ended.spent);
         let Some(next) = hubs.take_ready() else {
             return Err(Failure::internal("no other hub is ready", "a defect"));
         };
         tracing::info!("on to the hub {}", next.name);
         session = next.session;
+        spent.tell(&session);
         context = hubs.context(&session);
         let warnings = rivals(&session.dialects);
         context.first_notice = Some(warnings.join(" ")).filter(|text| !text.is_empty());
         context.carried = Some(ended.carried);
+    }
+}
+
+/// What was spent of each hub's day. Whoever comes back has not got a new one.
+#[derive(Default)]
+struct Spent(HashMap<String, (Timestamp, u64)>);
+
+impl Spent {
+    fn note(&mut self, session: &Session, messages: u64) {
+        let host = session.profile.host.clone();
+        self.0.insert(host, (Timestamp::now(), messages));
+    }
+
+    fn tell(&self, session: &Session) {
+        let day = |time: Timestamp| time.as_second().div_euclid(DAY);
+        let known = self.0.get(&session.profile.host);
+        let today = known.filter(|(when, _)| day(*when) == day(Timestamp::now()));
+        let messages = today.map_or(0, |(_, messages)| *messages);
+        session.spent.store(messages, Ordering::Relaxed);
     }
 }
 
@@ -307,10 +335,39 @@ enum Over {
 
 /// Runs the console on one session, and ends its engine.
 async fn on_one(stage: &mut Stage, session: &Session, mut context: Context) -> Over {
-    let opened = match session.journal_or_watch() {
-        Ok(opened) => opened,
+    let running = match begun(session, &mut context).await {
+        Ok(running) => running,
         Err(failure) => return Over::Program(Err(failure)),
     };
+    let engine = running.engine();
+    let demo = context.demo;
+    let (ended, written) = ending::see_off(running, async {
+        let ended = Box::pin(console::run(stage, engine, context)).await;
+        if !goes_on(&ended) {
+            ending::last_resort(code(&ended).map_or(Code::Failure, |code| code));
+            tell(&ended, demo);
+        }
+        ended
+    })
+    .await;
+    let code = match ended {
+        Some(ended) if goes_on(&ended) => match written {
+            Ok(()) => return Over::Hub(ended),
+            // What was seen there is not written down: it is no time to go on.
+            Err(_) => Ok(Code::Failure),
+        },
+        Some(ended) => code(&ended),
+        // The hook has told of a panic.
+        None => Ok(Code::Failure),
+    };
+    // Before anything is said.
+    stage.give_back();
+    Over::Program(worst(ending::told(written), code))
+}
+
+/// Starts the engine, and completes what the console is told.
+async fn begun(session: &Session, context: &mut Context) -> Result<Running, Failure> {
+    let opened = session.journal_or_watch()?;
     // Before the engine asks for more: the first frame waits for it.
     let recent = opened.journal.recent_uris(&session.profile.host).await;
     // The engine tells of a journal that cannot be read.
@@ -322,36 +379,9 @@ async fn on_one(stage: &mut Stage, session: &Session, mut context: Context) -> O
     context.only_watches.clone_from(&opened.only_watches);
     let running = session.start_on(opened, None);
     let engine = running.engine();
-    let sender = engine.clone();
     // What an earlier process left open is watched on.
-    tokio::spawn(async move { sender.send(Command::Resume).await });
-    let demo = context.demo;
-    let (ended, written) = ending::see_off(running, async {
-        let ended = Box::pin(console::run(stage, engine, context)).await;
-        if !goes_on(&ended) {
-            ending::last_resort(code(&ended).map_or(Code::Failure, |code| code));
-            tell(&ended, demo);
-        }
-        ended
-    })
-    .await;
-    match (ended, written) {
-        (Some(ended), Ok(())) if goes_on(&ended) => Over::Hub(ended),
-        (Some(ended), written) => {
-            stage.give_back();
-            let is_written = ending::told(written);
-            let code = match goes_on(&ended) {
-                // What was seen there is not written down: it is no time to go on.
-                true => Ok(Code::Failure),
-                false => code(&ended),
-            };
-            Over::Program(worst(is_written, code))
-        }
-        (None, written) => {
-            stage.give_back();
-            Over::Program(worst(ending::told(written), Ok(Code::Failure)))
-        }
-    }
+    tokio::spawn(async move { engine.send(Command::Resume).await });
+    Ok(running)
 }
 
 fn goes_on(ended: &Ended) -> bool {
@@ -376,6 +406,20 @@ mod tests {
             folder: PathBuf::from("/nowhere"),
             samples: Vec::new(),
         }
+    }
+
+    /// The day's messages are the hub's, whoever has been elsewhere meanwhile.
+    #[test]
+    fn what_was_spent_is_still_spent_on_coming_back() {
+        let (here, mut spent) = (own().session(&Global::default()), Spent::default());
+        spent.note(&here, 7);
+        let again = own().session(&Global::default());
+        spent.tell(&again);
+        assert_eq!(again.spent.load(Ordering::Relaxed), 7);
+        let host = again.profile.host.clone();
+        spent.0.insert(host, (Timestamp::UNIX_EPOCH, 7));
+        spent.tell(&again);
+        assert_eq!(again.spent.load(Ordering::Relaxed), 0, "another day");
     }
 
     const TWO: &str = "[hub.lab]\nsecret_env = \"OTADECK_TEST_NOT_SET\"\nread_only = true\n\

@@ -78,6 +78,8 @@ pub struct Ended {
     pub open: Vec<String>,
     /// What the session on another hub is to have of this one.
     pub carried: Carried,
+    /// Messages of the hub's day that were spent, as was told last.
+    pub spent: u64,
 }
 
 pub(super) fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
@@ -122,6 +124,7 @@ async fn drive(
         why: why.unwrap_or(Err(ConsoleError::Broken)),
         open: model.left_open(),
         carried: model.carried(),
+        spent: model.budget.spent,
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn forget_marks(model: &mut Model) {
 }
 
 fn say_gone(model: &mut Model, gone: &BTreeSet<DeviceId>) {
-    let names: Vec<&str> = gone.iter().take(NAMED).map(|id| id.as_str()).collect();
+    let names: Vec<&str> = gone.iter().take(NAMED).map(DeviceId::as_str).collect();
     let names = names.join(", ");
     model.notice = Some(match gone.len() {
         0 => return,
