@@ -100,7 +100,7 @@ fn there_and_back_with_an_update_in_flight() {
     // What was typed ahead of the other hub is forgotten.
     terminal.press("/idle\r").shows("2 shown");
     terminal.press(":hub lab\r").shows("goes there");
-    terminal.press(&format!("y\r{URI}\rplant\rlab\r"));
+    terminal.press(&format!("yq\r{URI}\rplant\rlab\r"));
     let screen = terminal.until("the lab", |s| s.contains("idle-0003"));
     assert!(screen.contains("lab · S1?"), "{screen}");
     let screen = terminal.shows("online");
@@ -118,7 +118,7 @@ fn there_and_back_with_an_update_in_flight() {
     terminal
         .press("\u{1b}")
         .until("field", |s| !s.contains("that is not"));
-    terminal.press("\u{1b}").shows("idle-0003");
+    terminal.press("\u{1b}").shows("Devices 3");
     terminal.press(":\u{1b}[A").shows(":hub lab");
     terminal
         .press("\u{1b}")
