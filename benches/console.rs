@@ -60,6 +60,7 @@ fn console(devices: usize) -> Model {
     let snapshot = Snapshot {
         rows: (0..devices).filter_map(row).collect(),
         inventory: Some((InventoryState::Complete, None)),
+        query: None,
         link: Way::new(Link::Online),
         updates: Vec::new(),
         starting: Vec::new(),

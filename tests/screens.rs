@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+#[path = "screens/hubs.rs"]
+mod hubs;
 #[path = "screens/past.rs"]
 mod past;
 #[path = "screens/scenes.rs"]

@@ -4,14 +4,13 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use crate::config::{Config, Paths};
-use crate::console::{self, Context, Ended, Exit, Look, LookSettings};
-use crate::domain::event::Command;
+use crate::console::{Context, Ended, Exit, Look, LookSettings};
 
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
 use super::session::Session;
-use super::signals::Signals;
-use super::{demo, ending, log, out};
+use super::switching::{self, Hubs};
+use super::{demo, ending, out};
 
 /// Open updates that are named at the end.
 const LISTED: usize = 20;
@@ -27,10 +26,11 @@ pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
         return offer_demo(global).await;
     };
     need_terminal()?;
-    let mut context = Context::new(session.profile.clone());
-    context.dialects = session.dialects.clone();
+    let file = (session.config().clone(), session.paths.clone());
+    let hubs = Hubs::new(global, Some(file), None);
+    let mut context = hubs.context(&session);
     dress(&mut context, session.config(), &session.paths, global);
-    show(&session, context).await
+    switching::show(hubs, session, context).await
 }
 
 /// Gives the console the look that the operator has set. What is wrong with that is
@@ -70,42 +70,10 @@ fn themes(folder: &Path) -> Vec<(String, String)> {
     themes
 }
 
-/// Runs the console on a session to its end.
-pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code, Failure> {
-    // Ends in time even where the console itself cannot.
-    Signals::insist()?;
-    let (_log, trouble) = log::open(&session.paths.log());
-    let opened = session.journal_or_watch()?;
-    // Before the engine asks for more: the first frame waits for it.
-    let recent = opened.journal.recent_uris(&session.profile.host).await;
-    // The engine tells of a journal that cannot be read.
-    context.recent_uris = recent.unwrap_or_default();
-    if context.first_notice.is_none() {
-        context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
-    }
-    context.day_share = session.day_share;
-    context.only_watches.clone_from(&opened.only_watches);
-    let running = session.start_on(opened, None);
-    let engine = running.engine();
-    let sender = engine.clone();
-    // What an earlier process left open is watched on.
-    tokio::spawn(async move { sender.send(Command::Resume).await });
-    context.kept = session.keeps_a_journal();
-    let (demo, kept) = (context.demo, context.kept);
-    ending::tend(running, async move {
-        let ended = Box::pin(console::run(engine, context, trouble)).await;
-        let code = code(&ended);
-        ending::last_resort(code.as_ref().map_or(Code::Failure, |code| *code));
-        tell(&ended, demo, kept);
-        code
-    })
-    .await
-}
-
 /// The exit code of a console that has ended so.
 pub(super) fn code(ended: &Ended) -> Result<Code, Failure> {
     match &ended.why {
-        Ok(Exit::Quit) => Ok(Code::Completed),
+        Ok(Exit::Quit | Exit::Switch) => Ok(Code::Completed),
         Ok(Exit::Signal(number)) => Ok(Code::Signal(u8::try_from(*number).unwrap_or_default())),
         // It was told when it happened.
         Err(_) if ending::is_defect() => Ok(Code::Failure),
@@ -114,7 +82,7 @@ pub(super) fn code(ended: &Ended) -> Result<Code, Failure> {
 }
 
 /// Says on the restored terminal what is still open, and how to go on.
-fn tell(ended: &Ended, demo: bool, kept: bool) {
+pub(super) fn tell(ended: &Ended, demo: bool, kept: bool) {
     let open = &ended.open;
     if open.is_empty() {
         return;

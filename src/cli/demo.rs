@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::config::Paths;
-use crate::console::Context;
 use crate::emulator::{self, Emulator};
 use crate::hub::ConnectionString;
 
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
-use super::session::{Session, configuration};
+use super::session::configuration;
+use super::switching::{self, Hubs, Own};
 use super::{console, emulator as verb};
 
 /// How long the console waits for the devices before it shows what is there.
@@ -36,20 +35,21 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     let _ = tokio::time::timeout(ARRIVAL, fleet.ready()).await;
     hub.begin_faults();
     let connection = ConnectionString::parse(&hub.ready_info().service_connection_string);
-    let mut session = Session::own(
-        connection.map_err(|e| failed(&e))?,
-        hub.ca_file().to_owned(),
-        Paths::within(folder.path()),
-    );
-    session.profile.read_only = global.read_only;
-    let mut context = Context::new(session.profile.clone());
+    let own = Own {
+        connection: connection.map_err(|e| failed(&e))?,
+        ca_file: hub.ca_file().to_owned(),
+        folder: folder.path().to_owned(),
+        samples: PACKAGES.map(|name| hub.package_url(name)).to_vec(),
+    };
+    let session = own.session(global);
     // A configuration that is broken or not there is no reason to have no demo.
-    if let Ok((config, paths)) = configuration(global) {
-        console::dress(&mut context, &config, &paths, global);
+    let file = configuration(global).ok();
+    let hubs = Hubs::new(global, file.clone(), Some(own));
+    let mut context = hubs.context(&session);
+    if let Some((config, paths)) = &file {
+        console::dress(&mut context, config, paths, global);
     }
-    context.demo = true;
-    context.sample_uris = PACKAGES.map(|name| hub.package_url(name)).to_vec();
-    let code = console::show(&session, context).await;
+    let code = switching::show(hubs, session, context).await;
     fleet.stop().await;
     hub.shutdown().await;
     code

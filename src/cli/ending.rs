@@ -108,20 +108,31 @@ pub(super) async fn tend(
     running: Running,
     work: impl Future<Output = Result<Code, Failure>>,
 ) -> Result<Code, Failure> {
+    let (ended, written) = see_off(running, work).await;
+    worst(told(written), ended.unwrap_or(Ok(Code::Failure)))
+}
+
+/// The same for a work whose end is not the program's: what came of it, unless it has
+/// panicked, and whether all was written down, which nobody was told yet.
+pub(super) async fn see_off<T>(
+    running: Running,
+    work: impl Future<Output = T>,
+) -> (Option<T>, Result<(), Unwritten>) {
     // The hook has said what there is to say of a panic.
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     if is_defect() {
         // It is being told: the last resort sees to it that this ends.
         defect().await;
     }
-    let written = match running.stop().await {
-        Ok(()) => true,
-        Err(unwritten) => {
-            tell(&unwritten);
-            false
-        }
-    };
-    worst(written, ended.unwrap_or(Ok(Code::Failure)))
+    (ended.ok(), running.stop().await)
+}
+
+/// Says what could not be written down, if anything; whether all was.
+pub(super) fn told(written: Result<(), Unwritten>) -> bool {
+    if let Err(unwritten) = &written {
+        tell(unwritten);
+    }
+    written.is_ok()
 }
 
 /// Says what could not be written down, the most important last: it is what stays in

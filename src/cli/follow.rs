@@ -322,6 +322,7 @@ impl Follow {
             (true, _) => match &event.what {
                 What::Device { .. }
                 | What::Inventory { .. }
+                | What::Narrowed { .. }
                 | What::Twin { .. }
                 | What::Gone {}
                 | What::Durations { .. }

@@ -19,6 +19,7 @@ mod log;
 mod out;
 mod session;
 mod signals;
+mod switching;
 mod update;
 mod watch;
 mod who;

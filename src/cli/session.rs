@@ -39,6 +39,8 @@ const AT_ONCE: usize = 20;
 /// Which hub, by which rights, with which settings; nothing was sent yet.
 pub(super) struct Session {
     pub(super) profile: Profile,
+    /// The hub's name in the configuration, if it comes from there.
+    pub(super) configured: Option<String>,
     pub(super) dialects: Dialects,
     rules: Rules,
     packages: package::Settings,
@@ -75,6 +77,20 @@ impl Session {
         let Some((name, hub)) = choose(global, &config)? else {
             return Ok(None);
         };
+        let session = Self::on(global, config, paths, name, hub).await?;
+        warn_of_rivals(&session.dialects);
+        Ok(Some(session))
+    }
+
+    /// The session on that hub of the configuration, by its name there, or without
+    /// one on that of the environment.
+    pub(super) async fn on(
+        global: &Global,
+        config: Config,
+        paths: Paths,
+        name: Option<String>,
+        hub: HubConfig,
+    ) -> Result<Self, Failure> {
         let secret = match &name {
             Some(name) => {
                 let source = hub.secret(name).map_err(Failure::usage)?;
@@ -94,9 +110,10 @@ impl Session {
                 .map(PathBuf::from)
         });
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
-        warn_of_rivals(&dialects);
+        let configured = name.clone();
         let profile = profile(name, &hub, &connection, global.read_only);
-        Ok(Some(Self {
+        Ok(Self {
+            configured,
             rules: rules(&hub, &connection),
             packages: package::Settings {
                 ca_file: ca_file.clone(),
@@ -110,7 +127,7 @@ impl Session {
             config,
             keep_journal: !global.no_journal,
             spent: AtomicU64::new(0),
-        }))
+        })
     }
 
     /// As [`Session::find`], but a hub must be named.
@@ -140,6 +157,7 @@ impl Session {
                 ca_file: Some(ca_file.clone()),
             },
             profile,
+            configured: None,
             dialects: Dialects::built_in(),
             client: Arc::new(Client::new(HubSettings::new(connection, Some(ca_file)))),
             paths,
@@ -156,8 +174,8 @@ impl Session {
         &self.config
     }
 
-    /// Is what happens kept in a journal?
-    pub(super) fn keeps_a_journal(&self) -> bool {
+    /// Is there to be a journal that later processes find?
+    pub(super) fn keeps_journal(&self) -> bool {
         self.keep_journal
     }
 
@@ -314,16 +332,25 @@ impl Session {
 
 /// Says which dialects cannot be told apart, unless a rule speaks of them.
 pub(super) fn warn_of_rivals(dialects: &Dialects) {
-    for (path, names) in dialects.rivals() {
-        let ruled = |rule: &Rule| names.contains(&rule.dialect.as_str());
-        if !dialects.rules().iter().any(ruled) {
-            out::note(&format!(
-                "warning: {path} is the status of the dialects {}; devices that report it are \
-                 refused until `dialect` of the hub, or a rule, says which of them they speak",
-                names.join(" and ")
-            ));
-        }
+    for warning in rivals(dialects) {
+        out::note(&warning);
     }
+}
+
+/// Which dialects cannot be told apart, in words.
+pub(super) fn rivals(dialects: &Dialects) -> Vec<String> {
+    let unruled = dialects.rivals().into_iter().filter(|(_, names)| {
+        let ruled = |rule: &Rule| names.contains(&rule.dialect.as_str());
+        !dialects.rules().iter().any(ruled)
+    });
+    let said = unruled.map(|(path, names)| {
+        format!(
+            "warning: {path} is the status of the dialects {}; devices that report it are \
+             refused until `dialect` of the hub, or a rule, says which of them they speak",
+            names.join(" and ")
+        )
+    });
+    said.collect()
 }
 
 pub(super) fn configuration(global: &Global) -> Result<(Config, Paths), Failure> {

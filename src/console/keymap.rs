@@ -40,6 +40,10 @@ pub(crate) enum Place {
     Search,
     /// The updates of this session.
     Updates,
+    /// The hubs.
+    Hubs,
+    /// Another hub is made ready.
+    Connecting,
     /// Past updates.
     History,
     /// The filter's text there.
@@ -57,9 +61,10 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Is a question open here whose answer sends something, or ends an update?
+    /// Is a question open here whose answer sends something, or ends an update, or is
+    /// the hub about to be another? Keys that were typed before it mean nothing.
     pub(crate) fn asks(self) -> bool {
-        matches!(self, Self::Confirm | Self::Arm)
+        matches!(self, Self::Confirm | Self::Arm | Self::Connecting)
     }
 }
 
@@ -86,6 +91,8 @@ impl Place {
             Self::Prompt => "Command line",
             Self::Search => "Search in a twin",
             Self::Updates => "Updates of this session",
+            Self::Hubs => "Hubs",
+            Self::Connecting => "On the way to another hub",
             Self::History => "History",
             Self::Find => "Filter of the history",
             Self::Record => "A past update",
@@ -331,7 +338,7 @@ mod tests {
             assert!(!bindings.is_empty(), "{place:?}");
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
-        assert_eq!(keymap.places().count(), 17);
+        assert_eq!(keymap.places().count(), 19);
     }
 
     #[test]

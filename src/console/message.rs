@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tui_input::InputRequest;
 
 use super::action::Action;
+use super::hubs::{Granted, Wish};
 use crate::domain::event::{Command, Event};
 use crate::domain::history::Ask;
 use crate::engine::{Past, Snapshot};
@@ -31,6 +32,8 @@ pub enum Message {
     Snapshot(Box<Snapshot>),
     /// The engine tells of the past: what was asked, and the answer.
     Past(Ask, Box<Past>),
+    /// What was wished of the other hubs, and what comes of it.
+    Granted(Wish, Granted),
     /// Something is to be known that no event tells, about the log for example.
     Notice(String),
     /// The process was stopped, or is about to be: whoever goes on may be
@@ -48,6 +51,13 @@ pub enum Effect {
     /// Ask the engine about the past; answered by [`Message::Past`]. A newer
     /// question takes the place of one that waits.
     Past(Ask),
+    /// Ask for what leads to another hub; answered by [`Message::Granted`]. A newer
+    /// wish takes the place of one that waits.
+    Hubs(Wish),
+    /// Whatever was wished is not wanted any more; nothing answers.
+    CallOff,
+    /// Leave the loop for the hub that is ready; nothing answers.
+    Switch,
     /// Stop the process until the shell continues it; nothing answers.
     Suspend,
     /// Leave the loop and restore the terminal; nothing answers.

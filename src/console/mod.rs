@@ -23,13 +23,15 @@
 //! | `theme` | styles by role, out of `assets/themes` |
 //! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
-//! | `run` | the loop |
+//! | `run`, `stage` | the loop, and what outlives it |
+//! | `hubs` | the other hubs that can be gone to |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
 //! | `tty` | its descriptors, used so that nothing waits for it |
 //! | `input`, `keys` | what is typed: as it comes, and what the bytes mean |
 
 mod action;
+mod hubs;
 mod input;
 mod keymap;
 mod keys;
@@ -38,6 +40,7 @@ mod message;
 mod model;
 mod run;
 mod signals;
+mod stage;
 mod terminal;
 mod text;
 mod theme;
@@ -46,11 +49,13 @@ mod update;
 mod view;
 
 pub use action::Action;
+pub use hubs::{Grant, Granted, Granting, HubEntry, Wish};
 pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};
-pub use model::{Context, Model};
+pub use model::{Carried, Context, Model};
 pub use run::{ConsoleError, Ended, Exit, replay, run};
 pub use signals::is_ignored;
+pub use stage::Stage;
 pub use terminal::{GIVEN_BACK, restore as give_back};
 pub use update::update;
 pub use view::view;

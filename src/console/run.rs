@@ -13,11 +13,13 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::hubs::{Grant, Granted, Granting, Wish};
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
 use super::message::{Effect, Message};
-use super::model::{Context, Model};
+use super::model::{Carried, Context, Model};
 use super::signals::{self, Heard, SIGHUP, Signals};
+use super::stage::{Set, Stage};
 use super::terminal::{self, Screen};
 use super::tty;
 use super::update::update;
@@ -40,6 +42,9 @@ const FRAME: Duration = Duration::from_millis(16);
 pub enum Exit {
     /// The operator quit.
     Quit,
+    /// The operator goes to the hub that was made ready last. The terminal stays
+    /// taken, for the session there.
+    Switch,
     /// A signal, or the terminal's hang-up as SIGHUP: the process is to end
     /// with 128 and this number.
     Signal(i32),
@@ -71,20 +76,25 @@ pub struct Ended {
     pub why: Result<Exit, ConsoleError>,
     /// The updates that have no verdict yet, a line each: device and state.
     pub open: Vec<String>,
+    /// What the session on another hub is to have of this one.
+    pub carried: Carried,
+    /// Messages of the hub's day that were spent, as was told last.
+    pub spent: u64,
 }
 
-fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
+pub(super) fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
     move |source| ConsoleError::Terminal { what, source }
 }
 
-/// Runs the console on this process's terminal until the operator quits or a
-/// signal comes; by then the terminal has been given back. The first frame is
-/// drawn before the engine has answered anything. What comes through `notices`
-/// is shown. To be driven by `block_on`: a stop takes effect on the first thread.
-pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<String>) -> Ended {
+/// Runs the console on this process's terminal until the operator quits or goes to
+/// another hub, or a signal comes; by then the terminal has been given back, unless
+/// another session is to follow. The first frame is drawn before the engine has
+/// answered anything. To be driven by `block_on`: a stop takes effect on the first
+/// thread.
+pub async fn run(stage: &mut Stage, engine: Engine, context: Context) -> Ended {
     let model = Box::new(Model::new(context, size(), Timestamp::now()));
     let first = [Command::List, Command::Attend(true)];
-    drive(engine, model, first.into(), Some(notices)).await
+    drive(stage, engine, model, first.into()).await
 }
 
 /// Plays a recorded update again on this process's terminal until the operator
@@ -94,7 +104,7 @@ pub async fn replay(context: Context, replay: Replay) -> Ended {
     let model = Box::new(Model::replaying(context, replay, size(), Timestamp::now()));
     // Held to the end: an engine that nobody serves and that has not ended.
     let (engine, _backend) = engine::channel();
-    drive(engine, model, VecDeque::new(), None).await
+    drive(&mut Stage::default(), engine, model, VecDeque::new()).await
 }
 
 fn size() -> (u16, u16) {
@@ -102,30 +112,44 @@ fn size() -> (u16, u16) {
 }
 
 async fn drive(
+    stage: &mut Stage,
     engine: Engine,
     mut model: Box<Model>,
     outbox: VecDeque<Command>,
-    notices: Option<mpsc::Receiver<String>>,
 ) -> Ended {
-    let shown = show(engine, &mut model, outbox, notices);
+    let shown = show(stage, engine, &mut model, outbox);
     // The hook has said what there is to say of a panic.
     let why = AssertUnwindSafe(shown).catch_unwind().await;
     Ended {
         why: why.unwrap_or(Err(ConsoleError::Broken)),
         open: model.left_open(),
+        carried: model.carried(),
+        spent: model.budget.spent,
     }
 }
 
 async fn show(
+    stage: &mut Stage,
     engine: Engine,
     model: &mut Model,
     outbox: VecDeque<Command>,
-    notices: Option<mpsc::Receiver<String>>,
 ) -> Result<Exit, ConsoleError> {
-    let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
-    let input = Keyboard::open().map_err(terminal_error("read"))?;
-    let mut screen = Screen::enter(model.size).map_err(terminal_error("set up"))?;
-    screen.draw(model).map_err(terminal_error("write to"))?;
+    let follows = stage.set.is_some();
+    let set = stage.set.take().map_or_else(|| Set::take(model.size), Ok)?;
+    let Set {
+        mut signals,
+        mut input,
+        mut screen,
+    } = set;
+    // What is left of the session before goes out first.
+    let behind = screen.is_behind();
+    if !behind {
+        screen.draw(model).map_err(terminal_error("write to"))?;
+    }
+    if follows {
+        // It was typed for another hub.
+        input.forget();
+    }
     let events = engine.subscribe();
     let mut console = Console {
         answer: Some(ask(&engine)),
@@ -134,14 +158,28 @@ async fn show(
         engine,
         events: Some(events),
         input,
-        notices,
-        dirty: false,
+        notices: stage.notices.take(),
+        grant: stage.grant.take(),
+        granting: None,
+        dirty: behind,
         drawn: Instant::now(),
         stopped: None,
         aside: false,
         asked: false,
     };
-    match console.turn(model, &mut screen, &mut signals).await {
+    let exit = console.turn(model, &mut screen, &mut signals).await;
+    stage.notices = console.notices.take();
+    stage.grant = console.grant.take();
+    match exit {
+        Ok(Exit::Switch) => {
+            let input = console.input;
+            stage.set = Some(Set {
+                signals,
+                input,
+                screen,
+            });
+            Ok(Exit::Switch)
+        }
         // The terminal has gone, whatever SIGHUP says.
         Err(ConsoleError::Terminal { source, .. }) if tty::has_gone(&source) => {
             Ok(Exit::Signal(SIGHUP))
@@ -181,6 +219,10 @@ struct Console {
     input: Keyboard,
     /// `None` when nothing will come any more.
     notices: Option<mpsc::Receiver<String>>,
+    /// What leads to other hubs.
+    grant: Option<Grant>,
+    /// What was wished of it, the last.
+    granting: Option<(Wish, Granting)>,
     dirty: bool,
     drawn: Instant,
     /// When a stop was asked for; the terminal is not ours until it is over.
@@ -200,6 +242,7 @@ enum Woken {
     Input(Input),
     Answered(Result<Box<Snapshot>, Stopped>),
     Past(Ask, Result<Past, Stopped>),
+    Granted(Wish, Granted),
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
     Noticed(Option<String>),
@@ -241,7 +284,13 @@ impl Console {
                 Next::Nothing => continue,
             };
             match self.fold(model, message) {
-                Some(Next::End(exit)) => return Ok(exit),
+                Some(Next::End(exit)) => {
+                    if exit == Exit::Switch && !screen.is_behind() {
+                        // This is seen until the next session has its first frame.
+                        self.draw(model, screen)?;
+                    }
+                    return Ok(exit);
+                }
                 Some(Next::Stop(job)) => self.sleep(model, screen, signals, job).await,
                 _ => {}
             }
@@ -290,6 +339,7 @@ impl Console {
                 None
             }
             Woken::Past(ask, Ok(past)) => Some(Message::Past(ask, Box::new(past))),
+            Woken::Granted(wish, granted) => Some(Message::Granted(wish, granted)),
             Woken::Sent(Ok(())) => return Ok(Next::Nothing),
             Woken::Noticed(Some(text)) => Some(Message::Notice(text)),
             Woken::Noticed(None) => {
@@ -324,6 +374,7 @@ impl Console {
             outbox,
             input,
             notices,
+            granting,
             dirty,
             drawn,
             stopped,
@@ -354,6 +405,10 @@ impl Console {
                 *past = None;
                 Woken::Past(ask, result)
             }
+            (wish, granted) = poll_granting(granting.as_mut()) => {
+                *granting = None;
+                Woken::Granted(wish, granted)
+            }
             sent = send_first(engine, outbox.front().cloned()) => {
                 outbox.pop_front();
                 Woken::Sent(sent)
@@ -369,9 +424,9 @@ impl Console {
         let mut effects = update(model, Message::Tick(Timestamp::now()));
         if let Some(message) = message {
             self.dirty = true;
-            let asked = model.place().asks();
+            let place = model.place();
             effects.extend(update(model, message));
-            self.asked = !asked && model.place().asks();
+            self.asked = model.place() != place && model.place().asks();
         }
         self.run(effects)
     }
@@ -384,6 +439,12 @@ impl Console {
                 Effect::Quit => return Some(Next::End(Exit::Quit)),
                 Effect::Snapshot => self.answer = Some(ask(&self.engine)),
                 Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
+                Effect::Hubs(wish) => {
+                    let grant = self.grant.as_ref();
+                    self.granting = grant.map(|grant| (wish.clone(), grant(wish)));
+                }
+                Effect::CallOff => self.granting = None,
+                Effect::Switch => return Some(Next::End(Exit::Switch)),
                 Effect::Send(command) => self.outbox.push_back(command),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
@@ -475,6 +536,13 @@ async fn poll_some(answer: Option<&mut Answer>) -> Result<Box<Snapshot>, Stopped
 async fn poll_past(past: Option<&mut PastAnswer>) -> (Ask, Result<Past, Stopped>) {
     match past {
         Some(past) => past.await,
+        None => pending().await,
+    }
+}
+
+async fn poll_granting(granting: Option<&mut (Wish, Granting)>) -> (Wish, Granted) {
+    match granting {
+        Some((wish, granting)) => (wish.clone(), granting.await),
         None => pending().await,
     }
 }

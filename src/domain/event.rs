@@ -125,6 +125,15 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<Problem>,
     },
+    /// From now on the inventory holds only the devices that a query selects on the
+    /// hub, or all of them again. What was listed before is not in it, unless an
+    /// update of it is open.
+    #[serde(rename = "inventory.query")]
+    Narrowed {
+        /// The query as it was asked for; absent for all devices.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        query: Option<String>,
+    },
     /// A twin was read for its own sake: a device was opened.
     #[serde(rename = "device.twin")]
     Twin {
@@ -469,6 +478,10 @@ impl Way {
 pub enum Command {
     /// List the hub's devices anew.
     List,
+    /// List only those that a query selects: a condition, or a whole query in the
+    /// hub's language. Without one, all again. One that the hub refuses changes
+    /// nothing.
+    Query(Option<String>),
     /// Is somebody there? The list is only kept fresh for somebody, and nobody
     /// is there until this says so.
     Attend(bool),

@@ -77,6 +77,8 @@ pub struct Snapshot {
     pub rows: Vec<DeviceRow>,
     /// How far the listing is, and why it broke off.
     pub inventory: Option<(InventoryState, Option<Problem>)>,
+    /// The query whose devices these are, as it was asked for; `None` is all.
+    pub query: Option<String>,
     /// The way to the hub.
     pub link: Way,
     /// Every update of this process, open or ended, oldest first.

@@ -16,7 +16,7 @@ use crate::domain::event::{Event, What};
 use crate::domain::history::Ask;
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::skew::Skew;
-use crate::hub::{Query, Service};
+use crate::hub::Service;
 use crate::journal::Journal;
 use crate::package::Inspector;
 use crate::rehearsal;
@@ -124,7 +124,6 @@ struct Shell<S> {
     journal: Journal,
     hub: String,
     inspector: Arc<Inspector>,
-    query: Arc<Query>,
     service: Arc<S>,
     /// The hub's clock, as the core was told last.
     skew: Option<Skew>,
@@ -150,7 +149,6 @@ impl<S: Service> Shell<S> {
     ) -> Self {
         Self {
             inspector: Arc::new(Inspector::new(settings.packages.clone())),
-            query: Arc::new(settings.query.clone()),
             hub: settings.profile.host.clone(),
             core: Core::new(settings),
             journal,
@@ -326,14 +324,12 @@ impl<S: Service> Shell<S> {
             }),
             Output::List {
                 ticket,
+                query,
                 continuation,
-            } => {
-                let query = Arc::clone(&self.query);
-                self.task(async move {
-                    let result = service.page(&query, continuation.as_deref()).await;
-                    Input::Page { ticket, result }
-                });
-            }
+            } => self.task(async move {
+                let result = service.page(&query, continuation.as_deref()).await;
+                Input::Page { ticket, result }
+            }),
             Output::Identify { update, device } => self.task(async move {
                 let result = service.identity(&device).await;
                 Input::Identified { update, result }

@@ -30,6 +30,7 @@ mod secrets;
 mod shell;
 mod stories;
 mod support;
+mod switching;
 mod tags;
 mod terminal;
 mod watching;

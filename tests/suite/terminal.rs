@@ -90,9 +90,10 @@ fn child_that_panics() {
         .enable_all()
         .build();
     let (_notices, told) = tokio::sync::mpsc::channel(1);
+    let mut stage = otadeck::console::Stage::new(told);
     runtime.unwrap().block_on(async {
         tokio::select! {
-            ended = otadeck::console::run(engine, context, told) => panic!("it ended: {ended:?}"),
+            ended = otadeck::console::run(&mut stage, engine, context) => panic!("it ended: {ended:?}"),
             // The console asks only after its first frame.
             _ = backend.requests.recv() => panic!("a defect"),
         }

@@ -2,6 +2,7 @@
 //! it does not need for that. Changed only by [`update`](super::update()).
 
 pub(crate) mod attention;
+mod carried;
 pub(crate) mod command_line;
 pub(crate) mod devices;
 pub(crate) mod facts;
@@ -14,12 +15,14 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use self::attention::Attention;
+pub use self::carried::Carried;
 use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
 use self::history::{History, Played};
 use self::updates::Updates;
+use super::hubs::HubEntry;
 use super::keymap::{Keymap, Place};
 use super::look::Look;
 use super::theme::Theme;
@@ -60,6 +63,14 @@ pub struct Context {
     pub first_notice: Option<String>,
     /// The part of the hub's day that is ours, 0 to 1.
     pub day_share: f64,
+    /// The hubs that can be gone to, this one among them.
+    pub hubs: Vec<HubEntry>,
+    /// The name of this one there.
+    pub hub: String,
+    /// Is there a journal in which open updates are found again?
+    pub keeps_journal: bool,
+    /// What was carried here from another hub.
+    pub carried: Option<Carried>,
     /// Do hub and devices end with the console?
     pub demo: bool,
     /// Is what happens kept in a journal, from which the next start carries on?
@@ -74,7 +85,18 @@ impl Context {
     /// A context with nothing to offer.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
+        let entry = HubEntry {
+            name: profile.name.clone(),
+            environment: profile.environment.clone(),
+            host: Some(profile.host.clone()),
+            read_only: profile.read_only,
+            trouble: None,
+        };
         Self {
+            hub: entry.name.clone(),
+            hubs: vec![entry],
+            keeps_journal: true,
+            carried: None,
             profile,
             dialects: Dialects::built_in(),
             sample_uris: Vec::new(),
@@ -101,7 +123,29 @@ pub(crate) struct Inventory {
     pub(crate) problem: Option<Problem>,
     /// Was the list asked for again? Then what it does not hold is gone.
     pub(crate) again: bool,
+    /// The query that selects these devices; `None` is all of the hub.
+    pub(crate) query: Option<String>,
+    /// What the hub is asked for instead, and has not answered.
+    pub(crate) asking: Option<Asking>,
 }
+
+impl Inventory {
+    /// Is every device listed?
+    pub(crate) fn is_whole(&self) -> bool {
+        self.state == Some(InventoryState::Complete)
+    }
+
+    /// The engine has told how far it is: is what was asked for answered?
+    pub(crate) fn is_heard(&mut self) {
+        if self.state != Some(InventoryState::Listing) || self.problem.is_some() {
+            self.asking = None;
+        }
+    }
+}
+
+/// A query that the hub is asked; without one it is asked for all devices.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Asking(pub(crate) Option<String>);
 
 /// What became of an order that the engine has not written down yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +211,12 @@ pub(crate) enum Dialog {
     GiveUp(DeviceId, UpdateId),
     /// Shall the console end?
     Quit,
+    /// The hubs, and the selected line.
+    Hubs(usize),
+    /// Shall the console go to this hub?
+    Switch(String),
+    /// This hub is made ready.
+    Connecting(String),
     /// What the keys do; lines scrolled away.
     Help(usize),
     /// The updates of this session, and the selected line.
@@ -256,7 +306,17 @@ impl Model {
     /// The console before anything has happened, on a terminal of `size`
     /// columns and rows.
     #[must_use]
-    pub fn new(context: Context, size: (u16, u16), now: Timestamp) -> Self {
+    pub fn new(mut context: Context, size: (u16, u16), now: Timestamp) -> Self {
+        match context.carried.take() {
+            Some(carried) => {
+                carried.dress(&mut context);
+                Self::begin(context, size, now).with_carried(carried)
+            }
+            None => Self::begin(context, size, now),
+        }
+    }
+
+    fn begin(context: Context, size: (u16, u16), now: Timestamp) -> Self {
         let usable = |uri: &PackageUri| !uri.expose().contains("***");
         let samples = context.sample_uris.iter();
         let samples = samples.filter_map(|text| PackageUri::parse(text).ok());
@@ -311,7 +371,9 @@ impl Model {
     pub(crate) fn place(&self) -> Place {
         match &self.dialog {
             Some(Dialog::Confirm(order)) if order.name.is_some() => Place::Arm,
-            Some(Dialog::Confirm(_) | Dialog::GiveUp(..)) => Place::Confirm,
+            Some(Dialog::Confirm(_) | Dialog::GiveUp(..) | Dialog::Switch(_)) => Place::Confirm,
+            Some(Dialog::Hubs(_)) => Place::Hubs,
+            Some(Dialog::Connecting(_)) => Place::Connecting,
             Some(Dialog::Quit) => Place::Quit,
             Some(Dialog::Help(_)) => Place::Help,
             Some(Dialog::Updates(_)) => Place::Updates,

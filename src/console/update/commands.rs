@@ -4,8 +4,7 @@
 use super::super::message::Effect;
 use super::super::model::devices::sort::{Column, Order};
 use super::super::model::{Dialog, Focus, Model};
-use super::{dialogs, history, panel, table};
-use crate::domain::event::InventoryState;
+use super::{dialogs, history, hub, narrow, panel, table};
 use crate::domain::id::DeviceId;
 
 /// What comes of a command, or what is wrong with it.
@@ -67,10 +66,24 @@ pub(crate) const ALL: &[Command] = &[
         complete: nothing,
     },
     Command {
+        name: "hub",
+        argument: "[NAME]",
+        about: "go to another hub; alone: list them",
+        run: hub::command,
+        complete: hub::complete,
+    },
+    Command {
         name: "list",
         argument: "",
         about: "list the hub's devices again",
         run: |model, _| Ok(table::list(model)),
+        complete: nothing,
+    },
+    Command {
+        name: "query",
+        argument: "[CONDITION]",
+        about: "list only devices that the hub finds: tags.site = 'lab'; alone: all",
+        run: narrow::ask,
         complete: nothing,
     },
     Command {
@@ -148,8 +161,9 @@ fn named(name: &str) -> Result<&'static Command, String> {
             let names = names.join(", ");
             Err(format!("no command {name:?}; there are {names}"))
         }
-        // `d` has always meant a device.
+        // These have always meant a device, and quitting.
         [command, ..] if command.name == "device" => Ok(command),
+        several if name == "q" && several.iter().any(|c| c.name == "quit") => named("quit"),
         several => {
             let names: Vec<&str> = several.iter().map(|command| command.name).collect();
             Err(format!("{name:?} may be {}", names.join(" or ")))
@@ -216,7 +230,7 @@ fn device(model: &mut Model, text: &str) -> Ran {
     if model.devices.select(&id) {
         return Ok(Vec::new());
     }
-    if model.inventory.state == Some(InventoryState::Complete) {
+    if model.inventory.is_whole() && model.inventory.query.is_none() {
         return Err(format!("no device {id} on this hub; r lists again"));
     }
     panel::open(model, id, Focus::Details);
@@ -283,6 +297,7 @@ mod tests {
     #[case("sort p", Some("sort phase"))]
     #[case("sort ", None)]
     #[case("l", Some("list"))]
+    #[case("que", Some("query "))]
     #[case("xyz", None)]
     #[case("theme é", None)]
     fn tab_completes(#[case] typed: &str, #[case] becomes: Option<&str>) {
@@ -292,6 +307,8 @@ mod tests {
     #[rstest::rstest]
     #[case("de", "which device?")]
     #[case("x", "no command \"x\"; there are device,")]
+    #[case("query", "all devices are listed; for example :query")]
+    #[case("qu", "\"qu\" may be query or quit")]
     #[case("list now", ":list takes nothing after it")]
     #[case("theme dusk", "dark, light, mono")]
     fn mistakes_are_said_in_words(#[case] typed: &str, #[case] told: &str) {
@@ -309,6 +326,11 @@ mod tests {
         assert_eq!(history.text(), filter);
         // The help begins with its keys.
         assert_eq!(model.place_below(), Place::History);
+    }
+
+    #[test]
+    fn q_quits() {
+        assert_eq!(run(&mut model(), "q"), Ok(vec![Effect::Quit]));
     }
 
     #[test]

@@ -12,6 +12,7 @@ const REMEMBERED: usize = 9;
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match (model.dialog.take(), action) {
         (_, Action::Back) => Vec::new(),
+        (Some(Dialog::Switch(name)), Action::Confirm) => super::hub::connect(model, name),
         (Some(Dialog::GiveUp(_, update)), Action::Confirm) => {
             vec![Effect::Send(Command::GiveUp(update))]
         }

@@ -3,6 +3,7 @@
 use super::super::message::Effect;
 use super::super::model::facts::Facts;
 use super::super::model::{Asked, Dialog, Model};
+use super::narrow;
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, InventoryState, What};
 use crate::domain::evidence::sha256;
@@ -17,13 +18,14 @@ pub(super) fn events(model: &mut Model, batch: &[Event]) -> Vec<Effect> {
     let mut rows: Vec<DeviceRow> = Vec::new();
     let mut effects = Vec::new();
     for event in batch {
-        if let What::Device { device } = &event.what {
-            rows.push((**device).clone());
-        } else {
-            effects.extend(one(model, event));
+        match &event.what {
+            What::Device { device } => rows.push((**device).clone()),
+            What::Narrowed { query } => narrow::narrowed(model, query.as_deref(), &mut rows),
+            _ => effects.extend(one(model, event)),
         }
     }
     model.devices.take(rows);
+    narrow::forget_marks(model);
     effects
 }
 
@@ -45,6 +47,7 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             inventory.state = Some(*state);
             inventory.count = *count;
             inventory.problem.clone_from(problem);
+            inventory.is_heard();
             if *state == InventoryState::Complete && std::mem::take(&mut inventory.again) {
                 return Some(Effect::Snapshot);
             }
@@ -165,15 +168,19 @@ fn taken(model: &mut Model, event: &Event) {
 
 /// Takes everything over as it stands.
 pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
-    model.devices.replace(snapshot.rows);
     model.link = snapshot.link;
     model.durations = snapshot.durations;
     model.budget = snapshot.budget;
     model.unwritten = snapshot.journal;
+    model.inventory.query = snapshot.query;
     if let Some((state, problem)) = snapshot.inventory {
         model.inventory.state = Some(state);
-        model.inventory.count = model.devices.len();
         model.inventory.problem = problem;
+        model.inventory.is_heard();
+    }
+    narrow::take(model, snapshot.rows);
+    if model.inventory.state.is_some() {
+        model.inventory.count = model.devices.len();
     }
     for update in snapshot.updates {
         let device = update.device.clone();

@@ -6,6 +6,8 @@ mod confirm;
 mod dialogs;
 mod engine;
 mod history;
+mod hub;
+mod narrow;
 mod package;
 mod panel;
 mod prompt;
@@ -57,12 +59,14 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             history::told(model, &ask, *past);
             Vec::new()
         }
+        Message::Granted(wish, granted) => hub::granted(model, &wish, granted),
         Message::Notice(text) => {
             model.notice = Some(text);
             Vec::new()
         }
         Message::Suspended => {
             confirm::forget_name(model);
+            hub::call_off(model);
             Vec::new()
         }
     };
@@ -77,7 +81,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Quit => return dialogs::quit(model),
         Action::Suspend => return vec![Effect::Suspend],
-        Action::Help => {
+        Action::Help if model.place() != Place::Connecting => {
             model.dialog = Some(Dialog::Help(0));
             return Vec::new();
         }
@@ -95,6 +99,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Quit => dialogs::quit_question(model, action),
         Place::Help => dialogs::help(model, action),
         Place::Updates => dialogs::updates(model, action),
+        Place::Hubs => hub::list(model, action),
+        Place::Connecting => hub::connecting(model, action),
         Place::History => history::list(model, action),
         Place::Find => history::find(model, action),
         Place::Record => history::record(model, action),

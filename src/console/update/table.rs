@@ -5,7 +5,7 @@ use super::super::message::Effect;
 use super::super::model::field::Field;
 use super::super::model::{Bar, Dialog, Focus, Model};
 use super::super::view::layout::Areas;
-use super::{history, panel};
+use super::{history, narrow, panel};
 use crate::domain::event::{Command, InventoryState};
 
 /// An action while the keys go to the table.
@@ -54,6 +54,8 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 fn back(model: &mut Model) {
     if !model.devices.filter().text().is_empty() {
         model.devices.set_filter("");
+    } else if narrow::dismiss(model) {
+        return;
     } else if model.notice.is_none() {
         model.devices.unmark();
     }

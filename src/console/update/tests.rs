@@ -540,6 +540,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
     let snapshot = Snapshot {
         rows: vec![row("a-1"), row("c-1")],
         inventory: Some((InventoryState::Complete, None)),
+        query: None,
         link: Way::new(Link::Online),
         starting: Vec::new(),
         refusals: Vec::new(),

@@ -7,13 +7,14 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::super::model::devices::sort::Column;
-use super::super::model::{Bar, Model};
+use super::super::model::{Asking, Bar, Model};
 use super::super::text::{age, count, cut, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::state::{State, connection_sign, last_update};
 use crate::domain::device::DeviceRow;
 use crate::domain::event::InventoryState;
+use crate::domain::problem::Problem;
 
 /// Lines above the rows: the heading, what is wrong with the list, the heads.
 pub(super) fn heading_height(model: &Model, area: Rect) -> usize {
@@ -80,9 +81,10 @@ fn nothing_passes(model: &Model, row: Rect, frame: &mut Frame) {
 fn heading(model: &Model, frame: &mut Frame, area: Rect) {
     let style = |role| model.theme.style(role);
     let mut spans = vec![Span::styled(" Devices ", style(Role::Title))];
-    if model.devices.len() > 0 {
+    if model.devices.len() > 0 || model.inventory.query.is_some() {
         spans.push(Span::raw(count(model.devices.len())));
     }
+    query(model, area, &mut spans);
     let mut cursor = None;
     let typed = match &model.bar {
         Some(Bar::Filter(field, _)) => Some(field),
@@ -118,7 +120,7 @@ fn heading(model: &Model, frame: &mut Frame, area: Rect) {
         }
     }
     let listing = matches!(model.inventory.state, None | Some(InventoryState::Listing));
-    if listing && model.devices.len() > 0 {
+    if listing && model.devices.len() > 0 && model.inventory.asking.is_none() {
         spans.push(Span::styled("  listing…", style(Role::Busy)));
     }
     beyond(model, area, &mut spans);
@@ -126,6 +128,42 @@ fn heading(model: &Model, frame: &mut Frame, area: Rect) {
     if let Some(at) = cursor.filter(|_| model.dialog.is_none()) {
         let x = area.x + u16::try_from(at).unwrap_or(0);
         frame.set_cursor_position(Position::new(x, area.y));
+    }
+}
+
+/// Which devices of the hub these are, when they are not all, or what the hub is
+/// asked for instead.
+fn query(model: &Model, area: Rect, spans: &mut Vec<Span<'static>>) {
+    let style = |role| model.theme.style(role);
+    let filtered = matches!(model.bar, Some(Bar::Filter(..)));
+    let filtered = filtered || !model.devices.filter().text().is_empty();
+    // What the filter and the marks say has its room beside it.
+    let part = if filtered { 4 } else { 2 };
+    let room = usize::from(area.width) / part;
+    let inventory = &model.inventory;
+    if let Some(Asking(query)) = &inventory.asking {
+        let what = query.as_deref().map_or("all devices", condition);
+        let text = format!("  asking for {}…", cut(&safe(what), room));
+        return spans.push(Span::styled(text, style(Role::Busy)));
+    }
+    let Some(query) = inventory.query.as_deref() else {
+        return;
+    };
+    let shown = condition(query);
+    let whole = shown
+        .get(..6)
+        .is_some_and(|head| head.eq_ignore_ascii_case("select"));
+    let word = if whole { "  " } else { "  where " };
+    spans.push(Span::styled(word, style(Role::Key)));
+    let text = cut(&safe(shown), room.saturating_sub(width(word)));
+    spans.push(Span::styled(text, style(Role::Input)));
+}
+
+/// A query without the word that says so.
+fn condition(query: &str) -> &str {
+    match query.get(..6) {
+        Some(head) if head.eq_ignore_ascii_case("where ") => query[6..].trim_start(),
+        _ => query,
     }
 }
 
@@ -149,13 +187,22 @@ fn beyond(model: &Model, area: Rect, spans: &mut Vec<Span<'static>>) {
 /// Why the list is not whole, while there are rows to show all the same.
 fn trouble(model: &Model, columns: u16) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
-    if let (Some(InventoryState::Failed), Some(problem)) =
-        (model.inventory.state, &model.inventory.problem)
-    {
-        doc.problem(Role::Bad, "✗", problem);
-        doc.indented(Role::Hint, 2, "The list is not whole; r lists again.");
+    match (model.inventory.state, &model.inventory.problem) {
+        (Some(InventoryState::Failed), Some(problem)) => {
+            doc.problem(Role::Bad, "✗", problem);
+            doc.indented(Role::Hint, 2, "The list is not whole; r lists again.");
+        }
+        (_, Some(problem)) => refused(&mut doc, problem),
+        (_, None) => {}
     }
     doc
+}
+
+/// A query that was refused: the list is what it was.
+fn refused(doc: &mut Doc<'_>, problem: &Problem) {
+    doc.problem(Role::Bad, "✗", problem);
+    let hint = "Mend it: : and then ↑. esc puts this away.";
+    doc.indented(Role::Hint, 2, hint);
 }
 
 /// What stands instead of rows, and what to do about it.
@@ -166,7 +213,21 @@ fn empty(model: &Model, columns: u16) -> Doc<'_> {
         (None | Some(InventoryState::Listing), _) => {
             doc.text(Role::Busy, "Listing the hub's devices…");
         }
-        (Some(InventoryState::Complete), _) => {
+        (Some(InventoryState::Complete), problem) if model.inventory.query.is_some() => {
+            if let Some(problem) = problem {
+                refused(&mut doc, problem);
+                doc.blank();
+            }
+            doc.text(Role::Title, "No device of this hub fits the query.");
+            let hint = "`:query` alone lists all devices again. A whole query must give each \
+                        row a deviceId. A tag that was set just now may take a moment.";
+            doc.text(Role::Muted, hint);
+        }
+        (Some(InventoryState::Complete), problem) => {
+            if let Some(problem) = problem {
+                refused(&mut doc, problem);
+                doc.blank();
+            }
             doc.text(Role::Title, "This hub has no devices yet.");
             doc.text(
                 Role::Muted,

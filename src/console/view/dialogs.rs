@@ -160,7 +160,7 @@ pub(super) fn draw(model: &Model, dialog: &Dialog, frame: &mut Frame) {
                 0,
             )
         }
-        Dialog::Confirm(_) => return,
+        Dialog::Confirm(_) | Dialog::Hubs(_) | Dialog::Switch(_) | Dialog::Connecting(_) => return,
     };
     let window = Window::of(model, body.width, body.lines.len(), foot.lines.len());
     let (place, below) = window.draw(model, frame, title);
@@ -269,7 +269,7 @@ fn give_up<'a>(model: &'a Model, device: &str) -> Doc<'a> {
     doc
 }
 
-fn yes_or_no<'a>(model: &'a Model, yes: &str, no: &str) -> Doc<'a> {
+pub(super) fn yes_or_no<'a>(model: &'a Model, yes: &str, no: &str) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, 60);
     let line = vec![
         doc.span(Role::Key, "y"),

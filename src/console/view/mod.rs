@@ -15,6 +15,7 @@
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
 //! | `confirm`, `dialogs` | questions, help, the list of updates |
+//! | `hubs` | the hubs, and the way to another one |
 //! | `ascii` | the same for terminals that have nothing else |
 //! | `footer` | what can be done now |
 //! | `wake` | when the screen changes by itself |
@@ -28,6 +29,7 @@ mod footer;
 mod gauge;
 mod header;
 mod history;
+mod hubs;
 pub(crate) mod layout;
 mod notice;
 mod package;
@@ -76,6 +78,9 @@ pub fn view(model: &Model, frame: &mut Frame) {
     match &model.dialog {
         None => {}
         Some(Dialog::Confirm(order)) => confirm::draw(model, order, frame),
+        Some(dialog @ (Dialog::Hubs(_) | Dialog::Switch(_) | Dialog::Connecting(_))) => {
+            hubs::draw(model, dialog, frame);
+        }
         Some(dialog) => dialogs::draw(model, dialog, frame),
     }
     if model.context.look.ascii {

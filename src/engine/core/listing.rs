@@ -1,4 +1,5 @@
-//! The inventory: pages of a projected query, at half the hub's query rate.
+//! The inventory: pages of a projected query, at half the hub's query rate. Which
+//! query that is: see `narrow`.
 //!
 //! A listing is billed by its size, and a large hub's is dear: 12,400 devices
 //! are some hundred messages. So it is done when somebody asks, and by itself
@@ -71,6 +72,19 @@ impl Listing {
         page.or_else(|| self.again_at())
     }
 
+    /// Messages that it has cost so far.
+    pub(super) fn spent(&self) -> u64 {
+        self.cost
+    }
+
+    /// What was asked for last does not count: a late page of it is dropped. The list
+    /// before had cost that much.
+    pub(super) fn gives_up(&mut self, cost: u64) {
+        self.ticket += 1;
+        self.next = None;
+        self.cost += cost;
+    }
+
     /// When it is done again by itself.
     fn again_at(&self) -> Option<Duration> {
         let ended = self.ended.filter(|_| self.attended)?;
@@ -82,6 +96,7 @@ impl Core {
     /// Begins a listing; one that runs is begun anew.
     pub(super) fn list(&mut self, now: Now) {
         self.rules.forget_the_pass();
+        self.narrowing.forget_refusal();
         self.listing = Listing {
             ticket: self.listing.ticket + 1,
             next: Some((now.at, None)),
@@ -111,6 +126,7 @@ impl Core {
         self.asked_for(Try::Page(self.listing.ticket), now);
         self.out.push(Output::List {
             ticket: self.listing.ticket,
+            query: self.narrowing.query(),
             continuation,
         });
     }
@@ -157,11 +173,13 @@ impl Core {
     }
 
     fn page(&mut self, page: Page, now: Now) {
+        self.query_answered(now);
         self.listing.tries = 0;
         self.listing.lost = false;
         self.listing.skipped += page.skipped;
         for row in page.rows {
             self.listing.seen.insert(row.device_id.clone());
+            self.narrowing.lists(&row.device_id);
             let row = self.as_ruled(row);
             self.show_row(row, now);
         }
@@ -180,6 +198,9 @@ impl Core {
     /// Takes a row in and tells of it, unless a newer one is there.
     pub(super) fn show_row(&mut self, row: crate::domain::device::DeviceRow, now: Now) {
         let device = row.device_id.clone();
+        if !self.is_listed(&device) {
+            return;
+        }
         if self
             .rows
             .get(&device)
@@ -197,18 +218,23 @@ impl Core {
     }
 
     fn forget_the_gone(&mut self, now: Now) {
+        // All devices hold one that is looked at: it may be too new for the hub's
+        // index. What a query does not select is not in its list.
+        let looked_at = self.looking.as_ref();
+        let looked_at = looked_at.filter(|_| !self.narrowing.is_narrow());
         let gone: Vec<DeviceId> = self
             .rows
             .keys()
             .filter(|id| !self.listing.seen.contains(id))
-            .filter(|id| self.open_flight_of(id).is_none() && self.looking.as_ref() != Some(id))
+            .filter(|id| self.open_flight_of(id).is_none() && looked_at != Some(*id))
             .cloned()
             .collect();
         for device in gone {
             self.rows.remove(&device);
             self.publish(Event::device(now.wall, device, What::Gone {}));
         }
-        self.listing.seen.clear();
+        let seen = std::mem::take(&mut self.listing.seen);
+        self.narrowing.lists_only(seen);
     }
 
     /// The listing is over: the dearer it was, the longer the next one waits.
@@ -226,6 +252,9 @@ impl Core {
         if error.is_passing() && self.listing.tries < TRIES {
             let wait = page_wait(error, self.listing.tries, now);
             self.listing.next = Some((now.at + wait, self.listing.asked.clone()));
+            return;
+        }
+        if self.query_failed(error, now) {
             return;
         }
         let problem = error.problem("the devices cannot be listed");
@@ -271,6 +300,7 @@ impl Core {
         if state != InventoryState::Listing {
             self.listing_over(now);
         }
+        let problem = problem.or_else(|| self.narrowing.refusal());
         self.listing.state = Some((state, problem.clone()));
         let what = What::Inventory {
             state,

@@ -16,6 +16,7 @@ mod flights;
 mod life;
 mod link;
 mod listing;
+mod narrow;
 mod orders;
 mod packages;
 mod reads;
@@ -28,6 +29,7 @@ mod tags;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -59,6 +61,7 @@ use budget::Ledger;
 use flights::Flight;
 use link::Road;
 use listing::Listing;
+use narrow::Narrowing;
 use resume::Resume;
 use rules::Rules;
 use starts::Starting;
@@ -77,7 +80,7 @@ pub struct Settings {
     pub ask_package_server: bool,
     /// How the servers of packages are reached.
     pub packages: package::Settings,
-    /// Which devices the inventory lists.
+    /// Which devices the inventory lists, until somebody asks for others.
     pub query: Query,
     /// The words that devices use.
     pub dialects: Dialects,
@@ -271,6 +274,8 @@ pub enum Output {
     List {
         /// Which listing it belongs to.
         ticket: u64,
+        /// Which devices.
+        query: Arc<Query>,
         /// The page's token; absent for the first.
         continuation: Option<String>,
     },
@@ -366,6 +371,7 @@ pub struct Core {
     ledger: Ledger,
     rows: BTreeMap<DeviceId, DeviceRow>,
     listing: Listing,
+    narrowing: Narrowing,
     rules: Rules,
     road: Road,
     /// The hub's clock less ours, as far as it is believed.
@@ -408,6 +414,7 @@ impl Core {
             ledger: Ledger::new(&settings),
             rows: BTreeMap::new(),
             listing: Listing::default(),
+            narrowing: Narrowing::new(settings.query.clone()),
             rules: Rules::default(),
             road: Road::default(),
             skew: SignedDuration::ZERO,
@@ -480,6 +487,7 @@ impl Core {
                 self.try_now(now);
                 self.list(now);
             }
+            Command::Query(text) => self.narrow(text, now),
             Command::Attend(somebody) => self.listing.attended = somebody,
             Command::Look(device) => self.look(device, now),
             Command::Start(start) => self.start(start, now),
@@ -539,6 +547,7 @@ impl Core {
         Snapshot {
             rows: self.rows.values().cloned().collect(),
             inventory: self.listing.state(),
+            query: self.narrowing.text().map(str::to_owned),
             link: self.road.told(),
             updates: self.flights.values().map(|f| f.update.clone()).collect(),
             starting: self.starting.keys().cloned().collect(),

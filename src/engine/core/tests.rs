@@ -9,6 +9,7 @@ mod leases;
 mod life;
 mod link;
 mod listing;
+mod narrow;
 mod packages;
 mod refused;
 mod resume;
@@ -41,6 +42,8 @@ struct Story {
     invoked: Vec<UpdateId>,
     calls: Vec<MethodCall>,
     listed: Vec<Option<String>>,
+    /// Of each page that was asked for: which listing it is, and what was asked.
+    queries: Vec<(u64, String)>,
     asked: Vec<(u64, String)>,
     inspected: Vec<PackageUri>,
     read: usize,
@@ -102,6 +105,7 @@ impl Story {
             invoked: Vec::new(),
             calls: Vec::new(),
             listed: Vec::new(),
+            queries: Vec::new(),
             asked: Vec::new(),
             inspected: Vec::new(),
             read: 0,
@@ -160,7 +164,14 @@ impl Story {
                     self.invoked.push(update);
                     self.calls.push(permit.into_call());
                 }
-                Output::List { continuation, .. } => self.listed.push(continuation),
+                Output::List {
+                    ticket,
+                    query,
+                    continuation,
+                } => {
+                    self.listed.push(continuation);
+                    self.queries.push((ticket, query.text().to_owned()));
+                }
                 Output::Ask { ticket, query, .. } => {
                     self.asked.push((ticket, query.text().to_owned()));
                 }

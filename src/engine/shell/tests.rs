@@ -6,7 +6,7 @@ use crate::domain::method::{MethodAnswer, MethodCall};
 use crate::domain::profile::Profile;
 use crate::domain::twin::Twin;
 use crate::engine::gate::Gate;
-use crate::hub::{HubError, Identity, Page, Permit, TagPermit};
+use crate::hub::{HubError, Identity, Page, Permit, Query, TagPermit};
 use crate::journal::Receipt;
 
 /// A hub whose devices take every order, and that can do nothing else.

@@ -225,6 +225,7 @@ impl Engine {
             Output::List {
                 ticket,
                 continuation,
+                ..
             } => {
                 self.pages += 1;
                 let from: usize = continuation.map_or(0, |token| token.parse().unwrap());

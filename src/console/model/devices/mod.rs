@@ -10,6 +10,7 @@
 //! that is typed, move lines but not what the operator has in mind.
 
 pub(crate) mod filter;
+mod relist;
 pub(crate) mod sort;
 
 use std::cmp::Reverse;
@@ -38,6 +39,8 @@ pub(crate) struct Devices {
     /// as they are kept.
     shown: Option<Vec<usize>>,
     marks: BTreeSet<DeviceId>,
+    /// Marked, and not listed yet.
+    aside: BTreeSet<DeviceId>,
     selected: Option<DeviceId>,
     /// Did the operator ever move? Until then the first line is selected,
     /// whatever device comes to stand there.
@@ -75,18 +78,15 @@ impl Devices {
             }
             twice
         });
+        self.mark_again();
         self.show();
     }
 
-    /// Replaces all rows: what is not among them is gone, marks as well.
-    pub(crate) fn replace(&mut self, rows: Vec<DeviceRow>) {
-        self.rows.clear();
-        self.shown = None;
-        self.longest_id = 0;
-        self.take(rows);
-        self.show();
-        let known = |id: &DeviceId| self.rows.binary_search_by(|row| row.device_id.cmp(id));
-        self.marks.retain(|id| known(id).is_ok());
+    /// Replaces all rows: what is not among them is gone, marks as well; whose marks
+    /// those were.
+    pub(crate) fn replace(&mut self, rows: Vec<DeviceRow>) -> BTreeSet<DeviceId> {
+        self.refill(rows);
+        self.forget_unlisted()
     }
 
     /// An update of this session stands so, in a word.
@@ -358,6 +358,7 @@ impl Devices {
     /// Takes all marks away.
     pub(crate) fn unmark(&mut self) {
         self.marks.clear();
+        self.aside.clear();
     }
 
     /// Lines above and below the window.

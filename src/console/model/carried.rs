@@ -1,0 +1,42 @@
+//! What is carried from one hub to the next: how the console looks, the order of the
+//! table, and the commands that were typed. Nothing that could be done to the new hub
+//! because it was meant for the old one: no marks, no filter, no query, no package, no
+//! name that was typed to arm it.
+
+use super::command_line::Typed;
+use super::devices::sort::Order;
+use super::{Context, Model};
+use crate::console::look::Look;
+
+/// What the next session has of this one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Carried {
+    look: Look,
+    order: Order,
+    typed: Typed,
+}
+
+impl Model {
+    /// What the session on another hub is to have of this one.
+    pub(crate) fn carried(&self) -> Carried {
+        Carried {
+            look: self.context.look.clone(),
+            order: self.devices.order(),
+            typed: self.typed.clone(),
+        }
+    }
+
+    /// Has what was carried here.
+    pub(super) fn with_carried(mut self, carried: Carried) -> Self {
+        self.devices.set_order(carried.order);
+        self.typed = carried.typed;
+        self
+    }
+}
+
+impl Carried {
+    /// The console looks as it did.
+    pub(super) fn dress(&self, context: &mut Context) {
+        context.look = self.look.clone();
+    }
+}
