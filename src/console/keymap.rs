@@ -42,12 +42,16 @@ pub(crate) enum Place {
     Updates,
     /// Past updates.
     History,
-    /// The filter's text there.
+    /// The filter's text there, and in the log.
     Find,
     /// A past update.
     Record,
     /// A past update, played again.
     Replay,
+    /// What happened in this session.
+    Log,
+    /// What the doctor finds.
+    Doctor,
     /// The question before quitting.
     Quit,
     /// The help itself.
@@ -87,9 +91,11 @@ impl Place {
             Self::Search => "Search in a twin",
             Self::Updates => "Updates of this session",
             Self::History => "History",
-            Self::Find => "Filter of the history",
+            Self::Find => "Filter of history and log",
             Self::Record => "A past update",
             Self::Replay => "Replay",
+            Self::Log => "Log",
+            Self::Doctor => "Doctor",
             Self::Quit => "Question before quitting",
             Self::Help => "Help",
             Self::Anywhere => "Everywhere",
@@ -331,7 +337,7 @@ mod tests {
             assert!(!bindings.is_empty(), "{place:?}");
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
-        assert_eq!(keymap.places().count(), 17);
+        assert_eq!(keymap.places().count(), 19);
     }
 
     #[test]

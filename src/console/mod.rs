@@ -24,6 +24,7 @@
 //! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run` | the loop |
+//! | `outside` | what comes in beside the engine: remarks, a doctor |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
 //! | `tty` | its descriptors, used so that nothing waits for it |
@@ -36,6 +37,7 @@ mod keys;
 mod look;
 mod message;
 mod model;
+mod outside;
 mod run;
 mod signals;
 mod terminal;
@@ -49,6 +51,7 @@ pub use action::Action;
 pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};
 pub use model::{Context, Model};
+pub use outside::{Doctor, Outside};
 pub use run::{ConsoleError, Ended, Exit, replay, run};
 pub use signals::is_ignored;
 pub use terminal::{GIVEN_BACK, restore as give_back};

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
 use super::message::{Effect, Message};
 use super::model::{Context, Model};
+use super::outside::{Came, Outside};
 use super::signals::{self, Heard, SIGHUP, Signals};
 use super::terminal::{self, Screen};
 use super::tty;
@@ -79,12 +79,12 @@ fn terminal_error(what: &'static str) -> impl Fn(io::Error) -> ConsoleError {
 
 /// Runs the console on this process's terminal until the operator quits or a
 /// signal comes; by then the terminal has been given back. The first frame is
-/// drawn before the engine has answered anything. What comes through `notices`
+/// drawn before the engine has answered anything. What comes from `outside`
 /// is shown. To be driven by `block_on`: a stop takes effect on the first thread.
-pub async fn run(engine: Engine, context: Context, notices: mpsc::Receiver<String>) -> Ended {
+pub async fn run(engine: Engine, context: Context, outside: impl Into<Outside>) -> Ended {
     let model = Box::new(Model::new(context, size(), Timestamp::now()));
     let first = [Command::List, Command::Attend(true)];
-    drive(engine, model, first.into(), Some(notices)).await
+    drive(engine, model, first.into(), outside.into()).await
 }
 
 /// Plays a recorded update again on this process's terminal until the operator
@@ -94,7 +94,7 @@ pub async fn replay(context: Context, replay: Replay) -> Ended {
     let model = Box::new(Model::replaying(context, replay, size(), Timestamp::now()));
     // Held to the end: an engine that nobody serves and that has not ended.
     let (engine, _backend) = engine::channel();
-    drive(engine, model, VecDeque::new(), None).await
+    drive(engine, model, VecDeque::new(), Outside::nothing()).await
 }
 
 fn size() -> (u16, u16) {
@@ -105,9 +105,9 @@ async fn drive(
     engine: Engine,
     mut model: Box<Model>,
     outbox: VecDeque<Command>,
-    notices: Option<mpsc::Receiver<String>>,
+    outside: Outside,
 ) -> Ended {
-    let shown = show(engine, &mut model, outbox, notices);
+    let shown = show(engine, &mut model, outbox, outside);
     // The hook has said what there is to say of a panic.
     let why = AssertUnwindSafe(shown).catch_unwind().await;
     Ended {
@@ -120,7 +120,7 @@ async fn show(
     engine: Engine,
     model: &mut Model,
     outbox: VecDeque<Command>,
-    notices: Option<mpsc::Receiver<String>>,
+    outside: Outside,
 ) -> Result<Exit, ConsoleError> {
     let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
     let input = Keyboard::open().map_err(terminal_error("read"))?;
@@ -134,7 +134,7 @@ async fn show(
         engine,
         events: Some(events),
         input,
-        notices,
+        outside,
         dirty: false,
         drawn: Instant::now(),
         stopped: None,
@@ -179,8 +179,7 @@ struct Console {
     /// Commands that wait for the engine, in their order.
     outbox: VecDeque<Command>,
     input: Keyboard,
-    /// `None` when nothing will come any more.
-    notices: Option<mpsc::Receiver<String>>,
+    outside: Outside,
     dirty: bool,
     drawn: Instant,
     /// When a stop was asked for; the terminal is not ours until it is over.
@@ -202,7 +201,7 @@ enum Woken {
     Past(Ask, Result<Past, Stopped>),
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
-    Noticed(Option<String>),
+    Outside(Came),
     Aged,
 }
 
@@ -284,15 +283,13 @@ impl Console {
             Woken::Told(Some(Batch::Events(events))) => Some(Message::Events(events)),
             Woken::Told(Some(Batch::Lagged)) => {
                 self.answer = Some(ask(&self.engine));
-                None
+                Some(Message::Lagged)
             }
             Woken::Past(ask, Ok(past)) => Some(Message::Past(ask, Box::new(past))),
             Woken::Sent(Ok(())) => return Ok(Next::Nothing),
-            Woken::Noticed(Some(text)) => Some(Message::Notice(text)),
-            Woken::Noticed(None) => {
-                self.notices = None;
-                return Ok(Next::Nothing);
-            }
+            Woken::Outside(Came::Notice(Some(text))) => Some(Message::Notice(text)),
+            Woken::Outside(Came::Notice(None)) => return Ok(Next::Nothing),
+            Woken::Outside(Came::Check(check)) => Some(Message::Checked(check)),
             // It ends only when it is told to, or by a defect. A screen on which
             // nothing will move again helps nobody, and this process would keep
             // the devices' leases: nobody else could carry on.
@@ -320,7 +317,7 @@ impl Console {
             past,
             outbox,
             input,
-            notices,
+            outside,
             dirty,
             drawn,
             stopped,
@@ -356,7 +353,7 @@ impl Console {
                 Woken::Sent(sent)
             }
             batch = next_batch(events.as_mut()) => Woken::Told(batch),
-            text = next_notice(notices.as_mut()) => Woken::Noticed(text),
+            came = outside.next() => Woken::Outside(came),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Woken::Aged,
         }
     }
@@ -376,6 +373,7 @@ impl Console {
                 Effect::Quit => return Some(Next::End(Exit::Quit)),
                 Effect::Snapshot => self.answer = Some(ask(&self.engine)),
                 Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
+                Effect::Examine => self.outside.examine(),
                 Effect::Send(command) => self.outbox.push_back(command),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
@@ -484,13 +482,6 @@ async fn send_first(engine: &Engine, command: Option<Command>) -> Result<(), Sto
 async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
     match events {
         Some(events) => events.next().await,
-        None => pending().await,
-    }
-}
-
-async fn next_notice(notices: Option<&mut mpsc::Receiver<String>>) -> Option<String> {
-    match notices {
-        Some(notices) => notices.recv().await,
         None => pending().await,
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn events(model: &mut Model, batch: &[Event]) -> Vec<Effect> {
         if let What::Device { device } = &event.what {
             rows.push((**device).clone());
         } else {
+            model.log.take(event);
             effects.extend(one(model, event));
         }
     }
@@ -177,6 +178,7 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     }
     for update in snapshot.updates {
         let device = update.device.clone();
+        model.log.stands(&update);
         model.updates.restore(update);
         note(model, Some(&device));
     }

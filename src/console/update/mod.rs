@@ -4,8 +4,10 @@
 pub(crate) mod commands;
 mod confirm;
 mod dialogs;
+mod doctor;
 mod engine;
 mod history;
+mod log;
 mod package;
 mod panel;
 mod prompt;
@@ -57,7 +59,16 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             history::told(model, &ask, *past);
             Vec::new()
         }
+        Message::Lagged => {
+            log::lagged(model);
+            Vec::new()
+        }
+        Message::Checked(check) => {
+            doctor::told(model, check);
+            Vec::new()
+        }
         Message::Notice(text) => {
+            log::notice(model, &text);
             model.notice = Some(text);
             Vec::new()
         }
@@ -68,6 +79,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     };
     settle(model);
     effects.extend(history::settle(model));
+    log::settle(model);
+    doctor::settle(model);
     effects.extend(model.attend());
     effects
 }
@@ -96,9 +109,12 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Help => dialogs::help(model, action),
         Place::Updates => dialogs::updates(model, action),
         Place::History => history::list(model, action),
+        Place::Find if model.cover.is_some() => log::find(model, action),
         Place::Find => history::find(model, action),
         Place::Record => history::record(model, action),
         Place::Replay => history::replay(model, action),
+        Place::Log => log::list(model, action),
+        Place::Doctor => doctor::act(model, action),
         Place::Anywhere => Vec::new(),
     }
 }
@@ -112,6 +128,7 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
                 line.edit(change);
             }
         }
+        Place::Find if model.cover.is_some() => log::edit(model, change),
         Place::Find => {
             if let Some(history) = &mut model.history {
                 change(&mut history.filter);
