@@ -4,14 +4,14 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use crate::config::{Config, Paths};
-use crate::console::{self, Context, Ended, Exit, Look, LookSettings};
+use crate::console::{self, Context, Ended, Exit, Look, LookSettings, Outside};
 use crate::domain::event::Command;
 
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
 use super::session::Session;
 use super::signals::Signals;
-use super::{demo, ending, log, out};
+use super::{demo, doctor, ending, log, out};
 
 pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
     if global.plain {
@@ -88,8 +88,9 @@ pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code
     // What an earlier process left open is watched on.
     tokio::spawn(async move { sender.send(Command::Resume).await });
     let demo = context.demo;
+    let outside = Outside::from(trouble).doctor(doctor::of_console(session));
     ending::tend(running, async move {
-        let ended = Box::pin(console::run(engine, context, trouble)).await;
+        let ended = Box::pin(console::run(engine, context, outside)).await;
         let code = code(&ended);
         ending::last_resort(code.as_ref().map_or(Code::Failure, |code| *code));
         tell(&ended, demo);

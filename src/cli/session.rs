@@ -89,11 +89,7 @@ impl Session {
                 .map_or(CONNECTION_STRING.to_owned(), |n| format!("hub {n:?}"));
             Failure::usage(format!("{whose}: {e}"))
         })?;
-        let ca_file = hub.ca_file.clone().or_else(|| {
-            std::env::var_os(CA_FILE)
-                .filter(|f| !f.is_empty())
-                .map(PathBuf::from)
-        });
+        let ca_file = ca_file(&hub);
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         warn_of_rivals(&dialects);
         let profile = profile(name, &hub, &connection, global.read_only);
@@ -155,6 +151,11 @@ impl Session {
     /// The configuration.
     pub(super) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Is a journal wanted?
+    pub(super) fn keeps_journal(&self) -> bool {
+        self.keep_journal
     }
 
     /// Keeps nothing: for verbs that only read.
@@ -345,7 +346,7 @@ pub(super) fn configuration(global: &Global) -> Result<(Config, Paths), Failure>
 }
 
 /// Which hub: `--hub`, then the environment, then the file's default.
-fn choose(
+pub(super) fn choose(
     global: &Global,
     config: &Config,
 ) -> Result<Option<(Option<String>, HubConfig)>, Failure> {
@@ -390,7 +391,15 @@ pub(super) async fn get(
     secret.map_err(|e| Failure::usage(format!("hub {hub:?}: {e}")))
 }
 
-fn profile(
+/// The file of authorities to trust beside the system's, if one is named.
+pub(super) fn ca_file(hub: &HubConfig) -> Option<PathBuf> {
+    let from_env = || std::env::var_os(CA_FILE).filter(|file| !file.is_empty());
+    hub.ca_file
+        .clone()
+        .or_else(|| from_env().map(PathBuf::from))
+}
+
+pub(super) fn profile(
     name: Option<String>,
     hub: &HubConfig,
     connection: &ConnectionString,

@@ -44,6 +44,22 @@ pub fn text(text: &str) -> String {
     out
 }
 
+/// The same text with the key of every connection string in it hidden.
+#[must_use]
+pub fn keys(text: &str) -> String {
+    const BEFORE: &str = "sharedaccesskey=";
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.to_ascii_lowercase().find(BEFORE) {
+        let (before, key) = rest.split_at(at + BEFORE.len());
+        let end = key.find(|c: char| c.is_whitespace() || ";\"'`,".contains(c));
+        out.push_str(before);
+        out.push_str(HIDDEN);
+        rest = end.map_or("", |end| &key[end..]);
+    }
+    out.push_str(rest);
+    out
+}
+
 /// One URL, redacted: user and password, the values of its query's parameters
 /// unless known to be harmless, and what its fragment holds.
 #[must_use]
@@ -121,6 +137,20 @@ fn ends_a_url(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[rstest::rstest]
+    #[case("no key", "no key")]
+    #[case(
+        "SharedAccessKeyName=x;SharedAccessKey=aGk=;é",
+        "SharedAccessKeyName=x;SharedAccessKey=***;é"
+    )]
+    #[case(
+        "\"sharedaccesskey=aGk=\", SHAREDACCESSKEY=b",
+        "\"sharedaccesskey=***\", SHAREDACCESSKEY=***"
+    )]
+    fn keys_of_connection_strings_are_hidden(#[case] text: &str, #[case] want: &str) {
+        assert_eq!(keys(text), want);
+    }
     use proptest::prelude::*;
 
     #[rstest::rstest]

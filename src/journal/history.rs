@@ -208,7 +208,7 @@ pub(super) fn answer(
 }
 
 /// A connection that can only read, and the schema that it found.
-fn connect(path: &Path) -> rusqlite::Result<(Connection, u32)> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<(Connection, u32)> {
     let version = |connection: Connection| {
         connection.busy_timeout(PATIENCE)?;
         let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;

@@ -238,11 +238,6 @@ impl LogScreen {
         self.filter.text().trim()
     }
 
-    /// Does it go on to the newest line by itself?
-    pub(crate) fn follows(&self) -> bool {
-        self.at.is_none()
-    }
-
     /// Where the selection is in `lines`. A line that has left, or that the filter
     /// hides, gives its place to the next one.
     pub(crate) fn selected(&self, lines: &[&Line]) -> usize {

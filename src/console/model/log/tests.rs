@@ -257,7 +257,7 @@ fn a_snapshot_tells_what_was_missed() {
     assert_eq!(
         lines(&log),
         [
-            "▸ open: it is intended, since before this was seen",
+            "▸ open: it is watching, since before this was seen",
             "✗ failed: because"
         ]
     );
@@ -292,7 +292,7 @@ fn the_end_is_followed_until_it_is_left() {
     screen.step(&log.holding(""), 20);
     assert_eq!(seen(&log, &mut screen).1, 75);
     screen.step(&log.holding(""), isize::MAX);
-    assert!(screen.follows());
+    assert_eq!(screen.at, None, "it follows again");
     screen.step(&log.holding(""), isize::MIN);
     assert_eq!(seen(&log, &mut screen), (55, 55, 1_990));
 }
