@@ -8,6 +8,8 @@
 
 #[path = "screens/hubs.rs"]
 mod hubs;
+#[path = "screens/log.rs"]
+mod log;
 #[path = "screens/past.rs"]
 mod past;
 #[path = "screens/scenes.rs"]
@@ -23,8 +25,13 @@ use ratatui::Terminal;
 use ratatui::backend::{Backend as _, TestBackend};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
-use scenes::{SCENES, Scene, Stage};
+use scenes::{SCENES as FIRST, Scene, Stage};
 use unicode_width::UnicodeWidthStr as _;
+
+/// All scenes, of all files.
+fn scenes() -> impl Iterator<Item = &'static Scene> {
+    FIRST.iter().chain(&log::SCENES)
+}
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
 
@@ -130,7 +137,7 @@ fn pictured(name: &str, picture: &str) {
 
 #[test]
 fn every_screen_looks_as_it_was_last_looked_at() {
-    for scene in &SCENES {
+    for scene in scenes() {
         for size in SIZES {
             shown(scene, size);
         }
@@ -161,10 +168,15 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("history-loading", &["Reading"])]
 #[case("history-empty", &["No update"])]
 #[case("history-failed", &["malformed"])]
+#[case("log", &["Log", "notice", "refused", "UTC"])]
+#[case("log-filter", &["/0043 fail", "failed", "12:03:5"])]
+#[case("log-empty", &["no line holds"])]
+#[case("doctor-running", &["Doctor", "looking", "configuration"])]
+#[case("doctor-failed", &["✗ 1", "! 2", "✓ 5"])]
 #[case("past-update", &["failed: press-0043", "not live", "▕"])]
 #[case("replay", &["REPLAY", "not live", "playing 5×", "press-0043", "event 4 of 6", "downloading"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let rows: Vec<String> = (0..size.1)
@@ -187,9 +199,11 @@ fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&s
 #[case("retrying")]
 #[case("stalled")]
 #[case("history")]
+#[case("log")]
+#[case("doctor-failed")]
 #[case("past-update")]
 fn the_last_line_says_how_to_leave(#[case] name: &str) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let last = (0..size.0).map(|x| buffer[(x, size.1 - 1)].symbol());
@@ -203,7 +217,7 @@ fn the_last_line_says_how_to_leave(#[case] name: &str) {
 /// than its place.
 #[test]
 fn nothing_hostile_reaches_a_cell() {
-    for (name, scene) in &SCENES {
+    for (name, scene) in scenes() {
         for size in SIZES {
             let (buffer, _) = drawn(&scene(size, true), size);
             for cell in buffer.content() {
@@ -218,7 +232,7 @@ fn nothing_hostile_reaches_a_cell() {
 /// The console survives every size, however small.
 #[test]
 fn no_size_breaks_a_screen() {
-    for (_, scene) in &SCENES {
+    for (_, scene) in scenes() {
         for size in [
             (1, 1),
             (2, 3),

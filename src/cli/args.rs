@@ -74,6 +74,8 @@ pub(super) enum Verb {
     Watch(Watch),
     /// Tell what was written down of past updates; no hub is asked
     History(History),
+    /// Look whether all is well that an update needs: configuration, network, hub, journal
+    Doctor(Doctor),
     /// What is configured, where that comes from, and what is wrong with it
     Config {
         #[command(subcommand)]
@@ -252,6 +254,13 @@ pub(super) struct History {
     /// How many times faster than it was: 1 to 100
     #[arg(long, default_value_t = USUAL, requires = "replay", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(FASTEST)))]
     pub(super) speed: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Doctor {
+    /// One JSON event a line
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 fn end(text: &str) -> Result<End, String> {

@@ -10,6 +10,7 @@ mod console;
 mod demo;
 mod device;
 mod devices;
+mod doctor;
 mod emulator;
 mod ending;
 mod exit;
@@ -102,6 +103,7 @@ async fn run(args: Args) -> Result<Code, Failure> {
         Some(Verb::Update(verb)) => update::run(verb, &args.global).await,
         Some(Verb::Config { verb }) => config::run(verb, &args.global).await,
         Some(Verb::Watch(verb)) => watch::run(verb, &args.global).await,
+        Some(Verb::Doctor(verb)) => Box::pin(doctor::run(verb, &args.global)).await,
         Some(Verb::History(verb)) => Box::pin(history::run(verb, &args.global)).await,
     }
 }

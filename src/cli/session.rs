@@ -104,11 +104,7 @@ impl Session {
                 .map_or(CONNECTION_STRING.to_owned(), |n| format!("hub {n:?}"));
             Failure::usage(format!("{whose}: {e}"))
         })?;
-        let ca_file = hub.ca_file.clone().or_else(|| {
-            std::env::var_os(CA_FILE)
-                .filter(|f| !f.is_empty())
-                .map(PathBuf::from)
-        });
+        let ca_file = ca_file(&hub);
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         let configured = name.clone();
         let profile = profile(name, &hub, &connection, global.read_only);
@@ -421,7 +417,15 @@ pub(super) async fn get(
     secret.map_err(|e| Failure::usage(format!("hub {hub:?}: {e}")))
 }
 
-fn profile(
+/// The file of authorities to trust beside the system's, if one is named.
+pub(super) fn ca_file(hub: &HubConfig) -> Option<PathBuf> {
+    let from_env = || std::env::var_os(CA_FILE).filter(|file| !file.is_empty());
+    hub.ca_file
+        .clone()
+        .or_else(|| from_env().map(PathBuf::from))
+}
+
+pub(super) fn profile(
     name: Option<String>,
     hub: &HubConfig,
     connection: &ConnectionString,

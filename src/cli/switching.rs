@@ -32,7 +32,7 @@ use super::console::{code, tell};
 use super::exit::{Code, Failure, worst};
 use super::session::{CONNECTION_STRING, Session, get, rivals};
 use super::signals::Signals;
-use super::{ending, log};
+use super::{doctor, ending, log};
 
 /// Seconds of a hub's day.
 const DAY: i64 = 86_400;
@@ -340,6 +340,7 @@ async fn on_one(stage: &mut Stage, session: &Session, mut context: Context) -> O
         Err(failure) => return Over::Program(Err(failure)),
     };
     let engine = running.engine();
+    stage.attended_by(doctor::of_console(session));
     let (demo, kept) = (context.demo, session.keeps_journal());
     let (ended, written) = ending::see_off(running, async {
         let ended = Box::pin(console::run(stage, engine, context)).await;

@@ -50,6 +50,8 @@ pub enum Action {
     Updates,
     /// Show past updates; leave them.
     History,
+    /// Show what happened in this session; leave that.
+    Log,
     /// Play the shown update again.
     Replay,
     /// Stop a replay, or go on.

@@ -46,12 +46,16 @@ pub(crate) enum Place {
     Connecting,
     /// Past updates.
     History,
-    /// The filter's text there.
+    /// The filter's text there, and in the log.
     Find,
     /// A past update.
     Record,
     /// A past update, played again.
     Replay,
+    /// What happened in this session.
+    Log,
+    /// What the doctor finds.
+    Doctor,
     /// The question before quitting.
     Quit,
     /// The help itself.
@@ -94,9 +98,11 @@ impl Place {
             Self::Hubs => "Hubs",
             Self::Connecting => "On the way to another hub",
             Self::History => "History",
-            Self::Find => "Filter of the history",
+            Self::Find => "Filter of history and log",
             Self::Record => "A past update",
             Self::Replay => "Replay",
+            Self::Log => "Log",
+            Self::Doctor => "Doctor",
             Self::Quit => "Question before quitting",
             Self::Help => "Help",
             Self::Anywhere => "Everywhere",

@@ -8,6 +8,7 @@ use tui_input::InputRequest;
 
 use super::action::Action;
 use super::hubs::{Granted, Wish};
+use crate::domain::doctor::Check;
 use crate::domain::event::{Command, Event};
 use crate::domain::history::Ask;
 use crate::engine::{Past, Snapshot};
@@ -36,6 +37,10 @@ pub enum Message {
     Granted(Wish, Granted),
     /// Something is to be known that no event tells, about the log for example.
     Notice(String),
+    /// Events were missed, because there were too many at once; a snapshot follows.
+    Lagged,
+    /// The doctor tells of one check; `None`: of no more.
+    Checked(Option<Check>),
     /// The process was stopped, or is about to be: whoever goes on may be
     /// somebody else.
     Suspended,
@@ -58,6 +63,9 @@ pub enum Effect {
     CallOff,
     /// Leave the loop for the hub that is ready; nothing answers.
     Switch,
+    /// Ask the doctor to look at everything; answered by [`Message::Checked`], one
+    /// after another. A newer request takes the place of one at work.
+    Examine,
     /// Stop the process until the shell continues it; nothing answers.
     Suspend,
     /// Leave the loop and restore the terminal; nothing answers.

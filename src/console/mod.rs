@@ -25,6 +25,7 @@
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run`, `stage` | the loop, and what outlives it |
 //! | `hubs` | the other hubs that can be gone to |
+//! | `outside` | what comes in beside the engine: remarks, a doctor |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
 //! | `tty` | its descriptors, used so that nothing waits for it |
@@ -38,6 +39,7 @@ mod keys;
 mod look;
 mod message;
 mod model;
+mod outside;
 mod run;
 mod signals;
 mod stage;
@@ -53,6 +55,7 @@ pub use hubs::{Grant, Granted, Granting, HubEntry, Wish};
 pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};
 pub use model::{Carried, Context, Model};
+pub use outside::{Doctor, Outside};
 pub use run::{ConsoleError, Ended, Exit, replay, run};
 pub use signals::is_ignored;
 pub use stage::Stage;

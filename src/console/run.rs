@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::hubs::{Grant, Granted, Granting, Wish};
@@ -18,6 +17,7 @@ use super::input::{Input, Keyboard};
 use super::keys::Typed;
 use super::message::{Effect, Message};
 use super::model::{Carried, Context, Model};
+use super::outside::{Came, Outside};
 use super::signals::{self, Heard, SIGHUP, Signals};
 use super::stage::{Set, Stage};
 use super::terminal::{self, Screen};
@@ -158,7 +158,7 @@ async fn show(
         engine,
         events: Some(events),
         input,
-        notices: stage.notices.take(),
+        outside: std::mem::take(&mut stage.outside),
         grant: stage.grant.take(),
         granting: None,
         dirty: behind,
@@ -168,7 +168,7 @@ async fn show(
         asked: false,
     };
     let exit = console.turn(model, &mut screen, &mut signals).await;
-    stage.notices = console.notices.take();
+    stage.outside = std::mem::take(&mut console.outside);
     stage.grant = console.grant.take();
     match exit {
         Ok(Exit::Switch) => {
@@ -217,8 +217,7 @@ struct Console {
     /// Commands that wait for the engine, in their order.
     outbox: VecDeque<Command>,
     input: Keyboard,
-    /// `None` when nothing will come any more.
-    notices: Option<mpsc::Receiver<String>>,
+    outside: Outside,
     /// What leads to other hubs.
     grant: Option<Grant>,
     /// What was wished of it, the last.
@@ -245,7 +244,7 @@ enum Woken {
     Granted(Wish, Granted),
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
-    Noticed(Option<String>),
+    Outside(Came),
     Aged,
 }
 
@@ -336,16 +335,14 @@ impl Console {
             Woken::Told(Some(Batch::Events(events))) => Some(Message::Events(events)),
             Woken::Told(Some(Batch::Lagged)) => {
                 self.answer = Some(ask(&self.engine));
-                None
+                Some(Message::Lagged)
             }
             Woken::Past(ask, Ok(past)) => Some(Message::Past(ask, Box::new(past))),
             Woken::Granted(wish, granted) => Some(Message::Granted(wish, granted)),
             Woken::Sent(Ok(())) => return Ok(Next::Nothing),
-            Woken::Noticed(Some(text)) => Some(Message::Notice(text)),
-            Woken::Noticed(None) => {
-                self.notices = None;
-                return Ok(Next::Nothing);
-            }
+            Woken::Outside(Came::Notice(Some(text))) => Some(Message::Notice(text)),
+            Woken::Outside(Came::Notice(None)) => return Ok(Next::Nothing),
+            Woken::Outside(Came::Check(check)) => Some(Message::Checked(check)),
             // It ends only when it is told to, or by a defect. A screen on which
             // nothing will move again helps nobody, and this process would keep
             // the devices' leases: nobody else could carry on.
@@ -373,8 +370,8 @@ impl Console {
             past,
             outbox,
             input,
-            notices,
             granting,
+            outside,
             dirty,
             drawn,
             stopped,
@@ -414,7 +411,7 @@ impl Console {
                 Woken::Sent(sent)
             }
             batch = next_batch(events.as_mut()) => Woken::Told(batch),
-            text = next_notice(notices.as_mut()) => Woken::Noticed(text),
+            came = outside.next() => Woken::Outside(came),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Woken::Aged,
         }
     }
@@ -445,6 +442,7 @@ impl Console {
                 }
                 Effect::CallOff => self.granting = None,
                 Effect::Switch => return Some(Next::End(Exit::Switch)),
+                Effect::Examine => self.outside.examine(),
                 Effect::Send(command) => self.outbox.push_back(command),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
@@ -558,13 +556,6 @@ async fn send_first(engine: &Engine, command: Option<Command>) -> Result<(), Sto
 async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
     match events {
         Some(events) => events.next().await,
-        None => pending().await,
-    }
-}
-
-async fn next_notice(notices: Option<&mut mpsc::Receiver<String>>) -> Option<String> {
-    match notices {
-        Some(notices) => notices.recv().await,
         None => pending().await,
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::hubs::Grant;
 use super::input::Keyboard;
+use super::outside::{Doctor, Outside};
 use super::run::{ConsoleError, terminal_error};
 use super::signals::Signals;
 use super::terminal::Screen;
@@ -18,8 +19,8 @@ use super::terminal::Screen;
 #[derive(Default)]
 pub struct Stage {
     pub(super) set: Option<Set>,
-    /// What no event tells; `None` when nothing will come any more.
-    pub(super) notices: Option<mpsc::Receiver<String>>,
+    /// What no event tells.
+    pub(super) outside: Outside,
     /// `None` where there is one hub, or none at all.
     pub(super) grant: Option<Grant>,
 }
@@ -29,7 +30,7 @@ impl Stage {
     #[must_use]
     pub fn new(notices: mpsc::Receiver<String>) -> Self {
         Self {
-            notices: Some(notices),
+            outside: notices.into(),
             ..Self::default()
         }
     }
@@ -41,6 +42,11 @@ impl Stage {
             grant: Some(grant),
             ..self
         }
+    }
+
+    /// From now on that doctor is asked, who knows the hub of the next session.
+    pub fn attended_by(&mut self, doctor: Doctor) {
+        self.outside.ask(doctor);
     }
 
     /// Gives the terminal back, if a session has left it taken.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::device::{Connection, DeviceRow};
 use super::dialect::{Chosen, Values};
+use super::doctor::Check;
 use super::durations::Learnt;
 use super::evidence::{Baseline, Evidence, OpenState, Outcome};
 use super::holding::{Claim, Holding};
@@ -352,6 +353,9 @@ pub enum What {
         /// What is spent, what follows, and what to do.
         problem: Problem,
     },
+    /// Something that an update needs was looked at.
+    #[serde(rename = "doctor.check")]
+    Checked(Check),
     /// An open update of the journal is watched by another process.
     #[serde(rename = "update.elsewhere")]
     Elsewhere {

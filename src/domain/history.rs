@@ -229,10 +229,15 @@ impl Entry {
                 ""
             },
         );
-        let said = said.to_lowercase();
-        text.split_whitespace()
-            .all(|word| said.contains(&word.to_lowercase()))
+        holds(&said.to_lowercase(), &text.to_lowercase())
     }
+}
+
+/// Does `said` hold every word of `text`? Both in small letters; an empty text is in
+/// all.
+#[must_use]
+pub fn holds(said: &str, text: &str) -> bool {
+    text.split_whitespace().all(|word| said.contains(word))
 }
 
 /// Which updates are wanted; what is empty or `None` lets all through.

@@ -28,6 +28,7 @@
 //! | [`quota`] | the day's messages: spent, and forecast |
 //! | [`redact`] | secrets of URLs, taken out of whatever holds them |
 //! | [`clean`] | hostile text made harmless |
+//! | [`doctor`] | what was looked at, and how that came out |
 //! | [`told`] | an event of an update in words |
 //! | [`time`] | the hub's time formats |
 //! | [`skew`] | how far our clock is from the hub's |
@@ -37,6 +38,7 @@ pub mod backoff;
 pub mod clean;
 pub mod device;
 pub mod dialect;
+pub mod doctor;
 pub mod durations;
 pub mod event;
 pub mod evidence;

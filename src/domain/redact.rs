@@ -154,6 +154,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[rstest::rstest]
+    #[case("no key", "no key")]
+    #[case(
+        "SharedAccessKeyName=x;SharedAccessKey=aGk=;é",
+        "SharedAccessKeyName=x;SharedAccessKey=***;é"
+    )]
+    #[case(
+        "\"sharedaccesskey=aGk=\", SHAREDACCESSKEY=b",
+        "\"sharedaccesskey=***\", SHAREDACCESSKEY=***"
+    )]
+    fn keys_of_connection_strings_are_hidden(#[case] text: &str, #[case] want: &str) {
+        assert_eq!(super::text(text), want);
+    }
+
+    #[rstest::rstest]
     #[case("https://x.test/a?sig=abc&se=2026", "https://x.test/a?sig=***&se=2026")]
     #[case("HTTPS://u:p@x.test/a#tok", "HTTPS://***@x.test/a#***")]
     #[case("https://x.test/a# and more", "https://x.test/a# and more")]

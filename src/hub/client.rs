@@ -110,6 +110,20 @@ impl Client {
         }
     }
 
+    /// Where the hub is and how it is reached.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The first device that `query` finds: the least that a hub can be asked.
+    ///
+    /// # Errors
+    /// As [`Service::page`].
+    pub async fn first(&self, query: &Query) -> Result<Page, HubError> {
+        self.page_of(query, None, 1).await
+    }
+
     /// The time by the hub's clock, as far as that was measured.
     #[must_use]
     pub fn hub_now(&self) -> Timestamp {
@@ -150,6 +164,45 @@ impl Client {
             }
             answer => answer,
         }
+    }
+
+    /// A page of at most so many devices.
+    async fn page_of(
+        &self,
+        query: &Query,
+        continuation: Option<&str>,
+        size: u32,
+    ) -> Result<Page, HubError> {
+        let size = size.to_string();
+        let mut headers = vec![("x-ms-max-item-count", size.as_str())];
+        if let Some(token) = continuation {
+            headers.push(("x-ms-continuation", token));
+        }
+        let body = json!({ "query": query.text() });
+        let answer = self
+            .read(Method::POST, "devices/query", Some(&body), &headers)
+            .await?;
+        let bytes = answer.body.len();
+        let Value::Array(items) = parse(&answer.body)? else {
+            return Err(HubError::Unreadable("a page that is no array".to_owned()));
+        };
+        let seen = Timestamp::now();
+        let all = items.len();
+        let rows: Vec<_> = items
+            .into_iter()
+            .filter_map(|item| query.row(item, seen))
+            .collect();
+        Ok(Page {
+            skipped: all - rows.len(),
+            rows,
+            bytes,
+            continuation: answer
+                .headers
+                .get("x-ms-continuation")
+                .and_then(|token| token.to_str().ok())
+                .filter(|token| !token.is_empty())
+                .map(str::to_owned),
+        })
     }
 
     /// Sends what changes something, once. When its token is refused, the next call
@@ -238,36 +291,7 @@ impl Service for Client {
     }
 
     async fn page(&self, query: &Query, continuation: Option<&str>) -> Result<Page, HubError> {
-        let size = PAGE.to_string();
-        let mut headers = vec![("x-ms-max-item-count", size.as_str())];
-        if let Some(token) = continuation {
-            headers.push(("x-ms-continuation", token));
-        }
-        let body = json!({ "query": query.text() });
-        let answer = self
-            .read(Method::POST, "devices/query", Some(&body), &headers)
-            .await?;
-        let bytes = answer.body.len();
-        let Value::Array(items) = parse(&answer.body)? else {
-            return Err(HubError::Unreadable("a page that is no array".to_owned()));
-        };
-        let seen = Timestamp::now();
-        let all = items.len();
-        let rows: Vec<_> = items
-            .into_iter()
-            .filter_map(|item| query.row(item, seen))
-            .collect();
-        Ok(Page {
-            skipped: all - rows.len(),
-            rows,
-            bytes,
-            continuation: answer
-                .headers
-                .get("x-ms-continuation")
-                .and_then(|token| token.to_str().ok())
-                .filter(|token| !token.is_empty())
-                .map(str::to_owned),
-        })
+        self.page_of(query, continuation, PAGE).await
     }
 
     async fn identity(&self, device: &DeviceId) -> Result<Identity, HubError> {

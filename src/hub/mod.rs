@@ -8,6 +8,7 @@
 //! | [`service`] | the trait [`Service`], which is all that the engine knows of a hub |
 //! | [`client`] | [`Client`], the trait over real HTTPS |
 //! | `net` | the HTTP clients, the proxy between, what a broken call means |
+//! | [`probe`], [`certificate`] | the way to a hub, looked at step by step |
 //! | `tokens` | the tokens in use, signed by the hub's clock |
 //! | [`query`] | the inventory's projected query and its rows |
 //! | [`wire`] | the hub's JSON, made into typed twins and identities |
@@ -17,10 +18,12 @@
 //! again is the engine's decision, by [`HubError::delivery`]. A read whose token is
 //! refused is made once more with another one.
 
+pub mod certificate;
 pub mod client;
 pub mod connection;
 pub mod error;
 mod net;
+pub mod probe;
 pub mod query;
 pub mod sas;
 pub mod service;

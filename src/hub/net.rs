@@ -154,7 +154,7 @@ fn plain(settings: &Settings, trusted: Vec<reqwest::Certificate>) -> reqwest::Cl
 
 /// The proxy that the environment names for this hub, as the HTTP client reads
 /// it; never with its password.
-fn proxy(settings: &Settings) -> Option<String> {
+pub(super) fn proxy(settings: &Settings) -> Option<String> {
     if settings.connection.is_loopback() {
         return None;
     }
@@ -195,10 +195,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
 /// What keeps a connection from being made.
 fn obstacle(error: &reqwest::Error) -> Obstacle {
     if let Some(tls) = causes(error).find_map(tls_error) {
-        return match tls {
-            rustls::Error::InvalidCertificate(certificate) => bad(certificate),
-            _ => Obstacle::Tls,
-        };
+        return obstacle_of_tls(tls);
     }
     if error.is_dns() {
         return Obstacle::Name;
@@ -218,6 +215,14 @@ fn obstacle(error: &reqwest::Error) -> Obstacle {
         Obstacle::Handshake
     } else {
         Obstacle::Network
+    }
+}
+
+/// What keeps a handshake from being made.
+pub(super) fn obstacle_of_tls(error: &rustls::Error) -> Obstacle {
+    match error {
+        rustls::Error::InvalidCertificate(certificate) => bad(certificate),
+        _ => Obstacle::Tls,
     }
 }
 

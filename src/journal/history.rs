@@ -212,7 +212,7 @@ pub(super) fn answer(
 }
 
 /// A connection that can only read, and the schema that it found.
-fn connect(path: &Path) -> rusqlite::Result<(Connection, u32)> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<(Connection, u32)> {
     let opened = Connection::open_with_flags(path, READ_ONLY).and_then(with_version);
     let Err(error) = opened else { return opened };
     match tells_everything(path, &error) {

@@ -172,6 +172,27 @@ pub(super) fn events(
         .collect()
 }
 
+/// All that is held, of all hubs.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Holder>, JournalError> {
+    let query = "SELECT update_id, by, host, pid, started, since, place, beat FROM lease";
+    let mut statement = connection.prepare(query).map_err(failed)?;
+    let rows = statement.query_map([], |row| Ok(read(row)?.1));
+    rows.and_then(Iterator::collect).map_err(failed)
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(UpdateId, Holder)> {
+    let holder = Holder {
+        by: row.get(1)?,
+        host: row.get(2)?,
+        pid: row.get(3)?,
+        started: row.get(4)?,
+        since: row.get(5)?,
+        place: row.get(6)?,
+        beat: row.get(7)?,
+    };
+    Ok((UpdateId::from_text(&row.get::<_, String>(0)?), holder))
+}
+
 fn held(
     connection: &Connection,
     hub: &str,
@@ -179,18 +200,6 @@ fn held(
 ) -> Result<Option<(UpdateId, Holder)>, JournalError> {
     let query = "SELECT update_id, by, host, pid, started, since, place, beat FROM lease
         WHERE hub = ?1 AND device_id = ?2";
-    let read = |row: &rusqlite::Row<'_>| {
-        let holder = Holder {
-            by: row.get(1)?,
-            host: row.get(2)?,
-            pid: row.get(3)?,
-            started: row.get(4)?,
-            since: row.get(5)?,
-            place: row.get(6)?,
-            beat: row.get(7)?,
-        };
-        Ok((UpdateId::from_text(&row.get::<_, String>(0)?), holder))
-    };
     connection
         .query_row(query, params![hub, device.as_str()], read)
         .optional()

@@ -16,6 +16,7 @@
 //! that several operators share, by its group: see [`Place`]. The whole URI of a
 //! signed package is not in it, but in a file of its own while its update is open.
 
+mod exam;
 mod history;
 mod holder;
 mod lease;
@@ -44,6 +45,7 @@ use holder::Holder;
 use secrets::Secrets;
 use writer::{OpenFile, Store};
 
+pub use exam::Exam;
 pub use history::History;
 pub use place::Place;
 

@@ -69,6 +69,12 @@ impl Place {
         })
     }
 
+    /// Do several operators share it?
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
     /// What is odd about the folder, in a sentence that says what to do.
     #[must_use]
     pub fn remark(&self) -> Option<&str> {

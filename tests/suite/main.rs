@@ -12,6 +12,7 @@ mod before;
 mod budget;
 mod config;
 mod dialects;
+mod doctor;
 mod durability;
 mod ending;
 #[cfg(target_os = "linux")]

@@ -5,9 +5,11 @@ pub(crate) mod attention;
 mod carried;
 pub(crate) mod command_line;
 pub(crate) mod devices;
+pub(crate) mod doctor;
 pub(crate) mod facts;
 pub(crate) mod field;
 pub(crate) mod history;
+pub(crate) mod log;
 pub(crate) mod updates;
 
 use std::collections::HashMap;
@@ -18,9 +20,11 @@ use self::attention::Attention;
 pub use self::carried::Carried;
 use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
+use self::doctor::Examination;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
 use self::history::{History, Played};
+use self::log::{Log, LogScreen, Weight};
 use self::updates::Updates;
 use super::hubs::HubEntry;
 use super::keymap::{Keymap, Place};
@@ -223,6 +227,15 @@ pub(crate) enum Dialog {
     Updates(usize),
 }
 
+/// A screen of its own over devices, details and the past.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cover {
+    /// What happened in this session.
+    Log(LogScreen),
+    /// What the doctor finds.
+    Doctor(Examination),
+}
+
 /// An order that waits for its confirmation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Order {
@@ -297,6 +310,10 @@ pub struct Model {
     pub(crate) history: Option<History>,
     /// One of them played again, over that.
     pub(crate) replay: Option<Played>,
+    /// The log or the doctor, over that.
+    pub(crate) cover: Option<Cover>,
+    /// What happened in this session.
+    pub(crate) log: Log,
     /// Commands that were typed before.
     pub(crate) typed: Typed,
     pub(crate) attention: Attention,
@@ -348,6 +365,8 @@ impl Model {
             dialog: None,
             history: None,
             replay: None,
+            cover: None,
+            log: first_lines(&context, now),
             typed: Typed::default(),
             attention: Attention::default(),
             context,
@@ -388,6 +407,7 @@ impl Model {
             (Some(Bar::Filter(..)), _) => Place::Filter,
             (Some(Bar::Prompt(..)), _) => Place::Prompt,
             (Some(Bar::Search(_)), _) => Place::Search,
+            (None, _) if self.cover.is_some() => self.place_in_cover(),
             (None, _) if self.history.is_some() => self.place_in_history(),
             (None, None) => Place::Table,
             (None, Some(panel)) => match panel.focus {
@@ -406,9 +426,17 @@ impl Model {
         }
     }
 
-    /// Does the past cover devices and details?
+    fn place_in_cover(&self) -> Place {
+        match &self.cover {
+            Some(Cover::Doctor(_)) => Place::Doctor,
+            Some(Cover::Log(screen)) if screen.typing => Place::Find,
+            _ => Place::Log,
+        }
+    }
+
+    /// Does the past, the log or the doctor cover devices and details?
     pub(crate) fn shows_past(&self) -> bool {
-        self.history.is_some() || self.replay.is_some()
+        self.history.is_some() || self.replay.is_some() || self.cover.is_some()
     }
 
     /// Do devices and details stand side by side?
@@ -515,4 +543,16 @@ impl Model {
     pub(crate) fn row(&self, device: &DeviceId) -> Option<&DeviceRow> {
         self.devices.get(device)
     }
+}
+
+/// What the console is told at its start, as the log's first lines.
+fn first_lines(context: &Context, now: Timestamp) -> Log {
+    let mut log = Log::default();
+    if let Some(problem) = &context.only_watches {
+        log.note(now, Weight::Bad, "journal", &problem.to_string());
+    }
+    if let Some(notice) = &context.first_notice {
+        log.note(now, Weight::Doubt, "notice", notice);
+    }
+    log
 }

@@ -4,7 +4,7 @@
 use super::super::message::Effect;
 use super::super::model::devices::sort::{Column, Order};
 use super::super::model::{Dialog, Focus, Model};
-use super::{dialogs, history, hub, narrow, panel, table};
+use super::{dialogs, doctor, history, hub, log, narrow, panel, table};
 use crate::domain::id::DeviceId;
 
 /// What comes of a command, or what is wrong with it.
@@ -71,6 +71,23 @@ pub(crate) const ALL: &[Command] = &[
         about: "go to another hub; alone: list them",
         run: hub::command,
         complete: hub::complete,
+    },
+    Command {
+        name: "log",
+        argument: "[TEXT]",
+        about: "what happened in this session; the lines that hold the text",
+        run: |model, text| {
+            log::open(model, text);
+            Ok(Vec::new())
+        },
+        complete: nothing,
+    },
+    Command {
+        name: "doctor",
+        argument: "",
+        about: "look at all that an update needs: configuration, network, hub, journal",
+        run: |model, _| Ok(doctor::open(model)),
+        complete: nothing,
     },
     Command {
         name: "list",
@@ -296,8 +313,9 @@ mod tests {
     #[case("th m", Some("theme mono"))]
     #[case("sort p", Some("sort phase"))]
     #[case("sort ", None)]
-    #[case("l", Some("list"))]
     #[case("que", Some("query "))]
+    #[case("li", Some("list"))]
+    #[case("l", None)]
     #[case("xyz", None)]
     #[case("theme é", None)]
     fn tab_completes(#[case] typed: &str, #[case] becomes: Option<&str>) {

@@ -21,7 +21,10 @@ pub(super) fn events(model: &mut Model, batch: &[Event]) -> Vec<Effect> {
         match &event.what {
             What::Device { device } => rows.push((**device).clone()),
             What::Narrowed { query } => narrow::narrowed(model, query.as_deref(), &mut rows),
-            _ => effects.extend(one(model, event)),
+            _ => {
+                model.log.take(event);
+                effects.extend(one(model, event));
+            }
         }
     }
     model.devices.take(rows);
@@ -184,6 +187,7 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     }
     for update in snapshot.updates {
         let device = update.device.clone();
+        model.log.stands(&update);
         model.updates.restore(update);
         note(model, Some(&device));
     }

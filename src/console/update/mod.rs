@@ -4,9 +4,11 @@
 pub(crate) mod commands;
 mod confirm;
 mod dialogs;
+mod doctor;
 mod engine;
 mod history;
 mod hub;
+mod log;
 mod narrow;
 mod package;
 mod panel;
@@ -60,7 +62,16 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Granted(wish, granted) => hub::granted(model, &wish, granted),
+        Message::Lagged => {
+            log::lagged(model);
+            Vec::new()
+        }
+        Message::Checked(check) => {
+            doctor::told(model, check);
+            Vec::new()
+        }
         Message::Notice(text) => {
+            log::notice(model, &text);
             model.notice = Some(text);
             Vec::new()
         }
@@ -72,6 +83,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     };
     settle(model);
     effects.extend(history::settle(model));
+    log::settle(model);
+    doctor::settle(model);
     effects.extend(model.attend());
     effects
 }
@@ -102,9 +115,12 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Hubs => hub::list(model, action),
         Place::Connecting => hub::connecting(model, action),
         Place::History => history::list(model, action),
+        Place::Find if model.cover.is_some() => log::find(model, action),
         Place::Find => history::find(model, action),
         Place::Record => history::record(model, action),
         Place::Replay => history::replay(model, action),
+        Place::Log => log::list(model, action),
+        Place::Doctor => doctor::act(model, action),
         Place::Anywhere => Vec::new(),
     }
 }
@@ -118,6 +134,7 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
                 line.edit(change);
             }
         }
+        Place::Find if model.cover.is_some() => log::edit(model, change),
         Place::Find => {
             if let Some(history) = &mut model.history {
                 change(&mut history.filter);

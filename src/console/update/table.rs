@@ -35,6 +35,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Prompt => model.bar = Some(Bar::Prompt(Default::default())),
         Action::List => return list(model),
+        Action::Log => super::log::open(model, ""),
         Action::History => history::open(model, ""),
         Action::Updates => model.dialog = Some(Dialog::Updates(0)),
         Action::NextUpdate => jump_to_update(model, true),

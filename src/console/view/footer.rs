@@ -127,7 +127,13 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
     let general = model.keymap.at(Place::Anywhere).iter();
     let everywhere = matches!(
         place,
-        Place::Table | Place::Details | Place::Pick | Place::History | Place::Record
+        Place::Table
+            | Place::Details
+            | Place::Pick
+            | Place::History
+            | Place::Record
+            | Place::Log
+            | Place::Doctor
     );
     let general = general.filter(|_| everywhere);
     // What may not be done is not offered.

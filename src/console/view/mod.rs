@@ -11,6 +11,7 @@
 //! | `package` | the package field and the URIs below it |
 //! | `twin` | the twin: as a tree or as JSON, and searched |
 //! | `history` | past updates, and one of them opened |
+//! | `log`, `doctor` | what happened in this session; what the doctor finds |
 //! | `replay` | a past update, played again |
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
@@ -25,12 +26,14 @@ mod confirm;
 mod devices;
 mod dialogs;
 mod doc;
+pub(super) mod doctor;
 mod footer;
 mod gauge;
 mod header;
 mod history;
 mod hubs;
 pub(crate) mod layout;
+pub(super) mod log;
 mod notice;
 mod package;
 mod panel;
@@ -46,7 +49,7 @@ use ratatui::text::Line;
 use ratatui::widgets::Widget;
 
 use self::layout::Areas;
-use super::model::{Dialog, Focus, Model};
+use super::model::{Cover, Dialog, Focus, Model};
 use super::theme::Role;
 
 pub(crate) use self::wake::next_wake;
@@ -114,6 +117,13 @@ pub(crate) fn past_length(model: &Model, width: u16) -> usize {
 }
 
 fn draw_past(model: &Model, frame: &mut Frame, area: Rect) {
+    match &model.cover {
+        Some(Cover::Log(screen)) => return log::draw(model, screen, frame, area),
+        Some(Cover::Doctor(examination)) => {
+            return doctor::draw(model, examination, frame, area);
+        }
+        None => {}
+    }
     match (&model.replay, &model.history) {
         (Some(played), _) => replay::draw(model, played, frame, area),
         (None, Some(history)) => history::draw(model, history, frame, area),
