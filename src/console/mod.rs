@@ -9,7 +9,8 @@
 //!
 //! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
 //! and what it uses directly (`terminal`, `tty`, `input`, `signals`) touch the world. A frame is drawn when something has changed,
-//! at most one each 16 ms; the process wakes by itself only when something on
+//! at most one each 16 ms and no faster than
+//! the terminal takes them; the process wakes by itself only when something on
 //! the screen ages visibly.
 //!
 //! | module | what it is |
@@ -26,21 +27,27 @@
 //! | `run` | the loop |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
+//! | `pen` | frames in few bytes |
+//! | `flow` | when the next one may go out |
+//! | `told` | the terminal's title, the bell |
 //! | `tty` | its descriptors, used so that nothing waits for it |
 //! | `input`, `keys` | what is typed: as it comes, and what the bytes mean |
 
 mod action;
+mod flow;
 mod input;
 mod keymap;
 mod keys;
 mod look;
 mod message;
 mod model;
+mod pen;
 mod run;
 mod signals;
 mod terminal;
 mod text;
 mod theme;
+mod told;
 mod tty;
 mod update;
 mod view;
@@ -52,6 +59,7 @@ pub use model::{Context, Model};
 pub use run::{ConsoleError, Ended, Exit, replay, run};
 pub use signals::is_ignored;
 pub use terminal::{GIVEN_BACK, restore as give_back};
+pub use told::{Notify, Wire};
 pub use update::update;
 pub use view::view;
 

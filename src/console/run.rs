@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::flow::Why;
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
 use super::message::{Effect, Message};
@@ -32,8 +33,10 @@ use crate::engine::{self, Batch, Engine, Past, Snapshot, Stopped, Subscription};
 const STOP: Duration = Duration::from_millis(200);
 /// How long the engine may take to disarm the hub before the process stops.
 const DISARM: Duration = Duration::from_millis(200);
-/// The shortest time between two frames.
-const FRAME: Duration = Duration::from_millis(16);
+/// How long an answer of the terminal is waited for at the end, at most.
+const OWED: Duration = Duration::from_millis(500);
+/// The same when a signal ends the process.
+const OWED_SOON: Duration = Duration::from_millis(80);
 
 /// Why the console has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +127,8 @@ async fn show(
 ) -> Result<Exit, ConsoleError> {
     let mut signals = Signals::new().map_err(ConsoleError::Signals)?;
     let input = Keyboard::open().map_err(terminal_error("read"))?;
-    let mut screen = Screen::enter(model.size).map_err(terminal_error("set up"))?;
+    let mut screen =
+        Screen::enter(model.size, &model.context.wire).map_err(terminal_error("set up"))?;
     screen.draw(model).map_err(terminal_error("write to"))?;
     let events = engine.subscribe();
     let mut console = Console {
@@ -135,13 +139,16 @@ async fn show(
         events: Some(events),
         input,
         notices,
-        dirty: false,
-        drawn: Instant::now(),
+        dirty: None,
         stopped: None,
         aside: false,
         asked: false,
     };
-    match console.turn(model, &mut screen, &mut signals).await {
+    let ended = console.turn(model, &mut screen, &mut signals).await;
+    if let Ok(exit) = &ended {
+        console.settle(&mut screen, *exit).await;
+    }
+    match ended {
         // The terminal has gone, whatever SIGHUP says.
         Err(ConsoleError::Terminal { source, .. }) if tty::has_gone(&source) => {
             Ok(Exit::Signal(SIGHUP))
@@ -181,8 +188,8 @@ struct Console {
     input: Keyboard,
     /// `None` when nothing will come any more.
     notices: Option<mpsc::Receiver<String>>,
-    dirty: bool,
-    drawn: Instant,
+    /// Why a frame is due; `None` when nothing has changed.
+    dirty: Option<Why>,
     /// When a stop was asked for; the terminal is not ours until it is over.
     stopped: Option<Instant>,
     /// Is the process about to stop again, because it goes on in the background?
@@ -248,7 +255,7 @@ impl Console {
             if std::mem::take(&mut self.asked) {
                 // Keys that came before the question could be seen, typed ahead or
                 // the rest of a text that was pasted as keys, answer nothing.
-                self.input.forget();
+                self.forget(screen);
             }
         }
     }
@@ -259,6 +266,11 @@ impl Console {
         model: &mut Model,
         screen: &mut Screen,
     ) -> Result<Next, ConsoleError> {
+        let why = match woken {
+            Woken::Input(_) | Woken::Past(..) | Woken::Heard(_) => Why::Key,
+            Woken::Aged => Why::Aged,
+            _ => Why::News,
+        };
         let message = match woken {
             Woken::Heard(Heard::End(number)) => return Ok(Next::End(Exit::Signal(number))),
             Woken::Heard(Heard::Stop) => return Ok(Next::Stop(Job::Own)),
@@ -275,6 +287,10 @@ impl Console {
             }
             Woken::Input(Input::Typed(Typed::Key(key))) => model.keymap.message(model.place(), key),
             Woken::Input(Input::Typed(Typed::Paste(text))) => Some(Message::Paste(text)),
+            Woken::Input(Input::Typed(Typed::Taken)) => {
+                screen.answered();
+                return Ok(Next::Nothing);
+            }
             Woken::Answered(Ok(snapshot)) => {
                 if let Some(events) = &mut self.events {
                     events.after(&snapshot);
@@ -301,10 +317,13 @@ impl Console {
             | Woken::Sent(Err(Stopped))
             | Woken::Told(None) => return Err(ConsoleError::Broken),
             Woken::Heard(Heard::Resized) | Woken::Aged => {
-                self.dirty = true;
+                self.dirty = self.dirty.max(Some(why));
                 None
             }
         };
+        if message.is_some() {
+            self.dirty = self.dirty.max(Some(why));
+        }
         Ok(Next::Fold(message))
     }
 
@@ -322,7 +341,6 @@ impl Console {
             input,
             notices,
             dirty,
-            drawn,
             stopped,
             ..
         } = self;
@@ -335,13 +353,14 @@ impl Console {
             };
         }
         let wake = next_wake(model).map(instant);
-        let due = *dirty && !screen.is_behind();
+        let due = dirty.filter(|_| !screen.is_behind());
+        let due = due.map(|why| Instant::from_std(screen.next_frame(why)));
         tokio::select! {
             biased;
             heard = signals.next() => Woken::Heard(heard),
             () = terminal::lost() => Woken::Broken,
             written = screen.catches_up() => Woken::Written(written),
-            () = sleep_until(*drawn + FRAME), if due => Woken::Frame,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Woken::Frame,
             typed = input.next() => Woken::Input(typed),
             result = poll_some(answer.as_mut()) => {
                 *answer = None;
@@ -365,7 +384,6 @@ impl Console {
     fn fold(&mut self, model: &mut Model, message: Option<Message>) -> Option<Next> {
         let mut effects = update(model, Message::Tick(Timestamp::now()));
         if let Some(message) = message {
-            self.dirty = true;
             let asked = model.place().asks();
             effects.extend(update(model, message));
             self.asked = !asked && model.place().asks();
@@ -396,6 +414,7 @@ impl Console {
     ) {
         update(model, Message::Suspended);
         disarm(&self.engine).await;
+        self.settle(screen, Exit::Quit).await;
         screen.leave();
         if matches!(job, Job::Whole) {
             signals.stop_the_others().await;
@@ -424,8 +443,8 @@ impl Console {
             self.outbox.push_back(Command::Disarm);
         }
         screen.enter_again().map_err(terminal_error("set up"))?;
-        self.input.forget();
-        self.dirty = true;
+        self.forget(screen);
+        self.dirty = Some(Why::Key);
         Ok(Next::Fold(Some(Message::Suspended)))
     }
 
@@ -437,9 +456,37 @@ impl Console {
             update(model, Message::Resize(columns, rows));
         }
         screen.draw(model).map_err(terminal_error("write to"))?;
-        self.dirty = false;
-        self.drawn = Instant::now();
+        self.dirty = None;
         Ok(())
+    }
+
+    /// Forgets what was typed up to now, but not what the terminal has answered.
+    fn forget(&mut self, screen: &mut Screen) {
+        for _ in 0..self.input.forget() {
+            screen.answered();
+        }
+    }
+
+    /// Waits for what the terminal has still to answer: after us the shell would
+    /// take it for keys.
+    async fn settle(&mut self, screen: &mut Screen, exit: Exit) {
+        let most = match exit {
+            Exit::Quit => OWED,
+            Exit::Signal(SIGHUP) => return,
+            Exit::Signal(_) => OWED_SOON,
+        };
+        let owed = screen.owed().unwrap_or_default().min(most);
+        let answers = timeout(owed, async {
+            while screen.owed().is_some() {
+                match self.input.next().await {
+                    Input::Typed(Typed::Taken) => screen.answered(),
+                    Input::Typed(_) => {}
+                    Input::Gone => return,
+                }
+            }
+        });
+        // Then it comes too late.
+        let _ = answers.await;
     }
 }
 

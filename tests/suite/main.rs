@@ -27,6 +27,7 @@ mod recordings;
 mod rooms;
 mod secrets;
 mod shell;
+mod slow_link;
 mod stories;
 mod support;
 mod tags;

@@ -23,6 +23,7 @@ use self::updates::Updates;
 use super::keymap::{Keymap, Place};
 use super::look::Look;
 use super::theme::Theme;
+use super::told::Wire;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
@@ -66,6 +67,8 @@ pub struct Context {
     pub replay_only: bool,
     /// How it looks, and which keys do what.
     pub look: Look,
+    /// How much goes to the terminal, and what it is told.
+    pub wire: Wire,
 }
 
 impl Context {
@@ -83,6 +86,7 @@ impl Context {
             demo: false,
             replay_only: false,
             look: Look::default(),
+            wire: Wire::default(),
         }
     }
 }
