@@ -100,6 +100,9 @@ fn overrides(config: &Config, global: &Global) -> Vec<String> {
     if global.read_only {
         lines.push("--read-only: every write is refused".to_owned());
     }
+    if let Some(fps) = global.max_fps {
+        lines.push(format!("--max-fps: at most {fps} frames a second"));
+    }
     let in_use = global.hub.as_ref().or(config.default_hub.as_ref());
     if let Some(hub) = in_use.filter(|_| global.hub.is_some() || lines.is_empty()) {
         lines.push(format!("the hub in use is {hub}"));

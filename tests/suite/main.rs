@@ -10,6 +10,7 @@
 
 mod before;
 mod budget;
+mod cast;
 mod config;
 mod dialects;
 mod durability;
@@ -32,4 +33,5 @@ mod stories;
 mod support;
 mod tags;
 mod terminal;
+mod told;
 mod watching;

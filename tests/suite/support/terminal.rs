@@ -34,6 +34,8 @@ const ANSWER: &[u8] = b"\x1b[0n";
 pub(super) struct Seen {
     parser: vt100::Parser,
     raw: Vec<u8>,
+    /// When so much of it had come.
+    times: Vec<(Instant, usize)>,
     pub(super) ended: bool,
     /// Is it not read at the moment?
     stuck: bool,
@@ -46,6 +48,7 @@ impl Seen {
     pub(super) fn take(&mut self, bytes: &[u8], answers_to: Option<&OwnedFd>) {
         let from = self.raw.len().saturating_sub(QUESTION.len() - 1);
         self.raw.extend_from_slice(bytes);
+        self.times.push((Instant::now(), self.raw.len()));
         self.parser.process(bytes);
         let new = self.raw[from..].windows(QUESTION.len());
         for _ in new.filter(|bytes| *bytes == QUESTION) {
@@ -78,6 +81,7 @@ impl Pty {
             Mutex::new(Seen {
                 parser: vt100::Parser::new(number(rows), number(cols), 0),
                 raw: Vec::new(),
+                times: Vec::new(),
                 ended: false,
                 stuck: false,
                 closed: false,
@@ -307,6 +311,24 @@ impl Terminal {
                 .raw,
         )
         .into_owned()
+    }
+
+    /// What came, in the pieces in which it came, each with how long after the first;
+    /// no character is cut.
+    pub fn pieces(&self) -> Vec<(Duration, String)> {
+        let seen = self.pty.seen.0.lock();
+        let seen = seen.unwrap_or_else(PoisonError::into_inner);
+        let (mut from, mut pieces) = (0, Vec::new());
+        for (at, upto) in &seen.times {
+            let bytes = &seen.raw[from..*upto];
+            let text = match std::str::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap(),
+            };
+            from += text.len();
+            pieces.push((at.duration_since(seen.times[0].0), text.to_owned()));
+        }
+        pieces
     }
 
     /// How many bytes came so far.
