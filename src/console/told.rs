@@ -155,7 +155,7 @@ mod tests {
     use super::super::model::Context;
     use super::super::update;
     use super::*;
-    use crate::domain::event::{Event, Intent, What};
+    use crate::domain::event::{Event, What};
     use crate::domain::id::{DeviceId, UpdateId};
     use crate::domain::profile::Profile;
     use crate::domain::replay::Replay;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn begun(device: &str) -> Event {
-        event(device, What::Intended(Box::new(Intent::default())))
+        event(device, What::Intended(Box::default()))
     }
 
     fn ended(device: &str) -> Event {

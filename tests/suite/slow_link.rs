@@ -65,7 +65,6 @@ impl Slow {
         self.terminal.press(keys).until(what, &wanted);
         let taken = self.terminal.taken_until(before, &wanted).unwrap();
         let most = self.link.takes(ANSWERED);
-        println!("{keys:?}: {taken} of {most} B until {what}");
         assert!(
             taken <= most,
             "{taken} B until {what}; the link takes {most} B in {ANSWERED:?}"
