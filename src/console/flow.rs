@@ -11,7 +11,8 @@
 //!
 //! What cannot be known: behind tmux or screen it is they who answer, and they have
 //! buffers of their own; how a terminal that answers nothing is connected. For such
-//! a one, and until the first answer, a slow link is assumed.
+//! a one, and until the first answer, a slow link is assumed. What one key changes is
+//! small and goes out at once also then.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -77,13 +78,14 @@ pub(super) struct Flow {
     clear: Instant,
     /// What the last frame takes.
     cost: Duration,
-    /// A question was not answered: no more are asked.
+    /// No questions are asked, because one was not answered, or may not be.
     mute: bool,
 }
 
 impl Flow {
-    /// Nothing was sent yet, and at most `max_fps` frames a second shall be.
-    pub(super) fn new(max_fps: u8, now: Instant) -> Self {
+    /// Nothing was sent yet, and at most `max_fps` frames a second shall be. May the
+    /// terminal be asked?
+    pub(super) fn new(max_fps: u8, may_ask: bool, now: Instant) -> Self {
         Self {
             shortest: Duration::from_millis(1_000 / u64::from(max_fps.max(1))),
             drawn: now,
@@ -95,7 +97,7 @@ impl Flow {
             asked_at: 0,
             clear: now,
             cost: Duration::ZERO,
-            mute: false,
+            mute: !may_ask,
         }
     }
 
@@ -291,7 +293,7 @@ mod tests {
                 way: Duration::from_millis(way),
                 free: now,
                 answers: VecDeque::new(),
-                flow: Flow::new(60, now),
+                flow: Flow::new(60, true, now),
                 now,
             }
         }
@@ -422,7 +424,7 @@ mod tests {
     #[test]
     fn few_frames_a_second_are_no_more() {
         let now = Instant::now();
-        let mut flow = Flow::new(2, now);
+        let mut flow = Flow::new(2, true, now);
         flow.sent(10, false, now);
         assert_eq!(flow.next(Why::Key, now), now + MILLIS * 500);
     }

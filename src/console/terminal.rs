@@ -98,7 +98,7 @@ impl Screen {
             out: AsyncFd::with_interest(Out::open()?, interest)?,
             waiting: Vec::new(),
             size,
-            flow: Flow::new(wire.max_fps, Instant::now()),
+            flow: Flow::new(wire.max_fps, tty::answers_come_here(), Instant::now()),
             told: Told::default(),
             titled: wire.title,
         };
