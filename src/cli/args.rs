@@ -53,6 +53,9 @@ pub(super) struct Global {
     /// Draw the console with ASCII alone
     #[arg(long, global = true)]
     pub(super) ascii: bool,
+    /// Draw the console at most so often a second; a slow link has it drawn less often by itself
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
+    pub(super) max_fps: Option<u8>,
     /// Keep nothing: no journal, so nothing can be resumed
     #[arg(long, global = true)]
     pub(super) no_journal: bool,

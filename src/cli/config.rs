@@ -103,6 +103,9 @@ fn overrides(config: &Config, global: &Global) -> Vec<String> {
     if global.read_only {
         lines.push("--read-only: every write is refused".to_owned());
     }
+    if let Some(fps) = global.max_fps {
+        lines.push(format!("--max-fps: at most {fps} frames a second"));
+    }
     match choose(global, config) {
         Ok(Some((Some(hub), _))) => lines.push(format!("the hub in use is {hub}")),
         // What the environment names was said above.

@@ -3,8 +3,8 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
-use crate::config::{Config, Paths};
-use crate::console::{Context, Ended, Exit, Look, LookSettings};
+use crate::config::{Config, ConsoleConfig, NotifyConfig, Paths};
+use crate::console::{Context, Ended, Exit, Look, LookSettings, Notify, Wire};
 
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
@@ -38,9 +38,25 @@ pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
 pub(super) fn dress(context: &mut Context, config: &Config, paths: &Paths, global: &Global) {
     let (look, wrong) = Look::new(&look(config, paths, global.ascii));
     context.look = look;
+    context.wire = wire(&config.console, global);
     if !wrong.is_empty() {
         let text = wrong.join(". ");
         context.first_notice = Some(format!("{text}. otadeck config check says so too."));
+    }
+}
+
+/// What the terminal is sent and told.
+fn wire(config: &ConsoleConfig, global: &Global) -> Wire {
+    let max_fps = u8::try_from(config.max_fps).ok();
+    Wire {
+        max_fps: global.max_fps.or(max_fps).unwrap_or(60),
+        title: config.title,
+        notify: match config.notify {
+            NotifyConfig::Bell => Notify::Bell,
+            NotifyConfig::Osc9 => Notify::Osc9,
+            NotifyConfig::Off => Notify::Off,
+        },
+        tmux: std::env::var_os("TMUX").is_some_and(|value| !value.is_empty()),
     }
 }
 

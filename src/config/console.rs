@@ -4,6 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// What says that an update has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifyConfig {
+    /// The terminal's bell.
+    Bell,
+    /// A notification of the desktop.
+    Osc9,
+    /// Nothing.
+    Off,
+}
+
 /// How the console looks and which keys do what. What themes and keys there are is
 /// the console's to know; `config check` asks it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +26,12 @@ pub struct ConsoleConfig {
     pub theme: String,
     /// Draws with ASCII alone.
     pub ascii: bool,
+    /// The most frames a second, 1 to 60.
+    pub max_fps: i64,
+    /// Sets the terminal's title, and gives the old one back.
+    pub title: bool,
+    /// What says that an update has ended.
+    pub notify: NotifyConfig,
     /// Keys by place and action, instead of the built-in ones of that action.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, BTreeMap<String, Vec<String>>>,
@@ -24,6 +42,9 @@ impl Default for ConsoleConfig {
         Self {
             theme: "dark".to_owned(),
             ascii: false,
+            max_fps: 60,
+            title: true,
+            notify: NotifyConfig::Bell,
             keys: BTreeMap::new(),
         }
     }

@@ -366,6 +366,9 @@ fn check(config: &Config) -> Result<(), String> {
     if config.journal_keep < SignedDuration::from_hours(24) {
         return Err("journal_keep must be at least 1d".to_owned());
     }
+    if !(1..=60).contains(&config.console.max_fps) {
+        return Err("console.max_fps must be between 1 and 60".to_owned());
+    }
     let seconds = response_timeout.as_secs();
     if !u32::try_from(seconds).is_ok_and(|s| RESPONSE_TIMEOUT.contains(&s)) {
         return Err("update.response_timeout must be between 5s and 5m".to_owned());

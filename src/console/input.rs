@@ -94,11 +94,15 @@ impl Keyboard {
         }
     }
 
-    /// Forgets all that was typed up to now.
-    pub(super) fn forget(&mut self) {
+    /// Forgets all that was typed up to now. What the terminal has answered was not
+    /// typed: how often it has.
+    pub(super) fn forget(&mut self) -> usize {
         while matches!(read(self.tty.get_ref(), &mut self.keys), Read::Some) {}
+        let typed = std::iter::from_fn(|| self.keys.next());
+        let answers = typed.filter(|typed| *typed == Typed::Taken).count();
         self.keys = Keys::default();
         self.until = None;
+        answers
     }
 }
 

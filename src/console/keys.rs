@@ -12,6 +12,8 @@ const MAX_PASTE: usize = 64 << 10;
 const MAX_SEQUENCE: usize = 64;
 const PASTE: &[u8] = b"\x1b[200~";
 const PASTED: &[u8] = b"\x1b[201~";
+/// The terminal's answer to [`QUESTION`](super::flow::QUESTION).
+const ANSWER: &[u8] = b"\x1b[0n";
 
 /// What was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(super) enum Typed {
     Key(KeyEvent),
     /// Text that came in one piece from the clipboard.
     Paste(String),
+    /// Not typed: the terminal has taken all that it was sent up to a question.
+    Taken,
 }
 
 /// Bytes that are not yet read as something.
@@ -71,6 +75,10 @@ impl Keys {
                 self.bytes.drain(..PASTE.len());
                 self.pasting = Some(Vec::new());
                 continue;
+            }
+            if self.bytes.starts_with(ANSWER) {
+                self.bytes.drain(..ANSWER.len());
+                return Some(Typed::Taken);
             }
             match begin(&self.bytes) {
                 Begin::Part => return None,
@@ -230,6 +238,7 @@ mod tests {
         while let Some(typed) = keys.next() {
             said.push(match typed {
                 Typed::Paste(text) => format!("{text:?}"),
+                Typed::Taken => "taken".to_owned(),
                 Typed::Key(key) => {
                     let held = [
                         (KeyModifiers::SHIFT, "shift-"),
@@ -248,7 +257,7 @@ mod tests {
         said
     }
 
-    const ALL: [(&str, &str); 30] = [
+    const ALL: [(&str, &str); 31] = [
         ("q", "q"),
         ("Q", "Q"),
         ("\r", "Enter"),
@@ -278,6 +287,7 @@ mod tests {
         ("\x1bOP", "F(1)"),
         ("\x1bb", "alt-b"),
         ("\x1b\x1b", "Esc"),
+        ("\x1b[0n", "taken"),
         ("\x1b[200~a\nb\x1b[201~", "\"a\\nb\""),
     ];
 

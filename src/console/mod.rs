@@ -9,7 +9,8 @@
 //!
 //! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
 //! and what it uses directly (`terminal`, `tty`, `input`, `signals`) touch the world. A frame is drawn when something has changed,
-//! at most one each 16 ms; the process wakes by itself only when something on
+//! at most one each 16 ms and no faster than
+//! the terminal takes them; the process wakes by itself only when something on
 //! the screen ages visibly.
 //!
 //! | module | what it is |
@@ -28,10 +29,14 @@
 //! | `outside` | what comes in beside the engine: remarks, a doctor |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
+//! | `pen` | frames in few bytes |
+//! | `flow` | when the next one may go out |
+//! | `told` | the terminal's title, the bell |
 //! | `tty` | its descriptors, used so that nothing waits for it |
 //! | `input`, `keys` | what is typed: as it comes, and what the bytes mean |
 
 mod action;
+mod flow;
 mod hubs;
 mod input;
 mod keymap;
@@ -40,12 +45,14 @@ mod look;
 mod message;
 mod model;
 mod outside;
+mod pen;
 mod run;
 mod signals;
 mod stage;
 mod terminal;
 mod text;
 mod theme;
+mod told;
 mod tty;
 mod update;
 mod view;
@@ -60,6 +67,7 @@ pub use run::{ConsoleError, Ended, Exit, replay, run};
 pub use signals::is_ignored;
 pub use stage::Stage;
 pub use terminal::{GIVEN_BACK, restore as give_back};
+pub use told::{Notify, Wire};
 pub use update::update;
 pub use view::view;
 

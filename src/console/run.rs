@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::flow::Why;
 use super::hubs::{Grant, Granted, Granting, Wish};
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
@@ -34,8 +35,10 @@ use crate::engine::{self, Batch, Engine, Past, Snapshot, Stopped, Subscription};
 const STOP: Duration = Duration::from_millis(200);
 /// How long the engine may take to disarm the hub before the process stops.
 const DISARM: Duration = Duration::from_millis(200);
-/// The shortest time between two frames.
-const FRAME: Duration = Duration::from_millis(16);
+/// How long an answer of the terminal is waited for at the end, at most.
+const OWED: Duration = Duration::from_millis(500);
+/// The same when a signal ends the process.
+const OWED_SOON: Duration = Duration::from_millis(80);
 
 /// Why the console has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +138,8 @@ async fn show(
     outbox: VecDeque<Command>,
 ) -> Result<Exit, ConsoleError> {
     let follows = stage.set.is_some();
-    let set = stage.set.take().map_or_else(|| Set::take(model.size), Ok)?;
+    let taken = stage.set.take();
+    let set = taken.map_or_else(|| Set::take(model.size, &model.context.wire), Ok)?;
     let Set {
         mut signals,
         mut input,
@@ -148,7 +152,9 @@ async fn show(
     }
     if follows {
         // It was typed for another hub.
-        input.forget();
+        for _ in 0..input.forget() {
+            screen.answered();
+        }
     }
     let events = engine.subscribe();
     let mut console = Console {
@@ -161,13 +167,15 @@ async fn show(
         outside: std::mem::take(&mut stage.outside),
         grant: stage.grant.take(),
         granting: None,
-        dirty: behind,
-        drawn: Instant::now(),
+        dirty: behind.then_some(Why::Key),
         stopped: None,
         aside: false,
         asked: false,
     };
     let exit = console.turn(model, &mut screen, &mut signals).await;
+    if let Ok(exit) = &exit {
+        console.settle(&mut screen, *exit).await;
+    }
     stage.outside = std::mem::take(&mut console.outside);
     stage.grant = console.grant.take();
     match exit {
@@ -222,8 +230,8 @@ struct Console {
     grant: Option<Grant>,
     /// What was wished of it, the last.
     granting: Option<(Wish, Granting)>,
-    dirty: bool,
-    drawn: Instant,
+    /// Why a frame is due; `None` when nothing has changed.
+    dirty: Option<Why>,
     /// When a stop was asked for; the terminal is not ours until it is over.
     stopped: Option<Instant>,
     /// Is the process about to stop again, because it goes on in the background?
@@ -296,7 +304,7 @@ impl Console {
             if std::mem::take(&mut self.asked) {
                 // Keys that came before the question could be seen, typed ahead or
                 // the rest of a text that was pasted as keys, answer nothing.
-                self.input.forget();
+                self.forget(screen);
             }
         }
     }
@@ -307,6 +315,11 @@ impl Console {
         model: &mut Model,
         screen: &mut Screen,
     ) -> Result<Next, ConsoleError> {
+        let why = match woken {
+            Woken::Input(_) | Woken::Past(..) | Woken::Heard(_) => Why::Key,
+            Woken::Aged => Why::Aged,
+            _ => Why::News,
+        };
         let message = match woken {
             Woken::Heard(Heard::End(number)) => return Ok(Next::End(Exit::Signal(number))),
             Woken::Heard(Heard::Stop) => return Ok(Next::Stop(Job::Own)),
@@ -326,6 +339,10 @@ impl Console {
             },
             Woken::Input(Input::Typed(Typed::Key(key))) => model.keymap.message(model.place(), key),
             Woken::Input(Input::Typed(Typed::Paste(text))) => Some(Message::Paste(text)),
+            Woken::Input(Input::Typed(Typed::Taken)) => {
+                screen.answered();
+                return Ok(Next::Nothing);
+            }
             Woken::Answered(Ok(snapshot)) => {
                 if let Some(events) = &mut self.events {
                     events.after(&snapshot);
@@ -351,10 +368,13 @@ impl Console {
             | Woken::Sent(Err(Stopped))
             | Woken::Told(None) => return Err(ConsoleError::Broken),
             Woken::Heard(Heard::Resized) | Woken::Aged => {
-                self.dirty = true;
+                self.dirty = self.dirty.max(Some(why));
                 None
             }
         };
+        if message.is_some() {
+            self.dirty = self.dirty.max(Some(why));
+        }
         Ok(Next::Fold(message))
     }
 
@@ -373,7 +393,6 @@ impl Console {
             granting,
             outside,
             dirty,
-            drawn,
             stopped,
             ..
         } = self;
@@ -386,13 +405,14 @@ impl Console {
             };
         }
         let wake = next_wake(model).map(instant);
-        let due = *dirty && !screen.is_behind();
+        let due = dirty.filter(|_| !screen.is_behind());
+        let due = due.map(|why| Instant::from_std(screen.next_frame(why)));
         tokio::select! {
             biased;
             heard = signals.next() => Woken::Heard(heard),
             () = terminal::lost() => Woken::Broken,
             written = screen.catches_up() => Woken::Written(written),
-            () = sleep_until(*drawn + FRAME), if due => Woken::Frame,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Woken::Frame,
             typed = input.next() => Woken::Input(typed),
             result = poll_some(answer.as_mut()) => {
                 *answer = None;
@@ -420,7 +440,6 @@ impl Console {
     fn fold(&mut self, model: &mut Model, message: Option<Message>) -> Option<Next> {
         let mut effects = update(model, Message::Tick(Timestamp::now()));
         if let Some(message) = message {
-            self.dirty = true;
             let place = model.place();
             effects.extend(update(model, message));
             self.asked = model.place() != place && model.place().asks();
@@ -464,6 +483,7 @@ impl Console {
         // It asks neither to quit nor to stop once more.
         let _ = self.run(update(model, Message::Suspended));
         disarm(&self.engine).await;
+        self.settle(screen, Exit::Quit).await;
         screen.leave();
         if matches!(job, Job::Whole) {
             signals.stop_the_others().await;
@@ -492,19 +512,47 @@ impl Console {
             self.outbox.push_back(Command::Disarm);
         }
         screen.enter_again().map_err(terminal_error("set up"))?;
-        self.input.forget();
-        self.dirty = true;
+        self.forget(screen);
+        self.dirty = Some(Why::Key);
         Ok(Next::Fold(Some(Message::Suspended)))
     }
 
     fn draw(&mut self, model: &Model, screen: &mut Screen) -> Result<(), ConsoleError> {
-        self.dirty = false;
-        self.drawn = Instant::now();
+        self.dirty = None;
         // Whoever has panicked gave it back, and ends the loop when that was told.
         if !Screen::is_taken() {
             return Ok(());
         }
         screen.draw(model).map_err(terminal_error("write to"))
+    }
+
+    /// Forgets what was typed up to now, but not what the terminal has answered.
+    fn forget(&mut self, screen: &mut Screen) {
+        for _ in 0..self.input.forget() {
+            screen.answered();
+        }
+    }
+
+    /// Waits for what the terminal has still to answer: after us the shell would
+    /// take it for keys.
+    async fn settle(&mut self, screen: &mut Screen, exit: Exit) {
+        let most = match exit {
+            Exit::Quit => OWED,
+            Exit::Signal(SIGHUP) | Exit::Switch => return,
+            Exit::Signal(_) => OWED_SOON,
+        };
+        let owed = screen.owed().unwrap_or_default().min(most);
+        let answers = timeout(owed, async {
+            while screen.owed().is_some() {
+                match self.input.next().await {
+                    Input::Typed(Typed::Taken) => screen.answered(),
+                    Input::Typed(_) => {}
+                    Input::Gone => return,
+                }
+            }
+        });
+        // Then it comes too late.
+        let _ = answers.await;
     }
 }
 

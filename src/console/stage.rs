@@ -13,6 +13,7 @@ use super::outside::{Doctor, Outside};
 use super::run::{ConsoleError, terminal_error};
 use super::signals::Signals;
 use super::terminal::Screen;
+use super::told::Wire;
 
 /// Where one session after another is shown. The terminal is taken with the first
 /// frame, and given back when a session ends for good, or when this is dropped.
@@ -63,11 +64,11 @@ pub(super) struct Set {
 }
 
 impl Set {
-    pub(super) fn take(size: (u16, u16)) -> Result<Self, ConsoleError> {
+    pub(super) fn take(size: (u16, u16), wire: &Wire) -> Result<Self, ConsoleError> {
         Ok(Self {
             signals: Signals::new().map_err(ConsoleError::Signals)?,
             input: Keyboard::open().map_err(terminal_error("read"))?,
-            screen: Screen::enter(size).map_err(terminal_error("set up"))?,
+            screen: Screen::enter(size, wire).map_err(terminal_error("set up"))?,
         })
     }
 }

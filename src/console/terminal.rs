@@ -8,7 +8,8 @@
 //!
 //! Giving back is idempotent and writes to the terminal directly, so that every
 //! way out may do it, and none must know whether another did. Frames go out in
-//! one write each, between the marks of synchronized output.
+//! one write each, between the marks of synchronized output unless they
+//! are tiny, or the link so slow that the half of one is better than none.
 //!
 //! Nothing here waits for a terminal that stands still. Of a frame that does not
 //! go out in one write the rest is kept, at most one; while it waits no other is
@@ -17,14 +18,11 @@
 //! thread writes: the loop does, when the terminal has room, so that nothing
 //! has two owners, and a write is never under way when the terminal is given back.
 
-use std::cell::RefCell;
-use std::io::{self, Write};
-use std::rc::Rc;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, TryLockError};
 use std::time::{Duration, Instant};
 
-use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::EnableBracketedPaste;
 use ratatui::crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, disable_raw_mode,
@@ -38,11 +36,14 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
+use super::flow::{Flow, QUESTION, Why};
 use super::model::Model;
+use super::pen::Pen;
+use super::told::{RESTORE_TITLE, SAVE_TITLE, Told, Wire};
 use super::tty::{self, Out};
 
-/// A frame of a large terminal, drawn whole, fits into this.
-const FRAME: usize = 64 * 1024;
+/// A frame of fewer bytes needs no marks: they would be most of it.
+const MARKED: usize = 64;
 /// How long a terminal that stands still is waited for when it is given back;
 /// once before and once after what waits there is thrown away.
 const ROOM: Duration = Duration::from_millis(80);
@@ -55,6 +56,8 @@ const LEAVE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b[?2004l\x1b[?1049l\x1b[?25h";
 
 /// Is the terminal ours at the moment?
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Was its title put aside?
+static TITLED: AtomicBool = AtomicBool::new(false);
 /// Held by whoever writes to it.
 static WRITES: Mutex<()> = Mutex::new(());
 /// Somebody has panicked, and the terminal was given back.
@@ -63,13 +66,16 @@ static HOOK: Once = Once::new();
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Held>>,
-    /// What is drawn, until the frame is whole.
-    held: Held,
+    terminal: Terminal<Pen>,
+    /// What goes before the next frame.
+    first: Vec<u8>,
     out: AsyncFd<Out>,
     /// What there was no room for yet.
     waiting: Vec<u8>,
     size: (u16, u16),
+    flow: Flow,
+    told: Told,
+    titled: bool,
 }
 
 impl Screen {
@@ -79,20 +85,22 @@ impl Screen {
         reason = "its successor is unsafe for the sake of types that lie about their \
                   descriptor; this one owns it"
     )]
-    pub(super) fn enter(size: (u16, u16)) -> io::Result<Self> {
+    pub(super) fn enter(size: (u16, u16), wire: &Wire) -> io::Result<Self> {
         hook_panics();
-        let held = Held::default();
         let options = TerminalOptions {
             viewport: Viewport::Fixed(area(size)),
         };
-        let terminal = Terminal::with_options(CrosstermBackend::new(held.clone()), options)?;
+        let Ok(terminal) = Terminal::with_options(Pen::new(size), options);
         let interest = Interest::WRITABLE | Interest::ERROR;
         let mut screen = Self {
             terminal,
-            held,
+            first: Vec::new(),
             out: AsyncFd::with_interest(Out::open()?, interest)?,
             waiting: Vec::new(),
             size,
+            flow: Flow::new(wire.max_fps, tty::answers_come_here(), Instant::now()),
+            told: Told::default(),
+            titled: wire.title,
         };
         screen.take()?;
         Ok(screen)
@@ -106,22 +114,37 @@ impl Screen {
         disable_raw_mode()?;
         self.take()?;
         self.size = tty::size().unwrap_or(self.size);
+        self.told.forget();
+        self.flow.forget(Instant::now());
+        self.terminal.backend_mut().forget();
+        self.resize();
+        Ok(())
+    }
+
+    /// The whole screen is drawn anew, in the size that it has.
+    fn resize(&mut self) {
+        self.terminal.backend_mut().resize(self.size);
         // Not `clear`: that asks the terminal where its cursor is, and waits.
-        self.terminal.resize(area(self.size))
+        let Ok(()) = self.terminal.resize(area(self.size));
     }
 
     /// Gives the terminal back, with what was not written yet.
     pub(super) fn leave(&mut self) {
         self.waiting.clear();
-        self.held.0.borrow_mut().clear();
+        self.first.clear();
+        self.terminal.backend_mut().take();
         restore();
     }
 
     fn take(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::Release);
+        if self.titled {
+            TITLED.store(true, Ordering::Release);
+            self.first.extend_from_slice(SAVE_TITLE);
+        }
         queue!(
-            self.held,
+            self.first,
             EnterAlternateScreen,
             EnableBracketedPaste,
             cursor::Hide
@@ -143,16 +166,46 @@ impl Screen {
         if model.updates.open().any(|update| update.answer.is_some()) {
             crate::rehearsal::panic_at("view");
         }
-        queue!(self.held, BeginSynchronizedUpdate)?;
         if model.size != self.size {
             self.size = model.size;
-            self.terminal.resize(area(self.size))?;
+            self.resize();
         }
-        self.terminal
-            .draw(|frame| super::view::view(model, frame))?;
-        queue!(self.held, EndSynchronizedUpdate)?;
-        self.waiting = self.held.0.take();
+        let Ok(_) = self.terminal.draw(|frame| super::view::view(model, frame));
+        let drawn = self.terminal.backend_mut().take();
+        let mut frame = std::mem::take(&mut self.first);
+        frame.extend_from_slice(self.told.news(model).as_bytes());
+        if drawn.len() < MARKED || !self.flow.is_quick(drawn.len()) {
+            frame.extend_from_slice(&drawn);
+        } else {
+            queue!(frame, BeginSynchronizedUpdate)?;
+            frame.extend_from_slice(&drawn);
+            queue!(frame, EndSynchronizedUpdate)?;
+        }
+        if frame.is_empty() {
+            return Ok(());
+        }
+        let asks = self.flow.asks(frame.len());
+        if asks {
+            frame.extend_from_slice(QUESTION);
+        }
+        self.flow.sent(frame.len(), asks, Instant::now());
+        self.waiting = frame;
         self.send()
+    }
+
+    /// When a frame that is due for that reason may be drawn.
+    pub(super) fn next_frame(&self, why: Why) -> Instant {
+        self.flow.next(why, Instant::now())
+    }
+
+    /// The terminal has answered what it was asked.
+    pub(super) fn answered(&mut self) {
+        self.flow.answered(Instant::now());
+    }
+
+    /// How long to wait for an answer before the terminal is given back.
+    pub(super) fn owed(&self) -> Option<Duration> {
+        self.flow.owed()
     }
 
     /// Waits until what was left over has been written; when nothing was, until
@@ -230,12 +283,16 @@ pub fn restore() {
     if !TAKEN.swap(false, Ordering::AcqRel) || !tty::is_ours() {
         return;
     }
+    let mut leave = LEAVE.to_vec();
+    if TITLED.swap(false, Ordering::AcqRel) {
+        leave.extend_from_slice(RESTORE_TITLE);
+    }
     if let Ok(out) = Out::open()
-        && !out.write_within(LEAVE, ROOM).is_empty()
+        && !out.write_within(&leave, ROOM).is_empty()
     {
         let _ = tcflush(&out, QueueSelector::OFlush);
         let _ = tcflow(&out, Action::OOn);
-        if !out.write_within(LEAVE, ROOM).is_empty() {
+        if !out.write_within(&leave, ROOM).is_empty() {
             tracing::warn!("the terminal takes nothing; it may need `reset`");
         }
     }
@@ -253,24 +310,4 @@ fn hook_panics() {
             LOST.notify_one();
         }));
     });
-}
-
-/// Holds what is drawn until the frame is whole: whoever draws flushes in the
-/// middle too, and a part of a frame is worth neither a write nor a look.
-#[derive(Clone, Default)]
-struct Held(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Held {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut held = self.0.borrow_mut();
-        if held.capacity() == 0 {
-            held.reserve(FRAME);
-        }
-        held.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -129,6 +129,16 @@ pub(super) fn size() -> Option<(u16, u16)> {
     (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
+/// Does what the terminal on stdout answers come to stdin? Otherwise somebody else
+/// would get it.
+pub(super) fn answers_come_here() -> bool {
+    let device = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).map(|stat| stat.st_rdev).ok();
+    let [from, to] = [rustix::stdio::stdin(), rustix::stdio::stdout()].map(device);
+    // By this name it is our own terminal, whichever that is.
+    let own = rustix::fs::stat("/dev/tty").map(|stat| stat.st_rdev).ok();
+    from.is_some() && (from == to || from == own)
+}
+
 /// Does this error say that the terminal is not there any more?
 pub(super) fn has_gone(error: &io::Error) -> bool {
     let gone =

@@ -20,6 +20,7 @@ mod sdk;
 #[path = "../suite/support"]
 mod support {
     pub mod program;
+    pub mod slow;
     pub mod terminal;
 }
 mod tutorial;

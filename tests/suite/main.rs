@@ -10,6 +10,7 @@
 
 mod before;
 mod budget;
+mod cast;
 mod config;
 mod dialects;
 mod doctor;
@@ -29,9 +30,11 @@ mod recordings;
 mod rooms;
 mod secrets;
 mod shell;
+mod slow_link;
 mod stories;
 mod support;
 mod switching;
 mod tags;
 mod terminal;
+mod told;
 mod watching;

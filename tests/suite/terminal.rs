@@ -229,7 +229,7 @@ fn of_two_consoles_one_starts_and_the_other_is_told_who() {
         true => (one, another),
         false => (another, one),
     };
-    let screen = other.shows("process ");
+    let screen = other.shows("process");
     assert!(screen.contains("sudo by"), "{screen}");
     other.press("\r").shows("fw-1.5.0.bin");
     other.press("\r").shows("To take it over: type sim-0001");

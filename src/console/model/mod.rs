@@ -30,6 +30,7 @@ use super::hubs::HubEntry;
 use super::keymap::{Keymap, Place};
 use super::look::Look;
 use super::theme::Theme;
+use super::told::Wire;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
@@ -83,6 +84,8 @@ pub struct Context {
     pub replay_only: bool,
     /// How it looks, and which keys do what.
     pub look: Look,
+    /// How much goes to the terminal, and what it is told.
+    pub wire: Wire,
 }
 
 impl Context {
@@ -112,6 +115,7 @@ impl Context {
             kept: true,
             replay_only: false,
             look: Look::default(),
+            wire: Wire::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
+use super::super::told::Ended;
 use crate::domain::clean;
 use crate::domain::event::{Event, What};
 use crate::domain::id::{DeviceId, UpdateId};
@@ -42,6 +43,8 @@ pub(crate) struct Tracked {
 pub(crate) struct Updates {
     all: BTreeMap<UpdateId, Tracked>,
     latest: HashMap<DeviceId, UpdateId>,
+    /// Those that ended meanwhile, for the bell.
+    pub(crate) ended: Ended,
 }
 
 impl Updates {
@@ -58,7 +61,11 @@ impl Updates {
         }
         let known = event.update_id.as_ref().and_then(|id| self.all.get_mut(id));
         if let Some(tracked) = known {
+            let was_open = tracked.update.is_open();
             tracked.apply(event);
+            if was_open && !tracked.update.is_open() {
+                self.ended.note(&tracked.update);
+            }
         }
         false
     }
@@ -66,7 +73,12 @@ impl Updates {
     /// Takes an update over as a snapshot tells it.
     pub(crate) fn restore(&mut self, update: Update) {
         let log = match self.all.remove(&update.id) {
-            Some(known) => known.log,
+            Some(known) => {
+                if known.update.is_open() && !update.is_open() {
+                    self.ended.note(&update);
+                }
+                known.log
+            }
             None => retold(&update),
         };
         let told = Some(update.changed);

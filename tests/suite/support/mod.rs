@@ -4,6 +4,7 @@ pub mod faulty;
 pub mod paced;
 pub mod program;
 pub mod server;
+pub mod slow;
 pub mod terminal;
 
 use std::sync::Once;

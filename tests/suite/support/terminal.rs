@@ -21,25 +21,50 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
 use super::program::{Home, PATIENCE, binary, signal};
+use super::slow::{self, Link};
 
 /// How long a process that was told to end may take, on a machine that does
 /// much else; the promise is two seconds.
 pub const SOON: Duration = Duration::from_secs(5);
 
-struct Seen {
+/// What every terminal answers: that all before the question was taken.
+const QUESTION: &[u8] = b"\x1b[5n";
+const ANSWER: &[u8] = b"\x1b[0n";
+
+pub(super) struct Seen {
     parser: vt100::Parser,
     raw: Vec<u8>,
-    ended: bool,
+    /// When so much of it had come.
+    times: Vec<(Instant, usize)>,
+    pub(super) ended: bool,
     /// Is it not read at the moment?
     stuck: bool,
     /// It is to be closed.
-    closed: bool,
+    pub(super) closed: bool,
+}
+
+impl Seen {
+    /// Shows what came, and answers what is asked in it.
+    pub(super) fn take(&mut self, bytes: &[u8], answers_to: Option<&OwnedFd>) {
+        let from = self.raw.len().saturating_sub(QUESTION.len() - 1);
+        self.raw.extend_from_slice(bytes);
+        self.times.push((Instant::now(), self.raw.len()));
+        self.parser.process(bytes);
+        let new = self.raw[from..].windows(QUESTION.len());
+        for _ in new.filter(|bytes| *bytes == QUESTION) {
+            if let Some(master) = answers_to {
+                // The program may have gone.
+                let _ = rustix::io::write(master, ANSWER);
+            }
+        }
+    }
 }
 
 /// A terminal without a program.
 pub struct Pty {
     master: Option<Arc<OwnedFd>>,
     path: PathBuf,
+    link: Option<Link>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
     reader: Option<JoinHandle<()>>,
 }
@@ -56,6 +81,7 @@ impl Pty {
             Mutex::new(Seen {
                 parser: vt100::Parser::new(number(rows), number(cols), 0),
                 raw: Vec::new(),
+                times: Vec::new(),
                 ended: false,
                 stuck: false,
                 closed: false,
@@ -65,11 +91,18 @@ impl Pty {
         let pty = Self {
             master: Some(Arc::new(master)),
             path: path.into(),
+            link: None,
             seen,
             reader: None,
         };
         tcsetwinsize(pty.master(), winsize(rows, cols)).unwrap();
         pty
+    }
+
+    /// The same at the end of a slow link.
+    pub fn behind(mut self, link: Link) -> Self {
+        self.link = Some(link);
+        self
     }
 
     fn master(&self) -> &Arc<OwnedFd> {
@@ -88,7 +121,11 @@ impl Pty {
     /// then reading ends at once.
     fn watch(&mut self) {
         let (master, seen) = (Arc::clone(self.master()), Arc::clone(&self.seen));
-        self.reader = Some(std::thread::spawn(move || read(&master, &seen)));
+        let link = self.link;
+        self.reader = Some(std::thread::spawn(move || match link {
+            Some(link) => slow::read(&master, &seen, link),
+            None => read(&master, &seen),
+        }));
     }
 
     /// The modes, wholly, as `stty -a` would show them.
@@ -132,8 +169,7 @@ fn read(master: &OwnedFd, seen: &(Mutex<Seen>, Condvar)) {
             continue;
         }
         let n = rustix::io::read(master, &mut buffer).unwrap_or(0);
-        guard.raw.extend_from_slice(&buffer[..n]);
-        guard.parser.process(&buffer[..n]);
+        guard.take(&buffer[..n], Some(master));
         guard.ended = n == 0;
         seen.1.notify_all();
         if n == 0 {
@@ -275,6 +311,51 @@ impl Terminal {
                 .raw,
         )
         .into_owned()
+    }
+
+    /// What came, in the pieces in which it came, each with how long after the first;
+    /// no character is cut.
+    pub fn pieces(&self) -> Vec<(Duration, String)> {
+        let seen = self.pty.seen.0.lock();
+        let seen = seen.unwrap_or_else(PoisonError::into_inner);
+        let (mut from, mut pieces) = (0, Vec::new());
+        for (at, upto) in &seen.times {
+            let bytes = &seen.raw[from..*upto];
+            let text = match std::str::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap(),
+            };
+            from += text.len();
+            pieces.push((at.duration_since(seen.times[0].0), text.to_owned()));
+        }
+        pieces
+    }
+
+    /// How many bytes came so far.
+    pub fn taken(&self) -> usize {
+        let seen = &self.pty.seen.0;
+        seen.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .raw
+            .len()
+    }
+
+    /// After how many bytes the screen was first as wanted, of those that came from
+    /// `from` on.
+    pub fn taken_until(&self, from: usize, wanted: impl Fn(&str) -> bool) -> Option<usize> {
+        let seen = self.pty.seen.0.lock();
+        let seen = seen.unwrap_or_else(PoisonError::into_inner);
+        let (rows, cols) = seen.parser.screen().size();
+        let mut parser = vt100::Parser::new(rows, cols, 0);
+        parser.process(&seen.raw[..from]);
+        let wanted = |parser: &vt100::Parser| wanted(&parser.screen().contents());
+        let mut rest = seen.raw[from..].iter();
+        let mut count = 0;
+        while !wanted(&parser) {
+            parser.process(&[*rest.next()?]);
+            count += 1;
+        }
+        Some(count)
     }
 
     /// What a terminal remembers after a program: alternate screen, bracketed
