@@ -81,6 +81,8 @@ pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code
         context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
     }
     context.day_share = session.day_share;
+    context.reach = session.reach.clone();
+    context.arm_for = session.arm_for;
     context.only_watches.clone_from(&opened.only_watches);
     let running = session.start_on(opened, None);
     let engine = running.engine();

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tui_input::InputRequest;
 
 use super::action::Action;
+use super::clipboard::Clip;
 use crate::domain::event::{Command, Event};
 use crate::domain::history::Ask;
 use crate::engine::{Past, Snapshot};
@@ -33,6 +34,8 @@ pub enum Message {
     Past(Ask, Box<Past>),
     /// Something is to be known that no event tells, about the log for example.
     Notice(String),
+    /// What came of a copy, in words.
+    Copied(String),
     /// The process was stopped, or is about to be: whoever goes on may be
     /// somebody else.
     Suspended,
@@ -48,6 +51,8 @@ pub enum Effect {
     /// Ask the engine about the past; answered by [`Message::Past`]. A newer
     /// question takes the place of one that waits.
     Past(Ask),
+    /// Give a text to the clipboard or to a file; answered by [`Message::Copied`].
+    Copy(Clip),
     /// Stop the process until the shell continues it; nothing answers.
     Suspend,
     /// Leave the loop and restore the terminal; nothing answers.

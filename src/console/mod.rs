@@ -8,7 +8,8 @@
 //! ```
 //!
 //! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
-//! and what it uses directly (`terminal`, `tty`, `input`, `signals`) touch the world. A frame is drawn when something has changed,
+//! and what it uses directly (`terminal`, `tty`, `input`, `outfile`, `signals`) touch the
+//! world. A frame is drawn when something has changed,
 //! at most one each 16 ms; the process wakes by itself only when something on
 //! the screen ages visibly.
 //!
@@ -16,6 +17,8 @@
 //! |---|---|
 //! | `action` | what a key can mean |
 //! | `keymap` | from keys to actions, out of `assets/keymap.toml` |
+//! | `clipboard` | what is copied, and as which bytes |
+//! | `outfile` | what is copied to a file |
 //! | `message` | what happened, and what is to be done |
 //! | `model` | what the console knows |
 //! | `update` | what a message does to that |
@@ -30,12 +33,14 @@
 //! | `input`, `keys` | what is typed: as it comes, and what the bytes mean |
 
 mod action;
+mod clipboard;
 mod input;
 mod keymap;
 mod keys;
 mod look;
 mod message;
 mod model;
+mod outfile;
 mod run;
 mod signals;
 mod terminal;
@@ -46,6 +51,7 @@ mod update;
 mod view;
 
 pub use action::Action;
+pub use clipboard::Clip;
 pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};
 pub use model::{Context, Model};

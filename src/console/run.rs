@@ -11,12 +11,15 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::clipboard::{Clip, Way};
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
 use super::message::{Effect, Message};
 use super::model::{Context, Model};
+use super::outfile;
 use super::signals::{self, Heard, SIGHUP, Signals};
 use super::terminal::{self, Screen};
 use super::tty;
@@ -135,6 +138,8 @@ async fn show(
         events: Some(events),
         input,
         notices,
+        clip: None,
+        files: JoinSet::new(),
         dirty: false,
         drawn: Instant::now(),
         stopped: None,
@@ -181,6 +186,10 @@ struct Console {
     input: Keyboard,
     /// `None` when nothing will come any more.
     notices: Option<mpsc::Receiver<String>>,
+    /// What is to go to the clipboard, as the terminal takes it; the last one.
+    clip: Option<Vec<u8>>,
+    /// Files that are being written; each says what came of it.
+    files: JoinSet<String>,
     dirty: bool,
     drawn: Instant,
     /// When a stop was asked for; the terminal is not ours until it is over.
@@ -203,6 +212,7 @@ enum Woken {
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
     Noticed(Option<String>),
+    Copied(String),
     Aged,
 }
 
@@ -244,6 +254,9 @@ impl Console {
                 Some(Next::End(exit)) => return Ok(exit),
                 Some(Next::Stop(job)) => self.sleep(model, screen, signals, job).await,
                 _ => {}
+            }
+            if let Some(clip) = self.clip.take() {
+                screen.copy(clip).map_err(terminal_error("write to"))?;
             }
             if std::mem::take(&mut self.asked) {
                 // Keys that came before the question could be seen, typed ahead or
@@ -289,6 +302,7 @@ impl Console {
             Woken::Past(ask, Ok(past)) => Some(Message::Past(ask, Box::new(past))),
             Woken::Sent(Ok(())) => return Ok(Next::Nothing),
             Woken::Noticed(Some(text)) => Some(Message::Notice(text)),
+            Woken::Copied(text) => Some(Message::Copied(text)),
             Woken::Noticed(None) => {
                 self.notices = None;
                 return Ok(Next::Nothing);
@@ -321,6 +335,7 @@ impl Console {
             outbox,
             input,
             notices,
+            files,
             dirty,
             drawn,
             stopped,
@@ -357,6 +372,7 @@ impl Console {
             }
             batch = next_batch(events.as_mut()) => Woken::Told(batch),
             text = next_notice(notices.as_mut()) => Woken::Noticed(text),
+            text = next_file(files) => Woken::Copied(text),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Woken::Aged,
         }
     }
@@ -377,10 +393,24 @@ impl Console {
                 Effect::Snapshot => self.answer = Some(ask(&self.engine)),
                 Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
                 Effect::Send(command) => self.outbox.push_back(command),
+                Effect::Copy(clip) => self.copy(model, clip),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
         }
         next
+    }
+
+    /// Copies: to the clipboard with the next write, to a file beside the loop.
+    fn copy(&mut self, model: &mut Model, clip: Clip) {
+        if let Some(path) = clip.file.clone() {
+            self.files
+                .spawn_blocking(move || outfile::write(&clip, &path));
+            return;
+        }
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let (bytes, said) = clip.for_terminal(Way::of(set("TMUX"), set("STY")));
+        self.clip = bytes;
+        update(model, Message::Copied(said));
     }
 
     /// Gives the terminal back and stops the process. That takes effect at once,
@@ -395,6 +425,7 @@ impl Console {
         job: Job,
     ) {
         update(model, Message::Suspended);
+        self.forget_arming();
         disarm(&self.engine).await;
         screen.leave();
         if matches!(job, Job::Whole) {
@@ -402,6 +433,12 @@ impl Console {
         }
         signals::stop();
         self.stopped = Some(Instant::now());
+    }
+
+    /// A name that was given and not told to the engine yet is not told any more.
+    fn forget_arming(&mut self) {
+        self.outbox
+            .retain(|command| !matches!(command, Command::Arm(_)));
     }
 
     /// The process goes on. In the background the terminal is not ours, and
@@ -421,6 +458,7 @@ impl Console {
         self.aside = false;
         // It may have been stopped by a signal that cannot be heard.
         if self.stopped.take().is_none() {
+            self.forget_arming();
             self.outbox.push_back(Command::Disarm);
         }
         screen.enter_again().map_err(terminal_error("set up"))?;
@@ -485,6 +523,17 @@ async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
     match events {
         Some(events) => events.next().await,
         None => pending().await,
+    }
+}
+
+/// What came of a file. A defect in there has been told by the panic hook.
+async fn next_file(files: &mut JoinSet<String>) -> String {
+    loop {
+        match files.join_next().await {
+            Some(Ok(said)) => return said,
+            Some(Err(_)) => {}
+            None => pending().await,
+        }
     }
 }
 

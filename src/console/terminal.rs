@@ -69,6 +69,8 @@ pub(super) struct Screen {
     out: AsyncFd<Out>,
     /// What there was no room for yet.
     waiting: Vec<u8>,
+    /// What goes to the clipboard, between two frames.
+    clip: Vec<u8>,
     size: (u16, u16),
 }
 
@@ -92,6 +94,7 @@ impl Screen {
             held,
             out: AsyncFd::with_interest(Out::open()?, interest)?,
             waiting: Vec::new(),
+            clip: Vec::new(),
             size,
         };
         screen.take()?;
@@ -111,6 +114,7 @@ impl Screen {
     /// Gives the terminal back, with what was not written yet.
     pub(super) fn leave(&mut self) {
         self.waiting.clear();
+        self.clip.clear();
         self.held.0.borrow_mut().clear();
         restore();
     }
@@ -133,7 +137,17 @@ impl Screen {
 
     /// Does a frame still wait for room? Then no other may be drawn.
     pub(super) fn is_behind(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.clip.is_empty()
+    }
+
+    /// Gives the clipboard a control sequence: after a frame that waits, never inside
+    /// it. One that waits itself makes room for a newer one.
+    ///
+    /// # Errors
+    /// When the terminal has gone.
+    pub(super) fn copy(&mut self, sequence: Vec<u8>) -> io::Result<()> {
+        self.clip = sequence;
+        self.send()
     }
 
     /// Draws a frame, in one write if there is room for it.
@@ -177,7 +191,11 @@ impl Screen {
         if !Self::is_taken() {
             // It was given back meanwhile, and is somebody else's.
             self.waiting.clear();
+            self.clip.clear();
             return Ok(());
+        }
+        if self.waiting.is_empty() {
+            self.waiting = std::mem::take(&mut self.clip);
         }
         let sent = self.out.get_ref().write(&self.waiting)?;
         self.waiting.drain(..sent);

@@ -1,6 +1,7 @@
 //! What the console knows: everything that the screen shows, and nothing that
 //! it does not need for that. Changed only by [`update`](super::update()).
 
+pub(crate) mod arming;
 pub(crate) mod attention;
 pub(crate) mod command_line;
 pub(crate) mod devices;
@@ -10,9 +11,11 @@ pub(crate) mod history;
 pub(crate) mod updates;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::arming::Naming;
 use self::attention::Attention;
 use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
@@ -27,6 +30,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
 use crate::domain::event::{InventoryState, Link, Way};
+use crate::domain::headless::Reach;
 use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
@@ -36,6 +40,7 @@ use crate::domain::quota::{AHEAD, Budget, DAY_SHARE, Forecast, Quota};
 use crate::domain::replay::Replay;
 use crate::domain::update::Update;
 use crate::domain::uri::PackageUri;
+use crate::engine::gate::ARMED;
 
 /// From this width on devices and details stand side by side.
 pub(crate) const WIDE: u16 = 100;
@@ -64,6 +69,10 @@ pub struct Context {
     pub demo: bool,
     /// Is nothing shown but a replay, with no hub behind it?
     pub replay_only: bool,
+    /// How another start of otadeck comes to the same hub.
+    pub reach: Reach,
+    /// How long production stays armed after its name was typed.
+    pub arm_for: Duration,
     /// How it looks, and which keys do what.
     pub look: Look,
 }
@@ -82,6 +91,8 @@ impl Context {
             day_share: DAY_SHARE,
             demo: false,
             replay_only: false,
+            reach: Reach::default(),
+            arm_for: ARMED,
             look: Look::default(),
         }
     }
@@ -160,6 +171,8 @@ pub(crate) enum Bar {
 pub(crate) enum Dialog {
     /// Shall this package go onto this device?
     Confirm(Box<Order>),
+    /// Shall production be armed? The name is typed, as in an order.
+    Arm(Naming),
     /// Shall the watching of this update end?
     GiveUp(DeviceId, UpdateId),
     /// Shall the console end?
@@ -199,9 +212,10 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// What must be typed on that hub before it is sent, if anything.
-    pub(crate) fn wanted(&self, hub: &Profile) -> Option<String> {
-        match (hub.is_production(), &self.held) {
+    /// What must be typed on that hub before it is sent, if anything; `armed` is
+    /// whether its name was, a short while ago.
+    pub(crate) fn wanted(&self, hub: &Profile, armed: bool) -> Option<String> {
+        match (hub.is_production() && !armed, &self.held) {
             (true, Some(_)) => Some(format!("{} {}", hub.name, self.device)),
             (true, None) => Some(hub.name.clone()),
             (false, Some(_)) => Some(self.device.to_string()),
@@ -235,6 +249,10 @@ pub struct Model {
     pub(crate) recent: Vec<PackageUri>,
     pub(crate) samples: Vec<PackageUri>,
     pub(crate) notice: Option<String>,
+    /// What came of a copy; until the next key.
+    pub(crate) brief: Option<String>,
+    /// Until when production is armed, as the engine told last.
+    pub(crate) armed_until: Option<Timestamp>,
     /// Why nothing can be written down; nothing is started meanwhile.
     pub(crate) unwritten: Option<Problem>,
     pub(crate) panel: Option<Panel>,
@@ -280,6 +298,8 @@ impl Model {
             samples: samples.filter(usable).collect(),
             unwritten: context.only_watches.clone(),
             notice: context.first_notice.clone(),
+            brief: None,
+            armed_until: None,
             panel: None,
             bar: None,
             dialog: None,
@@ -308,6 +328,7 @@ impl Model {
     pub(crate) fn place(&self) -> Place {
         match &self.dialog {
             Some(Dialog::Confirm(order)) if order.name.is_some() => Place::Arm,
+            Some(Dialog::Arm(_)) => Place::Arm,
             Some(Dialog::Confirm(_) | Dialog::GiveUp(..)) => Place::Confirm,
             Some(Dialog::Quit) => Place::Quit,
             Some(Dialog::Help(_)) => Place::Help,

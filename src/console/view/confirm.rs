@@ -5,11 +5,14 @@
 use ratatui::Frame;
 use ratatui::text::Span;
 
+use super::super::action::Action;
+use super::super::keymap::shown;
 use super::super::model::{Model, Order};
-use super::super::text::{count, safe, width as columns_of};
+use super::super::text::{count, cut, safe, width as columns_of};
 use super::super::theme::Role;
 use super::dialogs::Window;
 use super::doc::Doc;
+use super::header;
 use crate::domain::clean;
 use crate::domain::dialect::Values;
 use crate::domain::id::DeviceId;
@@ -19,6 +22,8 @@ use crate::domain::preflight::Weight;
 const LABEL: usize = 9;
 /// Devices that are named when there are several.
 const NAMED: usize = 8;
+/// Lines of the command.
+const COMMAND: usize = 3;
 
 pub(super) fn draw(model: &Model, order: &Order, frame: &mut Frame) {
     let window = window(model, order);
@@ -46,11 +51,7 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, width);
     let profile = &model.context.profile;
     devices(&mut doc, order);
-    let environment = match (profile.is_production(), &profile.environment) {
-        (true, _) => doc.span(Role::Alarm, " PRODUCTION "),
-        (false, Some(name)) => doc.span(Role::Muted, format!("· {}", safe(name))),
-        (false, None) => Span::default(),
-    };
+    let environment = header::environment(model).unwrap_or_default();
     let name = safe(&profile.name);
     let room = width.saturating_sub(LABEL + columns_of(&environment.content) + 1);
     doc.labelled("hub", LABEL, Some(Role::Title), &name, true);
@@ -95,6 +96,7 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         let note = "*** hides the signature here; the device gets the URI whole";
         doc.labelled("", LABEL, Some(Role::Hint), note, false);
     }
+    command(&mut doc, model, order);
     findings(&mut doc, order, Weight::Note, "checked");
     if order.waiting {
         let text = "asking the package's server …";
@@ -106,6 +108,29 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         doc.labelled("", LABEL, Some(Role::Doubt), note, false);
     }
     doc
+}
+
+/// What does the same without the console, as far as there is room; it is copied
+/// whole.
+fn command(doc: &mut Doc<'_>, model: &Model, order: &Order) {
+    let line = model.command_of(order);
+    let room = doc.width.saturating_sub(LABEL);
+    let text = cut(&safe(&line.to_string()), COMMAND * room);
+    doc.labelled("command", LABEL, Some(Role::Muted), &text, true);
+    if line.asks_for_the_uri {
+        let note = "it reads the URI, whole, on stdin";
+        doc.labelled("", LABEL, Some(Role::Hint), note, false);
+    }
+    let place = model.keymap.at(model.place()).iter();
+    let key = place
+        .filter(|binding| binding.action == Action::Copy)
+        .find_map(|binding| binding.keys.first());
+    let said = match (model.copied(), key) {
+        (Some(said), _) => said.to_owned(),
+        (None, Some(key)) => format!("{} copies it", shown(key)),
+        (None, None) => return,
+    };
+    doc.labelled("", LABEL, Some(Role::Hint), &said, false);
 }
 
 /// The device, or how many there are and which.
@@ -181,7 +206,7 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         doc.line(keys);
         return doc;
     }
-    let wanted = order.wanted(&model.context.profile);
+    let wanted = model.wanted(order);
     let Some((field, wanted)) = order.name.as_ref().zip(wanted) else {
         let apart = if columns < 44 { "  " } else { "    " };
         let keys = vec![
@@ -199,8 +224,8 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         return doc;
     };
     let name = safe(&wanted);
-    let production = model.context.profile.is_production();
-    let (why, what, prompt) = match (production, &order.held) {
+    let arms = model.context.profile.is_production() && !model.is_armed();
+    let (why, what, prompt) = match (arms, &order.held) {
         (true, None) => ("Production", "the hub's name", "hub › "),
         (true, Some(_)) => (
             "Production, and taken over",
@@ -216,10 +241,6 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         let ask = format!("{why}: type {name} and enter to send; esc goes back");
         doc.text(Role::Doubt, &ask);
     }
-    let room = columns.saturating_sub(columns_of(prompt));
-    let (typed, cursor) = field.window(field.text(), room);
-    doc.cursor = Some((columns_of(prompt) + cursor, doc.lines.len()));
-    let line = vec![doc.span(Role::Key, prompt), doc.span(Role::Input, typed)];
-    doc.line(line);
+    doc.typed(prompt, field);
     doc
 }

@@ -11,6 +11,7 @@ use super::super::model::{Dialog, Model};
 use super::super::text::{Grain, age, cut, fit, plural, safe, width};
 use super::super::theme::Role;
 use super::super::update::commands;
+use super::arming;
 use super::doc::Doc;
 use super::gauge;
 use super::layout::Areas;
@@ -151,6 +152,10 @@ pub(super) fn draw(model: &Model, dialog: &Dialog, frame: &mut Frame) {
             )
         }
         Dialog::Quit => ("Quit?", quit(model), yes_or_no(model, "quits", "stays"), 0),
+        Dialog::Arm(naming) => {
+            let (body, foot) = (arming::body(model), arming::foot(model, naming));
+            ("Arm production?", body, foot, 0)
+        }
         Dialog::GiveUp(device, _) => {
             let body = give_up(model, device.as_str());
             (
@@ -179,7 +184,8 @@ pub(super) fn help_overflow(model: &Model) -> usize {
 const FIRST_LINE: &str = "reads 2/60 per s: twins read in the last seconds, of those that \
     the hub's tier leaves to one program. S1? is a tier that nobody has named. \
     day 0.4 %: what this console has spent since it was started, of the messages \
-    that the hub takes in a day (UTC); others are not counted.";
+    that the hub takes in a day (UTC); others are not counted. \
+    armed 5 min: production may be written to for so long, with a y alone.";
 
 /// The keys that work now, then those of other places, then the commands.
 fn help(model: &Model) -> Doc<'_> {
