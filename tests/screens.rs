@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+#[path = "screens/arming.rs"]
+mod arming;
 #[path = "screens/past.rs"]
 mod past;
 #[path = "screens/scenes.rs"]
@@ -25,6 +27,11 @@ use scenes::{SCENES, Scene, Stage};
 use unicode_width::UnicodeWidthStr as _;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+
+/// Every scene.
+fn scenes() -> impl Iterator<Item = &'static Scene> {
+    SCENES.iter().chain(&arming::SCENES)
+}
 
 /// A frame: the buffer, and where the cursor is if it is shown.
 fn drawn(stage: &Stage, size: (u16, u16)) -> (Buffer, Option<(u16, u16)>) {
@@ -128,7 +135,7 @@ fn pictured(name: &str, picture: &str) {
 
 #[test]
 fn every_screen_looks_as_it_was_last_looked_at() {
-    for scene in &SCENES {
+    for scene in scenes() {
         for size in SIZES {
             shown(scene, size);
         }
@@ -142,6 +149,15 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("confirm", &["press-0040", "contoso-plant", "staging", "firmwareUpdate", "fwPackageUri", "sends it", "goes back"])]
 #[case("confirm-forbidden", &["press-0040", "ended", "not sent", "goes back"])]
 #[case("confirm-production", &["press-0040", "PRODUCTION", "hub › cont"])]
+#[case("armed", &["contoso-plant", "PRODUCTION", "armed 5"])]
+#[case("armed-last-minute", &["contoso-plant", "PRODUCTION", "armed <1"])]
+#[case("arm", &["contoso-plant", "PRODUCTION", "5 minutes", "hub › conto"])]
+#[case("arm-again", &["armed already", "not the hub's name"])]
+#[case("confirm-armed", &["press-0040", "PRODUCTION", "sends it"])]
+#[case("confirm-unarmed", &["press-0040", "PRODUCTION", "type contoso-plant", "hub ›"])]
+#[case("confirm-copied", &["Copied the command for 10"])]
+#[case("copied", &["Copied the id of press-0040", "OSC 52"])]
+#[case("give-up", &["press-0039", "gives it up"])]
 #[case("running", &["52 %", "▕", "downloading"])]
 #[case("completed", &["completed: press-0040", "▕"])]
 #[case("failed", &["failed: press-0043"])]
@@ -162,7 +178,7 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("past-update", &["failed: press-0043", "not live", "▕"])]
 #[case("replay", &["REPLAY", "not live", "playing 5×", "press-0043", "event 4 of 6", "downloading"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let rows: Vec<String> = (0..size.1)
@@ -187,7 +203,7 @@ fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&s
 #[case("history")]
 #[case("past-update")]
 fn the_last_line_says_how_to_leave(#[case] name: &str) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let last = (0..size.0).map(|x| buffer[(x, size.1 - 1)].symbol());
@@ -201,7 +217,7 @@ fn the_last_line_says_how_to_leave(#[case] name: &str) {
 /// than its place.
 #[test]
 fn nothing_hostile_reaches_a_cell() {
-    for (name, scene) in &SCENES {
+    for (name, scene) in scenes() {
         for size in SIZES {
             let (buffer, _) = drawn(&scene(size, true), size);
             for cell in buffer.content() {
@@ -216,7 +232,7 @@ fn nothing_hostile_reaches_a_cell() {
 /// The console survives every size, however small.
 #[test]
 fn no_size_breaks_a_screen() {
-    for (_, scene) in &SCENES {
+    for (_, scene) in scenes() {
         for size in [
             (1, 1),
             (2, 3),

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::super::clipboard::Clip;
 use super::super::message::Effect;
-use super::super::model::{Dialog, Model, Order};
+use super::super::model::{Model, Order};
+use super::super::text::plural;
 use super::package;
 use crate::domain::clean;
 use crate::domain::headless::Line;
@@ -52,7 +53,11 @@ pub(super) fn most_useful(model: &mut Model) -> Vec<Effect> {
 /// The command of an order that waits for its confirmation.
 pub(super) fn of_order(model: &Model, order: &Order) -> Vec<Effect> {
     let line = model.command_of(order);
-    vec![Effect::Copy(command(&line, &order.device))]
+    let whom = match order.others.len() {
+        0 => order.device.to_string(),
+        others => plural(others + 1, "device"),
+    };
+    vec![Effect::Copy(command(&line, &whom))]
 }
 
 fn clip(model: &Model, what: &str) -> Result<Clip, String> {
@@ -63,17 +68,17 @@ fn clip(model: &Model, what: &str) -> Result<Clip, String> {
     match what {
         "id" => Ok(Clip::new(format!("the id of {device}"), device.as_str())),
         "uri" => uri(model, device),
-        "command" => Ok(command(&line(model, device), device)),
+        "command" => Ok(command(&line(model, device), device.as_str())),
         "evidence" => evidence(model, device),
         "twin" => twin(model, device),
         _ => Err(format!("copy what? there are {}", ALL.join(", "))),
     }
 }
 
-fn command(line: &Line, device: &DeviceId) -> Clip {
+fn command(line: &Line, whom: &str) -> Clip {
     let what = match line.asks_for_the_uri {
-        true => format!("the command for {device}, which reads the URI on stdin"),
-        false => format!("the command for {device}"),
+        true => format!("the command for {whom}, which reads the URI on stdin"),
+        false => format!("the command for {whom}"),
     };
     Clip {
         whole: true,
@@ -151,13 +156,5 @@ impl Model {
         context
             .reach
             .update(&context.profile, &devices, &order.uri, force)
-    }
-
-    /// What was said of the last copy, while a question is open.
-    pub(crate) fn copied(&self) -> Option<&str> {
-        self.dialog
-            .as_ref()
-            .filter(|dialog| matches!(dialog, Dialog::Confirm(_)))
-            .and(self.brief.as_deref())
     }
 }

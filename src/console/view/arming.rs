@@ -1,8 +1,10 @@
 //! The question in which production is armed: which hub, for how long, and its name.
 
+use ratatui::text::Span;
+
 use super::super::model::Model;
 use super::super::model::arming::Naming;
-use super::super::text::safe;
+use super::super::text::{safe, width};
 use super::super::theme::Role;
 use super::dialogs::Window;
 use super::doc::Doc;
@@ -14,14 +16,24 @@ const LABEL: usize = 9;
 /// What it means.
 pub(super) fn body(model: &Model) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, Window::inner_width(model, 64));
-    let profile = &model.context.profile;
-    doc.labelled("hub", LABEL, Some(Role::Title), &safe(&profile.name), true);
-    doc.labelled("", LABEL, Some(Role::Muted), &safe(&profile.host), true);
-    let environment = header::environment(model);
-    let label = doc.span(Role::Label, " ".repeat(LABEL));
-    doc.line(std::iter::once(label).chain(environment).collect());
+    hub(&mut doc, model, LABEL);
     doc.text(Role::Muted, &meaning(model));
     doc
+}
+
+/// Which hub: its name, its environment, its host; names in a column of so many.
+pub(super) fn hub(doc: &mut Doc<'_>, model: &Model, label: usize) {
+    let profile = &model.context.profile;
+    let name = safe(&profile.name);
+    doc.labelled("hub", label, Some(Role::Title), &name, true);
+    if let Some(environment) = header::environment(model) {
+        let used = label + width(&name) + 1 + width(&environment.content);
+        match doc.lines.last_mut().filter(|_| used <= doc.width) {
+            Some(line) => line.spans.extend([Span::raw(" "), environment]),
+            None => doc.line(vec![Span::raw(" ".repeat(label)), environment]),
+        }
+    }
+    doc.labelled("", label, Some(Role::Muted), &safe(&profile.host), true);
 }
 
 fn meaning(model: &Model) -> String {
@@ -36,7 +48,8 @@ fn meaning(model: &Model) -> String {
     };
     format!(
         "{again}For {minutes} an update needs a y alone. :disarm, ctrl-z and leaving end it \
-         before that."
+         before that. Without the console each order is confirmed by itself: --confirm {name}.",
+        name = safe(&model.context.profile.name)
     )
 }
 

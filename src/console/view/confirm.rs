@@ -8,11 +8,11 @@ use ratatui::text::Span;
 use super::super::action::Action;
 use super::super::keymap::shown;
 use super::super::model::{Model, Order};
-use super::super::text::{count, cut, safe, width as columns_of};
+use super::super::text::{count, cut, safe, wrap};
 use super::super::theme::Role;
-use super::dialogs::Window;
+use super::arming;
+use super::dialogs::{Window, framed};
 use super::doc::Doc;
-use super::header;
 use crate::domain::clean;
 use crate::domain::dialect::Values;
 use crate::domain::id::DeviceId;
@@ -49,19 +49,8 @@ fn window(model: &Model, order: &Order) -> Window {
 /// What is going to happen.
 fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, width);
-    let profile = &model.context.profile;
     devices(&mut doc, order);
-    let environment = header::environment(model).unwrap_or_default();
-    let name = safe(&profile.name);
-    let room = width.saturating_sub(LABEL + columns_of(&environment.content) + 1);
-    doc.labelled("hub", LABEL, Some(Role::Title), &name, true);
-    match doc.lines.last_mut() {
-        Some(line) if columns_of(&name) <= room => {
-            line.spans.extend([Span::raw(" "), environment]);
-        }
-        _ => doc.line(vec![Span::raw(" ".repeat(LABEL)), environment]),
-    }
-    doc.labelled("", LABEL, Some(Role::Muted), &safe(&profile.host), true);
+    arming::hub(&mut doc, model, LABEL);
     doc.labelled(
         "package",
         LABEL,
@@ -115,8 +104,17 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
 fn command(doc: &mut Doc<'_>, model: &Model, order: &Order) {
     let line = model.command_of(order);
     let room = doc.width.saturating_sub(LABEL);
-    let text = cut(&safe(&line.to_string()), COMMAND * room);
-    doc.labelled("command", LABEL, Some(Role::Muted), &text, true);
+    let mut lines = wrap(&safe(&line.to_string()), room);
+    if lines.len() > COMMAND {
+        lines.truncate(COMMAND);
+        if let Some(last) = lines.last_mut() {
+            *last = cut(&format!("{last} …"), room);
+        }
+    }
+    for (n, line) in lines.iter().enumerate() {
+        let label = if n == 0 { "command" } else { "" };
+        doc.labelled(label, LABEL, Some(Role::Muted), line, true);
+    }
     if line.asks_for_the_uri {
         let note = "it reads the URI, whole, on stdin";
         doc.labelled("", LABEL, Some(Role::Hint), note, false);
@@ -125,12 +123,10 @@ fn command(doc: &mut Doc<'_>, model: &Model, order: &Order) {
     let key = place
         .filter(|binding| binding.action == Action::Copy)
         .find_map(|binding| binding.keys.first());
-    let said = match (model.copied(), key) {
-        (Some(said), _) => said.to_owned(),
-        (None, Some(key)) => format!("{} copies it", shown(key)),
-        (None, None) => return,
-    };
-    doc.labelled("", LABEL, Some(Role::Hint), &said, false);
+    if let Some(key) = key {
+        let text = format!("{} copies it", shown(key));
+        doc.labelled("", LABEL, Some(Role::Hint), &text, false);
+    }
 }
 
 /// The device, or how many there are and which.
@@ -200,6 +196,10 @@ fn findings(doc: &mut Doc<'_>, order: &Order, weight: Weight, mut label: &str) {
 /// How to say yes, or that there is no yes.
 fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, columns);
+    // Elsewhere the last line of the screen says it.
+    if let Some(said) = model.brief.as_ref().filter(|_| !framed(model)) {
+        doc.text(Role::Hint, &safe(said));
+    }
     if let Some(refusal) = order.refusal() {
         doc.text(Role::Bad, &format!("✗ not sent: {}", safe(&refusal.text)));
         let keys = vec![doc.span(Role::Key, "esc"), Span::raw(" goes back")];

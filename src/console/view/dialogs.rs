@@ -135,7 +135,8 @@ impl Window {
     }
 }
 
-fn framed(model: &Model) -> bool {
+/// Has a window a border, and something beside it?
+pub(super) fn framed(model: &Model) -> bool {
     model.size.0 >= FRAMED.0 && model.size.1 >= FRAMED.1
 }
 
@@ -271,6 +272,10 @@ fn give_up<'a>(model: &'a Model, device: &str) -> Doc<'a> {
                 Only the watching ends, with the outcome givenUp, and the device \
                 is free for another order.";
     doc.text(Role::Muted, text);
+    let text = format!(
+        "Without the console only another order does that: otadeck update --force {device}."
+    );
+    doc.text(Role::Hint, &safe(&text));
     doc
 }
 

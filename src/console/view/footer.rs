@@ -8,7 +8,7 @@ use ratatui::widgets::Widget;
 use super::super::action::Action;
 use super::super::keymap::{Binding, Place, shown};
 use super::super::model::field::Field;
-use super::super::model::{Bar, Model};
+use super::super::model::{Bar, Dialog, Model};
 use super::super::text::{cut, safe, width, wrap};
 use super::super::theme::Role;
 use super::super::update::commands::{self, Command};
@@ -157,6 +157,8 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
     let offered = |binding: &&Binding| match binding.action {
         Action::Open if place == Place::Details => may_ask,
         Action::GiveUp => doubtful,
+        // Not every question has a command that does the same.
+        Action::Copy => matches!(model.dialog, None | Some(Dialog::Confirm(_))),
         _ => true,
     };
     // Room is kept for where to read more, and on most terminals for how to leave.

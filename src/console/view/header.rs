@@ -15,8 +15,10 @@ use crate::domain::quota::Slowed;
 
 /// From this width on the line has room for what is only nice to know.
 const ROOMY: u16 = 70;
-/// Columns of the hub's name that are always there.
+/// Columns of the hub's name that are there whatever else there is to say; and the same
+/// from that width on.
 const NAME: usize = 14;
+const LONG_NAME: usize = 24;
 /// A minute, in milliseconds.
 const MINUTE: i64 = 60_000;
 
@@ -26,18 +28,25 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let roomy = area.width >= ROOMY;
     let flying = model.in_flight();
     if roomy && flying > 0 {
-        right.push(Span::styled(
-            format!("▸ {flying} in flight"),
-            style(Role::Busy),
-        ));
+        let text = format!("▸ {flying} in flight");
+        right.push(Span::styled(text, style(Role::Busy)));
     }
-    let before_link = right.len();
+    let mut before_link = right.len();
     right.push(link(model, roomy));
     right.extend(environment(model));
     right.extend(leave(model));
     let gap = if roomy { 3 } else { 1 };
-    if !roomy && room_left(&right, gap, area.width) < width(&name(model)).min(NAME) {
-        shorten(model, &mut right[before_link..]);
+    let wanted = width(&name(model)).min(if roomy { LONG_NAME } else { NAME });
+    let fits = |right: &[Span]| room_left(right, gap, area.width) >= wanted;
+    if !fits(&right) {
+        right[before_link] = link(model, false);
+    }
+    if !fits(&right) {
+        right.drain(..before_link);
+        before_link = 0;
+    }
+    if !fits(&right) {
+        shorten(model, &mut right);
     }
     let taken: usize = right.iter().map(|s| width(&s.content) + gap).sum();
     let room = usize::from(area.width).saturating_sub(taken + hub_width(model) + 2);
@@ -112,8 +121,8 @@ fn shorten(model: &Model, right: &mut [Span<'static>]) {
     if let (Some(last), Some(left)) = (right.last_mut(), model.armed_left()) {
         if last.content.starts_with(" armed") {
             let left = match minutes(left) {
-                ..=1 => " armed <1m ".to_owned(),
-                minutes => format!(" armed {minutes}m "),
+                ..=1 => "armed <1m".to_owned(),
+                minutes => format!("armed {minutes}m"),
             };
             last.content = left.into();
         }
