@@ -14,6 +14,7 @@ use super::super::update::commands;
 use super::arming;
 use super::doc::Doc;
 use super::gauge;
+use super::header;
 use super::layout::Areas;
 use crate::domain::gauge::Gauge;
 use crate::domain::update::Update;
@@ -124,6 +125,10 @@ impl Window {
                 ..outer
             };
             Line::styled(format!(" {title}"), style).render(row, frame.buffer_mut());
+            // It covers the first line, and with it which hub this is.
+            let room = usize::from(row.width).saturating_sub(width(title) + 3);
+            let hub = Line::from(header::hub(model, room)).right_aligned();
+            hub.render(row, frame.buffer_mut());
         }
         let body = self.body();
         let foot = Rect {

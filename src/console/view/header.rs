@@ -118,15 +118,26 @@ fn shorten(model: &Model, right: &mut [Span<'static>]) {
         let sign: String = link.content.chars().take(1).collect();
         link.content = sign.into();
     }
-    if let (Some(last), Some(left)) = (right.last_mut(), model.armed_left()) {
-        if last.content.starts_with(" armed") {
-            let left = match minutes(left) {
-                ..=1 => "armed <1m".to_owned(),
-                minutes => format!("armed {minutes}m"),
-            };
-            last.content = left.into();
-        }
+    let armed = right.last_mut().zip(model.armed_left());
+    if let Some((last, left)) = armed.filter(|(last, _)| last.content.starts_with(" armed")) {
+        let left = match minutes(left) {
+            ..=1 => "armed <1m".to_owned(),
+            minutes => format!("armed {minutes}m"),
+        };
+        last.content = left.into();
     }
+}
+
+/// Name and environment alone, in so many columns; nothing where they have no room.
+pub(super) fn hub(model: &Model, room: usize) -> Vec<Span<'static>> {
+    let environment = environment(model).unwrap_or_default();
+    let left = room.saturating_sub(width(&environment.content) + 1);
+    if left == 0 {
+        return Vec::new();
+    }
+    let name = cut(&name(model), left);
+    let name = Span::styled(name, model.theme.style(Role::Title));
+    vec![name, Span::raw(" "), environment]
 }
 
 fn name(model: &Model) -> String {
