@@ -170,3 +170,54 @@ fn the_countdown_wakes_once_a_minute() {
     assert_eq!(woken, [10, 60_010, 120_010, 180_010]);
     assert!(!model.is_armed());
 }
+
+/// From every place but the questions, whatever key is pressed: nothing is sent to a
+/// device, nothing is given up, nothing is armed. Not even on production that is armed.
+#[rstest::rstest]
+#[case("", Place::Table)]
+#[case("/a", Place::Filter)]
+#[case(":arm", Place::Prompt)]
+#[case(":", Place::Prompt)]
+#[case("j<enter>", Place::Field)]
+#[case("j<enter>https://x.test/fw.bin", Place::Field)]
+#[case("j<enter><down>", Place::Pick)]
+#[case("<tab>", Place::Details)]
+#[case("<tab>/a", Place::Search)]
+#[case("u", Place::Updates)]
+#[case("H", Place::History)]
+#[case("H/a", Place::Find)]
+#[case("q", Place::Quit)]
+#[case("?", Place::Help)]
+fn no_single_key_writes(#[case] keys: &str, #[case] place: Place) {
+    let mut model = production();
+    model.samples = vec![PackageUri::parse(URI).unwrap()];
+    armed_until(&mut model, Some(5 * MINUTE));
+    tell(&mut model, vec![intended("a-1")]);
+    press(&mut model, keys).unwrap();
+    assert_eq!(model.place(), place);
+    let places = [place, Place::Anywhere].into_iter();
+    let bound = places.flat_map(|place| model.keymap.at(place).to_vec());
+    let bound = bound.flat_map(|binding| binding.keys);
+    let named = bound.filter(|key| key.chars().count() > 1);
+    let named = named.map(|key| format!("<{}>", key.trim_matches(['<', '>'])));
+    let letters = (' '..='~').map(|c| match c {
+        '<' => "<lt>".to_owned(),
+        c => c.to_string(),
+    });
+    for key in letters.chain(named) {
+        for effect in press(&mut model.clone(), &key).unwrap() {
+            let harmless = match &effect {
+                Effect::Send(command) => matches!(
+                    command,
+                    Command::List
+                        | Command::Look(_)
+                        | Command::Focus(_)
+                        | Command::Attend(_)
+                        | Command::Inspect(_)
+                ),
+                _ => true,
+            };
+            assert!(harmless, "{key}: {effect:?}");
+        }
+    }
+}
