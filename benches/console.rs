@@ -68,6 +68,7 @@ fn console(devices: usize) -> Model {
         durations: Default::default(),
         budget,
         journal: None,
+        armed_until: None,
         resuming: false,
         sequence: 0,
     };

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+#[path = "screens/arming.rs"]
+mod arming;
 #[path = "screens/hubs.rs"]
 mod hubs;
 #[path = "screens/log.rs"]
@@ -28,12 +30,12 @@ use ratatui::style::{Color, Modifier};
 use scenes::{SCENES as FIRST, Scene, Stage};
 use unicode_width::UnicodeWidthStr as _;
 
-/// All scenes, of all files.
-fn scenes() -> impl Iterator<Item = &'static Scene> {
-    FIRST.iter().chain(&log::SCENES)
-}
-
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+
+/// Every scene.
+fn scenes() -> impl Iterator<Item = &'static Scene> {
+    FIRST.iter().chain(&log::SCENES).chain(&arming::SCENES)
+}
 
 /// A frame: the buffer, and where the cursor is if it is shown.
 fn drawn(stage: &Stage, size: (u16, u16)) -> (Buffer, Option<(u16, u16)>) {
@@ -151,6 +153,15 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("confirm", &["press-0040", "contoso-plant", "staging", "firmwareUpdate", "fwPackageUri", "sends it", "goes back"])]
 #[case("confirm-forbidden", &["press-0040", "ended", "not sent", "goes back"])]
 #[case("confirm-production", &["press-0040", "PRODUCTION", "hub › cont"])]
+#[case("armed", &["contoso-plant", "PRODUCTION", "armed 5"])]
+#[case("armed-last-minute", &["contoso-plant", "PRODUCTION", "armed <1"])]
+#[case("arm", &["contoso-plant", "PRODUCTION", "5 minutes", "hub › conto"])]
+#[case("arm-again", &["armed already", "not the hub's name"])]
+#[case("confirm-armed", &["press-0040", "PRODUCTION", "sends it"])]
+#[case("confirm-unarmed", &["press-0040", "PRODUCTION", "type contoso-plant", "hub ›"])]
+#[case("confirm-copied", &["Copied the command for 10"])]
+#[case("copied", &["Copied the id of press-0040", "OSC 52"])]
+#[case("give-up", &["press-0039", "gives it up"])]
 #[case("running", &["52 %", "▕", "downloading"])]
 #[case("completed", &["completed: press-0040", "▕"])]
 #[case("failed", &["failed: press-0043"])]

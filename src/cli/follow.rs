@@ -326,6 +326,7 @@ impl Follow {
                 | What::Twin { .. }
                 | What::Gone {}
                 | What::Durations { .. }
+                | What::Arming { .. }
                 | What::Budget(_) => return Ok(()),
                 _ => out::event(event)?,
             },

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::{self, Config, HubConfig, Paths, SecretSource};
 use crate::domain::dialect::{Dialects, Rule};
 use crate::domain::durations::Durations;
+use crate::domain::headless::Reach;
 use crate::domain::id::DeviceId;
 use crate::domain::preflight::{self, Finding, ModelRule, PackageInfo, Rules};
 use crate::domain::problem::Problem;
@@ -20,6 +21,7 @@ use crate::domain::quota::{AHEAD, Forecast, Quota};
 use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
+use crate::engine::gate::ARMED;
 use crate::engine::{Running, Settings, spawn};
 use crate::hub::{Client, ConnectionString, Query, Service, Settings as HubSettings};
 use crate::journal::{self, Journal, JournalError};
@@ -50,6 +52,10 @@ pub(super) struct Session {
     pub(super) day_share: f64,
     /// How devices are kept for one update at a time.
     lease: Lease,
+    /// How long production stays armed.
+    pub(super) arm_for: Duration,
+    /// How another verb of the command line comes to the same hub.
+    pub(super) reach: Reach,
     pub(super) config: Config,
     keep_journal: bool,
     /// Messages of the hub's day that were spent before the engine began.
@@ -107,7 +113,7 @@ impl Session {
         let ca_file = ca_file(&hub);
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         let configured = name.clone();
-        let profile = profile(name, &hub, &connection, global.read_only);
+        let profile = profile(name.clone(), &hub, &connection, global.read_only);
         Ok(Self {
             configured,
             rules: rules(&hub, &connection),
@@ -120,6 +126,8 @@ impl Session {
             paths,
             day_share: hub.day_share / 100.0,
             lease: hub.lease,
+            arm_for: arm_for(&hub),
+            reach: reach(global, name),
             config,
             keep_journal: !global.no_journal,
             spent: AtomicU64::new(0),
@@ -159,6 +167,8 @@ impl Session {
             paths,
             day_share: hub.day_share / 100.0,
             lease: hub.lease,
+            arm_for: arm_for(&hub),
+            reach: Reach::default(),
             config: Config::default(),
             keep_journal: true,
             spent: AtomicU64::new(0),
@@ -247,6 +257,7 @@ impl Session {
         settings.day_share = self.day_share;
         settings.spent = (Timestamp::now(), self.spent.load(Ordering::Relaxed));
         settings.lease = self.lease;
+        settings.arm_for = self.arm_for;
         settings.by = who();
         settings.no_journal = opened.only_watches;
         spawn(Arc::clone(&self.client), opened.journal, settings)
@@ -440,6 +451,25 @@ pub(super) fn profile(
         tier: hub.tier,
         units: hub.units,
     }
+}
+
+/// How a verb of the command line comes to the hub of this session.
+fn reach(global: &Global, hub: Option<String>) -> Reach {
+    let config = global.config.as_ref().map(|path| {
+        // The command may be pasted in another folder.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        path.to_string_lossy().into_owned()
+    });
+    Reach {
+        hub,
+        config,
+        no_journal: global.no_journal,
+    }
+}
+
+/// The configuration holds it between a minute and an hour.
+fn arm_for(hub: &HubConfig) -> Duration {
+    Duration::try_from(hub.arm_for).unwrap_or(ARMED)
 }
 
 fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {

@@ -377,7 +377,8 @@ async fn begun(session: &Session, context: &mut Context) -> Result<Running, Fail
         context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
     }
     context.day_share = session.day_share;
-    context.kept = session.keeps_journal();
+    context.reach = session.reach.clone();
+    context.arm_for = session.arm_for;
     context.only_watches.clone_from(&opened.only_watches);
     let running = session.start_on(opened, None);
     let engine = running.engine();

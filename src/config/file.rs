@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
@@ -20,6 +21,10 @@ use crate::domain::twin::Path;
 use super::console::ConsoleConfig;
 use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
+
+/// How long production may stay armed, in seconds: long enough to confirm what was
+/// looked at, and short enough that whoever typed the name is still there.
+const ARM_FOR: RangeInclusive<i64> = 60..=3_600;
 
 /// All that a configuration file may say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -186,6 +191,9 @@ pub struct HubConfig {
     pub environment: Option<String>,
     /// Refuses every write.
     pub read_only: bool,
+    /// How long production stays armed after its name was typed: 1 min to 1 h.
+    #[serde(with = "duration_text")]
+    pub arm_for: SignedDuration,
     /// How its devices are kept for one update at a time: `journal` or `tags`.
     pub lease: Lease,
     /// The dialect of its devices, where no rule says otherwise.
@@ -231,6 +239,7 @@ impl Default for HubConfig {
             day_share: 100.0 * DAY_SHARE,
             environment: None,
             read_only: false,
+            arm_for: SignedDuration::from_mins(5),
             lease: Lease::Journal,
             dialect: None,
             dialects: Vec::new(),
@@ -412,6 +421,9 @@ fn check(config: &Config) -> Result<(), String> {
             ));
         }
         packages(name, hub)?;
+        if !ARM_FOR.contains(&hub.arm_for.as_secs()) {
+            return Err(format!("hub.{name}.arm_for must be between 1m and 60m"));
+        }
         if !(hub.day_share > 0.0 && hub.day_share <= 100.0) {
             return Err(format!(
                 "hub.{name}.day_share is in percent: more than 0, at most 100"
@@ -544,6 +556,7 @@ mod tests {
         assert_eq!(plant.read_only, defaults.read_only);
         assert_eq!(plant.day_share, defaults.day_share);
         assert_eq!(plant.lease, defaults.lease);
+        assert_eq!(plant.arm_for, defaults.arm_for);
         let full = Config {
             journal_keep: SignedDuration::ZERO,
             default_hub: Some("plant".into()),
@@ -648,6 +661,13 @@ mod tests {
     #[case("[hub.a]\nlease = true", "line 2")]
     #[case("[hub.a]\nleases = \"tags\"", "did you mean `lease`?")]
     #[case("[hub.a]\nunits = 0", "at least 1")]
+    #[case(
+        "[hub.a]\narm_for = \"59s\"",
+        "hub.a.arm_for must be between 1m and 60m"
+    )]
+    #[case("[hub.a]\narm_for = \"61m\"", "between 1m and 60m")]
+    #[case("[hub.a]\narm_for = 5", "line 2")]
+    #[case("[hub.a]\narmfor = \"5m\"", "did you mean `arm_for`?")]
     #[case("[hub.a]\nday_share = 0.0", "more than 0")]
     #[case("[hub.a]\nday_share = 101.0", "at most 100")]
     #[case("[hub.a]\nday_share = nan", "in percent")]

@@ -36,6 +36,8 @@ pub enum Action {
     Reverse,
     /// Show the twin as JSON, or as a tree again.
     Raw,
+    /// Copy what is most useful here.
+    Copy,
     /// Type a command.
     Prompt,
     /// Complete what was typed.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tui_input::InputRequest;
 
 use super::action::Action;
+use super::clipboard::Clip;
 use super::hubs::{Granted, Wish};
 use crate::domain::doctor::Check;
 use crate::domain::event::{Command, Event};
@@ -41,6 +42,8 @@ pub enum Message {
     Lagged,
     /// The doctor tells of one check; `None`: of no more.
     Checked(Option<Check>),
+    /// What came of a copy, in words.
+    Copied(String),
     /// The process was stopped, or is about to be: whoever goes on may be
     /// somebody else.
     Suspended,
@@ -66,6 +69,8 @@ pub enum Effect {
     /// Ask the doctor to look at everything; answered by [`Message::Checked`], one
     /// after another. A newer request takes the place of one at work.
     Examine,
+    /// Give a text to the clipboard or to a file; answered by [`Message::Copied`].
+    Copy(Clip),
     /// Stop the process until the shell continues it; nothing answers.
     Suspend,
     /// Leave the loop and restore the terminal; nothing answers.

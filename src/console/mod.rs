@@ -8,15 +8,17 @@
 //! ```
 //!
 //! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
-//! and what it uses directly (`terminal`, `tty`, `input`, `signals`) touch the world. A frame is drawn when something has changed,
-//! at most one each 16 ms and no faster than
-//! the terminal takes them; the process wakes by itself only when something on
+//! and what it uses directly (`terminal`, `tty`, `input`, `outfile`, `signals`) touch the
+//! world. A frame is drawn when something has changed, at most one each 16 ms and no
+//! faster than the terminal takes them; the process wakes by itself only when something on
 //! the screen ages visibly.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `action` | what a key can mean |
 //! | `keymap` | from keys to actions, out of `assets/keymap.toml` |
+//! | `clipboard` | what is copied, and as which bytes |
+//! | `outfile` | what is copied to a file |
 //! | `message` | what happened, and what is to be done |
 //! | `model` | what the console knows |
 //! | `update` | what a message does to that |
@@ -36,6 +38,7 @@
 //! | `input`, `keys` | what is typed: as it comes, and what the bytes mean |
 
 mod action;
+mod clipboard;
 mod flow;
 mod hubs;
 mod input;
@@ -44,6 +47,7 @@ mod keys;
 mod look;
 mod message;
 mod model;
+mod outfile;
 mod outside;
 mod pen;
 mod run;
@@ -58,6 +62,7 @@ mod update;
 mod view;
 
 pub use action::Action;
+pub use clipboard::Clip;
 pub use hubs::{Grant, Granted, Granting, HubEntry, Wish};
 pub use look::{Keys, Look, LookSettings};
 pub use message::{Effect, Message};

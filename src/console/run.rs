@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::clipboard::{Clip, Way};
 use super::flow::Why;
 use super::hubs::{Grant, Granted, Granting, Wish};
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
 use super::message::{Effect, Message};
 use super::model::{Carried, Context, Model};
+use super::outfile;
 use super::outside::{Came, Outside};
 use super::signals::{self, Heard, SIGHUP, Signals};
 use super::stage::{Set, Stage};
@@ -167,6 +170,8 @@ async fn show(
         outside: std::mem::take(&mut stage.outside),
         grant: stage.grant.take(),
         granting: None,
+        clip: None,
+        files: JoinSet::new(),
         dirty: behind.then_some(Why::Key),
         stopped: None,
         aside: false,
@@ -230,6 +235,10 @@ struct Console {
     grant: Option<Grant>,
     /// What was wished of it, the last.
     granting: Option<(Wish, Granting)>,
+    /// What is to go to the clipboard, as the terminal takes it; the last one.
+    clip: Option<Vec<u8>>,
+    /// Files that are being written; each says what came of it.
+    files: JoinSet<String>,
     /// Why a frame is due; `None` when nothing has changed.
     dirty: Option<Why>,
     /// When a stop was asked for; the terminal is not ours until it is over.
@@ -253,6 +262,7 @@ enum Woken {
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
     Outside(Came),
+    Copied(String),
     Aged,
 }
 
@@ -300,6 +310,9 @@ impl Console {
                 }
                 Some(Next::Stop(job)) => self.sleep(model, screen, signals, job).await,
                 _ => {}
+            }
+            if let Some(clip) = self.clip.take() {
+                screen.copy(clip).map_err(terminal_error("write to"))?;
             }
             if std::mem::take(&mut self.asked) {
                 // Keys that came before the question could be seen, typed ahead or
@@ -360,6 +373,7 @@ impl Console {
             Woken::Outside(Came::Notice(Some(text))) => Some(Message::Notice(text)),
             Woken::Outside(Came::Notice(None)) => return Ok(Next::Nothing),
             Woken::Outside(Came::Check(check)) => Some(Message::Checked(check)),
+            Woken::Copied(text) => Some(Message::Copied(text)),
             // It ends only when it is told to, or by a defect. A screen on which
             // nothing will move again helps nobody, and this process would keep
             // the devices' leases: nobody else could carry on.
@@ -392,6 +406,7 @@ impl Console {
             input,
             granting,
             outside,
+            files,
             dirty,
             stopped,
             ..
@@ -432,6 +447,7 @@ impl Console {
             }
             batch = next_batch(events.as_mut()) => Woken::Told(batch),
             came = outside.next() => Woken::Outside(came),
+            text = next_file(files) => Woken::Copied(text),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Woken::Aged,
         }
     }
@@ -444,11 +460,11 @@ impl Console {
             effects.extend(update(model, message));
             self.asked = model.place() != place && model.place().asks();
         }
-        self.run(effects)
+        self.run(model, effects)
     }
 
     /// Does what is to be done outside.
-    fn run(&mut self, effects: Vec<Effect>) -> Option<Next> {
+    fn run(&mut self, model: &mut Model, effects: Vec<Effect>) -> Option<Next> {
         let mut next = None;
         for effect in effects {
             match effect {
@@ -463,10 +479,24 @@ impl Console {
                 Effect::Switch => return Some(Next::End(Exit::Switch)),
                 Effect::Examine => self.outside.examine(),
                 Effect::Send(command) => self.outbox.push_back(command),
+                Effect::Copy(clip) => self.copy(model, clip),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
         }
         next
+    }
+
+    /// Copies: to the clipboard with the next write, to a file beside the loop.
+    fn copy(&mut self, model: &mut Model, clip: Clip) {
+        if let Some(path) = clip.file.clone() {
+            self.files
+                .spawn_blocking(move || outfile::write(&clip, &path));
+            return;
+        }
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let (bytes, said) = clip.for_terminal(Way::of(set("TMUX"), set("STY")));
+        self.clip = bytes;
+        update(model, Message::Copied(said));
     }
 
     /// Gives the terminal back and stops the process. That takes effect at once,
@@ -481,7 +511,9 @@ impl Console {
         job: Job,
     ) {
         // It asks neither to quit nor to stop once more.
-        let _ = self.run(update(model, Message::Suspended));
+        let effects = update(model, Message::Suspended);
+        let _ = self.run(model, effects);
+        self.forget_arming();
         disarm(&self.engine).await;
         self.settle(screen, Exit::Quit).await;
         screen.leave();
@@ -490,6 +522,12 @@ impl Console {
         }
         signals::stop();
         self.stopped = Some(Instant::now());
+    }
+
+    /// A name that was given and not told to the engine yet is not told any more.
+    fn forget_arming(&mut self) {
+        self.outbox
+            .retain(|command| !matches!(command, Command::Arm(_)));
     }
 
     /// The process goes on. In the background the terminal is not ours, and
@@ -509,6 +547,7 @@ impl Console {
         self.aside = false;
         // It may have been stopped by a signal that cannot be heard.
         if self.stopped.take().is_none() {
+            self.forget_arming();
             self.outbox.push_back(Command::Disarm);
         }
         screen.enter_again().map_err(terminal_error("set up"))?;
@@ -605,5 +644,16 @@ async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
     match events {
         Some(events) => events.next().await,
         None => pending().await,
+    }
+}
+
+/// What came of a file. A defect in there has been told by the panic hook.
+async fn next_file(files: &mut JoinSet<String>) -> String {
+    loop {
+        match files.join_next().await {
+            Some(Ok(said)) => return said,
+            Some(Err(_)) => {}
+            None => pending().await,
+        }
     }
 }

@@ -72,6 +72,8 @@ pub(super) struct Screen {
     out: AsyncFd<Out>,
     /// What there was no room for yet.
     waiting: Vec<u8>,
+    /// What goes to the clipboard, between two frames.
+    clip: Vec<u8>,
     size: (u16, u16),
     flow: Flow,
     told: Told,
@@ -97,6 +99,7 @@ impl Screen {
             first: Vec::new(),
             out: AsyncFd::with_interest(Out::open()?, interest)?,
             waiting: Vec::new(),
+            clip: Vec::new(),
             size,
             flow: Flow::new(wire.max_fps, tty::answers_come_here(), Instant::now()),
             told: Told::default(),
@@ -131,6 +134,7 @@ impl Screen {
     /// Gives the terminal back, with what was not written yet.
     pub(super) fn leave(&mut self) {
         self.waiting.clear();
+        self.clip.clear();
         self.first.clear();
         self.terminal.backend_mut().take();
         restore();
@@ -158,7 +162,17 @@ impl Screen {
 
     /// Does a frame still wait for room? Then no other may be drawn.
     pub(super) fn is_behind(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.clip.is_empty()
+    }
+
+    /// Gives the clipboard a control sequence: after a frame that waits, never inside
+    /// it. One that waits itself makes room for a newer one.
+    ///
+    /// # Errors
+    /// When the terminal has gone.
+    pub(super) fn copy(&mut self, sequence: Vec<u8>) -> io::Result<()> {
+        self.clip = sequence;
+        self.send()
     }
 
     /// Draws a frame, in one write if there is room for it.
@@ -232,7 +246,11 @@ impl Screen {
         if !Self::is_taken() {
             // It was given back meanwhile, and is somebody else's.
             self.waiting.clear();
+            self.clip.clear();
             return Ok(());
+        }
+        if self.waiting.is_empty() {
+            self.waiting = std::mem::take(&mut self.clip);
         }
         let sent = self.out.get_ref().write(&self.waiting)?;
         self.waiting.drain(..sent);

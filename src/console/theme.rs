@@ -37,6 +37,8 @@ pub(crate) enum Role {
     Doubt,
     /// It went wrong.
     Bad,
+    /// The environment of a hub that is not production.
+    Environment,
     /// Production.
     Alarm,
     /// Read-only.
@@ -164,7 +166,7 @@ mod tests {
             roles.sort();
             roles
         };
-        assert_eq!(roles(DARK).len(), 18);
+        assert_eq!(roles(DARK).len(), 19);
         assert_eq!(roles(DARK), roles(LIGHT));
         assert_eq!(roles(DARK), roles(MONO));
         let mono = Theme::parse(MONO).unwrap();

@@ -362,6 +362,13 @@ pub enum What {
         /// Who, since when, doing what.
         problem: Problem,
     },
+    /// A production hub may be written to for a while, or not any more.
+    #[serde(rename = "arming")]
+    Arming {
+        /// Until when; absent when it may not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     /// A start was refused before anything was sent.
     #[serde(rename = "update.refused")]
     Refused {

@@ -19,6 +19,8 @@
 //! | [`replay`] | a recorded update, played again in virtual time |
 //! | [`uri`] | the package URI: checked, redacted |
 //! | [`preflight`] | what can be said of a package URI before anything is sent |
+//! | [`headless`] | the command line that does what the console is asked to do |
+//! | [`shell`] | words, quoted for a POSIX shell |
 //! | [`method`] | a direct method call and its answer |
 //! | [`holding`] | who keeps a device from being updated |
 //! | [`problem`] | what went wrong, in words an operator can act on |
@@ -43,6 +45,7 @@ pub mod durations;
 pub mod event;
 pub mod evidence;
 pub mod gauge;
+pub mod headless;
 pub mod history;
 pub mod holding;
 pub mod id;
@@ -56,6 +59,7 @@ pub mod profile;
 pub mod quota;
 pub mod redact;
 pub mod replay;
+pub mod shell;
 pub mod skew;
 pub mod span;
 pub mod tag;

@@ -18,7 +18,8 @@ use crate::domain::tag;
 use crate::hub::{GateKeeper, Grant, House, TagGrant};
 use crate::journal::Receipt;
 
-/// How long a production hub stays armed after its name was given.
+/// How long a production hub stays armed after its name was given, unless its
+/// profile says otherwise.
 pub const ARMED: Duration = Duration::from_secs(5 * 60);
 
 /// The leave to make one method call.
@@ -54,6 +55,7 @@ impl GateKeeper for House {
 #[derive(Clone, Debug)]
 pub struct Gate {
     profile: Profile,
+    arm_for: Duration,
     armed_until: Option<Duration>,
     unwritten: Option<Problem>,
 }
@@ -64,9 +66,17 @@ impl Gate {
     pub fn new(profile: Profile) -> Self {
         Self {
             profile,
+            arm_for: ARMED,
             armed_until: None,
             unwritten: None,
         }
+    }
+
+    /// The same gate, armed for so long each time.
+    #[must_use]
+    pub fn arming_for(mut self, time: Duration) -> Self {
+        self.arm_for = time;
+        self
     }
 
     /// The same gate, closed while there is a reason why nothing can be written
@@ -83,13 +93,19 @@ impl Gate {
         self.unwritten.as_ref()
     }
 
-    /// Arms a production hub for [`ARMED`] when `name` is its name.
+    /// Arms a production hub for a while when `name` is its name.
     pub fn arm(&mut self, name: &str, now: Duration) -> bool {
         let right = name.trim() == self.profile.name;
         if right {
-            self.armed_until = Some(now + ARMED);
+            self.armed_until = Some(now + self.arm_for);
         }
         right
+    }
+
+    /// Until when it is armed, if it was armed and not closed again.
+    #[must_use]
+    pub fn armed_until(&self) -> Option<Duration> {
+        self.armed_until
     }
 
     /// Closes a production hub again.
@@ -114,7 +130,10 @@ impl Gate {
                 format!("{name} is a production hub"),
                 "writing to it was not confirmed",
             );
-            return Err(problem.hint(format!("Nothing was sent. Confirm with --confirm {name}.")));
+            return Err(problem.hint(format!(
+                "Nothing was sent. Its name confirms it: in the console :arm asks for it, else \
+                 --confirm {name}."
+            )));
         }
         Ok(())
     }

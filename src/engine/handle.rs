@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::device::DeviceRow;
@@ -93,6 +94,8 @@ pub struct Snapshot {
     pub budget: Budget,
     /// Why the journal cannot be written, so that nothing is started.
     pub journal: Option<Problem>,
+    /// Until when production is armed, if it is.
+    pub armed_until: Option<Timestamp>,
     /// Are the journal's open updates still being taken up?
     pub resuming: bool,
     /// The number of the last batch of events that is in here.

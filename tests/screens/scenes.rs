@@ -10,6 +10,7 @@ use otadeck::domain::dialect::Dialects;
 use otadeck::domain::durations::Learnt;
 use otadeck::domain::event::{Event, Intent, InventoryState, Link, Way, What};
 use otadeck::domain::evidence::sha256;
+use otadeck::domain::headless::Reach;
 use otadeck::domain::history::{Answer, Page};
 use otadeck::domain::holding::{Holding, Process};
 use otadeck::domain::id::{DeviceId, UpdateId};
@@ -49,6 +50,10 @@ impl Stage {
                 "https://fw.example.com/press/fw-1.4.2.bin".into(),
             ],
             look: Look::built_in(colour),
+            reach: Reach {
+                hub: Some(profile.name.clone()),
+                ..Reach::default()
+            },
             ..Context::new(profile)
         };
         Self {

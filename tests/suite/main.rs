@@ -8,6 +8,7 @@
     reason = "a test that cannot go on says so by panicking, and one that is skipped on stderr"
 )]
 
+mod arming;
 mod before;
 mod budget;
 mod cast;

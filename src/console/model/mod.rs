@@ -1,6 +1,7 @@
 //! What the console knows: everything that the screen shows, and nothing that
 //! it does not need for that. Changed only by [`update`](super::update()).
 
+pub(crate) mod arming;
 pub(crate) mod attention;
 mod carried;
 pub(crate) mod command_line;
@@ -13,9 +14,11 @@ pub(crate) mod log;
 pub(crate) mod updates;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::arming::Naming;
 use self::attention::Attention;
 pub use self::carried::Carried;
 use self::command_line::{CommandLine, Typed};
@@ -35,6 +38,7 @@ use crate::domain::device::DeviceRow;
 use crate::domain::dialect::{Dialect, Dialects};
 use crate::domain::durations::Durations;
 use crate::domain::event::{InventoryState, Link, Way};
+use crate::domain::headless::Reach;
 use crate::domain::holding::Holding;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::preflight::{self, Finding};
@@ -44,6 +48,7 @@ use crate::domain::quota::{AHEAD, Budget, DAY_SHARE, Forecast, Quota};
 use crate::domain::replay::Replay;
 use crate::domain::update::Update;
 use crate::domain::uri::PackageUri;
+use crate::engine::gate::ARMED;
 
 /// From this width on devices and details stand side by side.
 pub(crate) const WIDE: u16 = 100;
@@ -78,10 +83,12 @@ pub struct Context {
     pub carried: Option<Carried>,
     /// Do hub and devices end with the console?
     pub demo: bool,
-    /// Is what happens kept in a journal, from which the next start carries on?
-    pub kept: bool,
     /// Is nothing shown but a replay, with no hub behind it?
     pub replay_only: bool,
+    /// How another start of otadeck comes to the same hub.
+    pub reach: Reach,
+    /// How long production stays armed after its name was typed.
+    pub arm_for: Duration,
     /// How it looks, and which keys do what.
     pub look: Look,
     /// How much goes to the terminal, and what it is told.
@@ -112,8 +119,9 @@ impl Context {
             first_notice: None,
             day_share: DAY_SHARE,
             demo: false,
-            kept: true,
             replay_only: false,
+            reach: Reach::default(),
+            arm_for: ARMED,
             look: Look::default(),
             wire: Wire::default(),
         }
@@ -215,6 +223,8 @@ pub(crate) enum Bar {
 pub(crate) enum Dialog {
     /// Shall this package go onto this device?
     Confirm(Box<Order>),
+    /// Shall production be armed? The name is typed, as in an order.
+    Arm(Naming),
     /// Shall the watching of this update end?
     GiveUp(DeviceId, UpdateId),
     /// Shall the console end?
@@ -269,9 +279,10 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// What must be typed on that hub before it is sent, if anything.
-    pub(crate) fn wanted(&self, hub: &Profile) -> Option<String> {
-        match (hub.is_production(), &self.held) {
+    /// What must be typed on that hub before it is sent, if anything; `armed` is
+    /// whether its name was, a short while ago.
+    pub(crate) fn wanted(&self, hub: &Profile, armed: bool) -> Option<String> {
+        match (hub.is_production() && !armed, &self.held) {
             (true, Some(_)) => Some(format!("{} {}", hub.name, self.device)),
             (true, None) => Some(hub.name.clone()),
             (false, Some(_)) => Some(self.device.to_string()),
@@ -305,6 +316,10 @@ pub struct Model {
     pub(crate) recent: Vec<PackageUri>,
     pub(crate) samples: Vec<PackageUri>,
     pub(crate) notice: Option<String>,
+    /// What came of a copy; until the next key.
+    pub(crate) brief: Option<String>,
+    /// Until when production is armed, as the engine told last.
+    pub(crate) armed_until: Option<Timestamp>,
     /// Why nothing can be written down; nothing is started meanwhile.
     pub(crate) unwritten: Option<Problem>,
     pub(crate) panel: Option<Panel>,
@@ -364,6 +379,8 @@ impl Model {
             samples: samples.filter(usable).collect(),
             unwritten: context.only_watches.clone(),
             notice: context.first_notice.clone(),
+            brief: None,
+            armed_until: None,
             panel: None,
             bar: None,
             dialog: None,
@@ -394,6 +411,7 @@ impl Model {
     pub(crate) fn place(&self) -> Place {
         match &self.dialog {
             Some(Dialog::Confirm(order)) if order.name.is_some() => Place::Arm,
+            Some(Dialog::Arm(_)) => Place::Arm,
             Some(Dialog::Confirm(_) | Dialog::GiveUp(..) | Dialog::Switch(_)) => Place::Confirm,
             Some(Dialog::Hubs(_)) => Place::Hubs,
             Some(Dialog::Connecting(_)) => Place::Connecting,

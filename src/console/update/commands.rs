@@ -4,7 +4,7 @@
 use super::super::message::Effect;
 use super::super::model::devices::sort::{Column, Order};
 use super::super::model::{Dialog, Focus, Model};
-use super::{dialogs, doctor, history, hub, log, narrow, panel, table};
+use super::{arming, copying, dialogs, doctor, history, hub, log, narrow, panel, table};
 use crate::domain::id::DeviceId;
 
 /// What comes of a command, or what is wrong with it.
@@ -126,6 +126,27 @@ pub(crate) const ALL: &[Command] = &[
         about: "take another theme",
         run: theme,
         complete: |model, text| begins(model.context.look.themes().map(|(name, _)| name), text),
+    },
+    Command {
+        name: "copy",
+        argument: "WHAT [FILE]",
+        about: "copy id, uri, command, evidence or twin: through the terminal, or to a new file",
+        run: copying::copy,
+        complete: copying::complete,
+    },
+    Command {
+        name: "arm",
+        argument: "",
+        about: "arm production for some minutes: asks for the hub's name",
+        run: arming::arm,
+        complete: nothing,
+    },
+    Command {
+        name: "disarm",
+        argument: "",
+        about: "end that",
+        run: arming::disarm,
+        complete: nothing,
     },
     Command {
         name: "help",

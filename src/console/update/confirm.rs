@@ -3,6 +3,7 @@
 use super::super::action::Action;
 use super::super::message::Effect;
 use super::super::model::{Asked, Dialog, Focus, Model, Order};
+use super::{arming, copying};
 use crate::domain::event::{Command, Start};
 
 /// URIs of this session that are remembered.
@@ -17,7 +18,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             vec![Effect::Send(Command::GiveUp(update))]
         }
         (Some(Dialog::Confirm(mut order)), Action::Confirm | Action::Submit) => {
-            let wanted = order.wanted(&model.context.profile);
+            let wanted = model.wanted(&order);
             let typed = order.name.as_ref().map(|typed| words(typed.text()));
             let named = wanted == typed;
             if named && order.refusal().is_none() && model.may_ask(&order.device) {
@@ -26,6 +27,12 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             order.wrong = !named;
             model.dialog = Some(Dialog::Confirm(order));
             Vec::new()
+        }
+        (Some(Dialog::Arm(naming)), action) => arming::question(model, naming, action),
+        (Some(Dialog::Confirm(order)), Action::Copy) => {
+            let effects = copying::of_order(model, &order);
+            model.dialog = Some(Dialog::Confirm(order));
+            effects
         }
         (Some(Dialog::Confirm(mut order)), action) => {
             match action {
@@ -48,22 +55,12 @@ fn words(typed: &str) -> String {
     typed.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Forgets a production hub's name that was typed, and not yet given.
-pub(super) fn forget_name(model: &mut Model) {
-    if let Some(Dialog::Confirm(order)) = &mut model.dialog
-        && let Some(name) = &mut order.name
-    {
-        *name = Default::default();
-        order.wrong = false;
-    }
-}
-
-/// Sends the order, arming the hub first where that is needed. The typed text
+/// Sends the order, arming the hub first where its name was typed. The typed text
 /// stays in the field until the engine has taken the order, so that a refusal
 /// does not cost it.
 fn start(model: &mut Model, order: Order) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if model.context.profile.is_production() {
+    if model.context.profile.is_production() && !model.is_armed() {
         let hub = model.context.profile.name.clone();
         effects.push(Effect::Send(Command::Arm(hub)));
     }

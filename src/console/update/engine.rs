@@ -112,6 +112,7 @@ fn one(model: &mut Model, event: &Event) -> Option<Effect> {
             // There may be another reason to start nothing.
             return Some(Effect::Snapshot);
         }
+        What::Arming { until } => model.armed_until = *until,
         What::BudgetWarning { problem } => model.notice = Some(notice(problem)),
         _ => update_event(model, event),
     }
@@ -176,6 +177,7 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Snapshot) {
     model.budget = snapshot.budget;
     model.unwritten = snapshot.journal;
     model.inventory.query = snapshot.query;
+    model.armed_until = snapshot.armed_until;
     if let Some((state, problem)) = snapshot.inventory {
         model.inventory.state = Some(state);
         model.inventory.problem = problem;

@@ -1,8 +1,10 @@
 //! What a message does to the model, and what is to be done outside. Pure:
 //! the same messages give the same model and the same effects.
 
+mod arming;
 pub(crate) mod commands;
 mod confirm;
+mod copying;
 mod dialogs;
 mod doctor;
 mod engine;
@@ -30,6 +32,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Act(_) | Message::Edit(_) | Message::Paste(_)
     ) {
         model.last_key = model.now;
+        model.brief = None;
     }
     let mut effects = match message {
         Message::Tick(now) => {
@@ -75,12 +78,17 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             model.notice = Some(text);
             Vec::new()
         }
+        Message::Copied(text) => {
+            model.brief = Some(text);
+            Vec::new()
+        }
         Message::Suspended => {
-            confirm::forget_name(model);
+            arming::forget(model);
             hub::call_off(model);
             Vec::new()
         }
     };
+    arming::settle(model);
     settle(model);
     effects.extend(history::settle(model));
     log::settle(model);
@@ -142,12 +150,17 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
                 history.problem = None;
             }
         }
-        Place::Arm => {
-            if let Some(Dialog::Confirm(order)) = &mut model.dialog {
+        Place::Arm => match &mut model.dialog {
+            Some(Dialog::Confirm(order)) => {
                 order.name.as_mut().map(change);
                 order.wrong = false;
             }
-        }
+            Some(Dialog::Arm(naming)) => {
+                change(&mut naming.field);
+                naming.wrong = false;
+            }
+            _ => {}
+        },
         Place::Search => {
             if let Some(Bar::Search(field)) = &mut model.bar {
                 change(field);

@@ -258,6 +258,7 @@ mod tests {
                     .clone(),
             ],
             inventory: Some((InventoryState::Complete, None)),
+            armed_until: None,
             query: Some("tags.site = 'lab'".into()),
             link: model.link.clone(),
             updates: Vec::new(),

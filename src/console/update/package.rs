@@ -64,14 +64,25 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     };
     panel.submitted = true;
-    let device = panel.device.clone();
-    let Ok(uri) = PackageUri::parse(panel.field.text()) else {
+    let Some(mut order) = drafted(model) else {
         return Vec::new();
     };
-    if let Some(problem) = cannot_start(model, &device, &uri) {
-        model.asked.insert(device, Asked::Refused(problem));
+    if let Some(problem) = cannot_start(model, &order.device, &order.uri) {
+        model.asked.insert(order.device, Asked::Refused(problem));
         return Vec::new();
     }
+    let wanted = model.wanted(&order);
+    order.name = wanted.map(|_| Field::default());
+    let inspect = Command::Inspect(order.uri.clone());
+    model.dialog = Some(Dialog::Confirm(Box::new(order)));
+    vec![Effect::Send(inspect)]
+}
+
+/// The order that the field asks for; none while it holds no URI.
+pub(super) fn drafted(model: &Model) -> Option<Order> {
+    let panel = model.panel.as_ref()?;
+    let device = panel.device.clone();
+    let uri = PackageUri::parse(panel.field.text()).ok()?;
     let held = holding(model, &device);
     let (others, left_out) = match held {
         // Taking over is for one device, whose id is typed.
@@ -79,23 +90,19 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         None => marked_with(model, &device),
     };
     let forecast = (!others.is_empty()).then(|| model.forecast(others.len() + 1).to_string());
-    let mut order = Order {
+    Some(Order {
         held,
         device,
         others,
         left_out,
         forecast,
-        uri: uri.clone(),
+        uri,
         name: None,
         wrong: false,
         findings: Vec::new(),
         waiting: true,
         scroll: 0,
-    };
-    let wanted = order.wanted(&model.context.profile);
-    order.name = wanted.map(|_| Field::default());
-    model.dialog = Some(Dialog::Confirm(Box::new(order)));
-    vec![Effect::Send(Command::Inspect(uri))]
+    })
 }
 
 /// The other marked devices, if this one is marked too; and how many of them may not

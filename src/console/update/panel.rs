@@ -58,6 +58,8 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             let text = model.panel.as_ref().map_or("", |panel| &panel.search);
             model.bar = Some(Bar::Search(Field::holding(text)));
         }
+        Action::Prompt => model.bar = Some(Bar::Prompt(Default::default())),
+        Action::Copy => return super::copying::most_useful(model),
         Action::Raw => {
             if let Some(panel) = &mut model.panel {
                 panel.raw = !panel.raw;

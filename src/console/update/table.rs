@@ -5,7 +5,7 @@ use super::super::message::Effect;
 use super::super::model::field::Field;
 use super::super::model::{Bar, Dialog, Focus, Model};
 use super::super::view::layout::Areas;
-use super::{history, narrow, panel};
+use super::{copying, history, narrow, panel};
 use crate::domain::event::{Command, InventoryState};
 
 /// An action while the keys go to the table.
@@ -33,6 +33,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             let before = model.devices.selected().cloned();
             model.bar = Some(Bar::Filter(field, before));
         }
+        Action::Copy => return copying::most_useful(model),
         Action::Prompt => model.bar = Some(Bar::Prompt(Default::default())),
         Action::List => return list(model),
         Action::Log => super::log::open(model, ""),

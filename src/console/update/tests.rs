@@ -1,6 +1,9 @@
 //! State, keys, state: what the console does with what is pressed and told, in
 //! the keymap's own spelling.
 
+mod arming;
+mod copying;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -262,6 +265,8 @@ fn a_read_only_hub_has_no_field() {
     );
     let effects = press(&mut model, "<enter>https://x.test/fw.bin<enter>y<enter>").unwrap();
     assert_eq!(started(&effects), Vec::<String>::new());
+    // The colon began a command.
+    press(&mut model, "<esc>").unwrap();
     assert_eq!(state(&model), "Details a-1 in a-1 “”");
 }
 
@@ -545,6 +550,7 @@ fn a_snapshot_takes_over_and_older_events_are_not_told_twice() {
         starting: Vec::new(),
         refusals: Vec::new(),
         journal: None,
+        armed_until: None,
         resuming: false,
         durations: Default::default(),
         budget: crate::domain::quota::Budget::at_rest(&profile()),

@@ -5,10 +5,13 @@
 use ratatui::Frame;
 use ratatui::text::Span;
 
+use super::super::action::Action;
+use super::super::keymap::shown;
 use super::super::model::{Model, Order};
-use super::super::text::{count, safe, width as columns_of};
+use super::super::text::{count, cut, safe, wrap};
 use super::super::theme::Role;
-use super::dialogs::Window;
+use super::arming;
+use super::dialogs::{Window, framed};
 use super::doc::Doc;
 use crate::domain::clean;
 use crate::domain::dialect::Values;
@@ -19,6 +22,8 @@ use crate::domain::preflight::Weight;
 const LABEL: usize = 9;
 /// Devices that are named when there are several.
 const NAMED: usize = 8;
+/// Lines of the command.
+const COMMAND: usize = 3;
 
 pub(super) fn draw(model: &Model, order: &Order, frame: &mut Frame) {
     let window = window(model, order);
@@ -44,23 +49,8 @@ fn window(model: &Model, order: &Order) -> Window {
 /// What is going to happen.
 fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, width);
-    let profile = &model.context.profile;
     devices(&mut doc, order);
-    let environment = match (profile.is_production(), &profile.environment) {
-        (true, _) => doc.span(Role::Alarm, " PRODUCTION "),
-        (false, Some(name)) => doc.span(Role::Muted, format!("· {}", safe(name))),
-        (false, None) => Span::default(),
-    };
-    let name = safe(&profile.name);
-    let room = width.saturating_sub(LABEL + columns_of(&environment.content) + 1);
-    doc.labelled("hub", LABEL, Some(Role::Title), &name, true);
-    match doc.lines.last_mut() {
-        Some(line) if columns_of(&name) <= room => {
-            line.spans.extend([Span::raw(" "), environment]);
-        }
-        _ => doc.line(vec![Span::raw(" ".repeat(LABEL)), environment]),
-    }
-    doc.labelled("", LABEL, Some(Role::Muted), &safe(&profile.host), true);
+    arming::hub(&mut doc, model, LABEL);
     doc.labelled(
         "package",
         LABEL,
@@ -95,6 +85,7 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         let note = "*** hides the signature here; the device gets the URI whole";
         doc.labelled("", LABEL, Some(Role::Hint), note, false);
     }
+    command(&mut doc, model, order);
     findings(&mut doc, order, Weight::Note, "checked");
     if order.waiting {
         let text = "asking the package's server …";
@@ -106,6 +97,36 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
         doc.labelled("", LABEL, Some(Role::Doubt), note, false);
     }
     doc
+}
+
+/// What does the same without the console, as far as there is room; it is copied
+/// whole.
+fn command(doc: &mut Doc<'_>, model: &Model, order: &Order) {
+    let line = model.command_of(order);
+    let room = doc.width.saturating_sub(LABEL);
+    let mut lines = wrap(&safe(&line.to_string()), room);
+    if lines.len() > COMMAND {
+        lines.truncate(COMMAND);
+        if let Some(last) = lines.last_mut() {
+            *last = cut(&format!("{last} …"), room);
+        }
+    }
+    for (n, line) in lines.iter().enumerate() {
+        let label = if n == 0 { "command" } else { "" };
+        doc.labelled(label, LABEL, Some(Role::Muted), line, true);
+    }
+    if line.asks_for_the_uri {
+        let note = "it reads the URI, whole, on stdin";
+        doc.labelled("", LABEL, Some(Role::Hint), note, false);
+    }
+    let place = model.keymap.at(model.place()).iter();
+    let key = place
+        .filter(|binding| binding.action == Action::Copy)
+        .find_map(|binding| binding.keys.first());
+    if let Some(key) = key {
+        let text = format!("{} copies it", shown(key));
+        doc.labelled("", LABEL, Some(Role::Hint), &text, false);
+    }
 }
 
 /// The device, or how many there are and which.
@@ -175,13 +196,17 @@ fn findings(doc: &mut Doc<'_>, order: &Order, weight: Weight, mut label: &str) {
 /// How to say yes, or that there is no yes.
 fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, columns);
+    // Elsewhere the last line of the screen says it.
+    if let Some(said) = model.brief.as_ref().filter(|_| !framed(model)) {
+        doc.text(Role::Hint, &safe(said));
+    }
     if let Some(refusal) = order.refusal() {
         doc.text(Role::Bad, &format!("✗ not sent: {}", safe(&refusal.text)));
         let keys = vec![doc.span(Role::Key, "esc"), Span::raw(" goes back")];
         doc.line(keys);
         return doc;
     }
-    let wanted = order.wanted(&model.context.profile);
+    let wanted = model.wanted(order);
     let Some((field, wanted)) = order.name.as_ref().zip(wanted) else {
         let apart = if columns < 44 { "  " } else { "    " };
         let keys = vec![
@@ -199,8 +224,8 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         return doc;
     };
     let name = safe(&wanted);
-    let production = model.context.profile.is_production();
-    let (why, what, prompt) = match (production, &order.held) {
+    let arms = model.context.profile.is_production() && !model.is_armed();
+    let (why, what, prompt) = match (arms, &order.held) {
         (true, None) => ("Production", "the hub's name", "hub › "),
         (true, Some(_)) => (
             "Production, and taken over",
@@ -216,10 +241,6 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         let ask = format!("{why}: type {name} and enter to send; esc goes back");
         doc.text(Role::Doubt, &ask);
     }
-    let room = columns.saturating_sub(columns_of(prompt));
-    let (typed, cursor) = field.window(field.text(), room);
-    doc.cursor = Some((columns_of(prompt) + cursor, doc.lines.len()));
-    let line = vec![doc.span(Role::Key, prompt), doc.span(Role::Input, typed)];
-    doc.line(line);
+    doc.typed(prompt, field);
     doc
 }

@@ -11,8 +11,10 @@ use super::super::model::{Dialog, Model};
 use super::super::text::{Grain, age, cut, fit, plural, safe, width};
 use super::super::theme::Role;
 use super::super::update::commands;
+use super::arming;
 use super::doc::Doc;
 use super::gauge;
+use super::header;
 use super::layout::Areas;
 use crate::domain::gauge::Gauge;
 use crate::domain::update::Update;
@@ -123,6 +125,10 @@ impl Window {
                 ..outer
             };
             Line::styled(format!(" {title}"), style).render(row, frame.buffer_mut());
+            // It covers the first line, and with it which hub this is.
+            let room = usize::from(row.width).saturating_sub(width(title) + 3);
+            let hub = Line::from(header::hub(model, room)).right_aligned();
+            hub.render(row, frame.buffer_mut());
         }
         let body = self.body();
         let foot = Rect {
@@ -134,7 +140,8 @@ impl Window {
     }
 }
 
-fn framed(model: &Model) -> bool {
+/// Has a window a border, and something beside it?
+pub(super) fn framed(model: &Model) -> bool {
     model.size.0 >= FRAMED.0 && model.size.1 >= FRAMED.1
 }
 
@@ -151,6 +158,10 @@ pub(super) fn draw(model: &Model, dialog: &Dialog, frame: &mut Frame) {
             )
         }
         Dialog::Quit => ("Quit?", quit(model), yes_or_no(model, "quits", "stays"), 0),
+        Dialog::Arm(naming) => {
+            let (body, foot) = (arming::body(model), arming::foot(model, naming));
+            ("Arm production?", body, foot, 0)
+        }
         Dialog::GiveUp(device, _) => {
             let body = give_up(model, device.as_str());
             (
@@ -179,7 +190,8 @@ pub(super) fn help_overflow(model: &Model) -> usize {
 const FIRST_LINE: &str = "reads 2/60 per s: twins read in the last seconds, of those that \
     the hub's tier leaves to one program. S1? is a tier that nobody has named. \
     day 0.4 %: what this console has spent since it was started, of the messages \
-    that the hub takes in a day (UTC); others are not counted.";
+    that the hub takes in a day (UTC); others are not counted. \
+    armed 5 min: production may be written to for so long, with a y alone.";
 
 /// The keys that work now, then those of other places, then the commands.
 fn help(model: &Model) -> Doc<'_> {
@@ -249,7 +261,7 @@ fn quit(model: &Model) -> Doc<'_> {
         "The demo's hub and its devices end with it.".to_owned()
     } else {
         let s = if count == 1 { "" } else { "s" };
-        let again = match model.context.kept {
+        let again = match model.context.keeps_journal {
             true => "`otadeck watch --resume` carries on with it.",
             false => "Nothing is kept of it: `otadeck watch DEVICE` looks at the device again.",
         };
@@ -266,6 +278,10 @@ fn give_up<'a>(model: &'a Model, device: &str) -> Doc<'a> {
                 Only the watching ends, with the outcome givenUp, and the device \
                 is free for another order.";
     doc.text(Role::Muted, text);
+    let text = format!(
+        "Without the console only another order does that: otadeck update --force {device}."
+    );
+    doc.text(Role::Hint, &safe(&text));
     doc
 }
 

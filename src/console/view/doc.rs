@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
+use super::super::model::field::Field;
 use super::super::text::{cut, fold, safe, width, wrap};
 use super::super::theme::{Role, Theme};
 use crate::domain::problem::Problem;
@@ -78,6 +79,15 @@ impl<'a> Doc<'a> {
             let label = self.span(Role::Label, format!("{label:column$}"));
             self.line(vec![label, Span::styled(line, style)]);
         }
+    }
+
+    /// A text that is being typed, with the cursor in it.
+    pub(super) fn typed(&mut self, prompt: &str, field: &Field) {
+        let room = self.width.saturating_sub(width(prompt));
+        let (typed, cursor) = field.window(field.text(), room);
+        self.cursor = Some((width(prompt) + cursor, self.lines.len()));
+        let line = vec![self.span(Role::Key, prompt), self.span(Role::Input, typed)];
+        self.line(line);
     }
 
     /// What went wrong, why, and what to do, each readable to its end.

@@ -8,7 +8,7 @@ use ratatui::widgets::Widget;
 use super::super::action::Action;
 use super::super::keymap::{Binding, Place, shown};
 use super::super::model::field::Field;
-use super::super::model::{Bar, Model};
+use super::super::model::{Bar, Dialog, Model};
 use super::super::text::{cut, safe, width, wrap};
 use super::super::theme::Role;
 use super::super::update::commands::{self, Command};
@@ -23,8 +23,19 @@ const ROOMY: usize = 60;
 /// Lines wanted at that width: more than one only to say what is wrong with a
 /// command.
 pub(super) fn height(model: &Model, width: u16) -> u16 {
-    let lines = wrong(model, width).len() + 1;
+    let lines = match brief(model, width).len() {
+        0 => wrong(model, width).len() + 1,
+        lines => lines,
+    };
     u16::try_from(lines).unwrap_or(1)
+}
+
+/// What came of a copy, in the place of the hints; not while something is typed there.
+fn brief(model: &Model, width: u16) -> Vec<String> {
+    match (&model.brief, &model.bar) {
+        (Some(said), None) => wrap(&safe(said), usize::from(width.saturating_sub(2))),
+        _ => Vec::new(),
+    }
 }
 
 fn wrong(model: &Model, width: u16) -> Vec<String> {
@@ -38,13 +49,20 @@ fn wrong(model: &Model, width: u16) -> Vec<String> {
 }
 
 pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
+    let mut row = Rect { height: 1, ..area };
     let line = match &model.bar {
         Some(Bar::Prompt(line)) => line,
         Some(Bar::Search(field)) => return search(model, field, frame, area),
+        None if model.brief.is_some() => {
+            for line in brief(model, area.width) {
+                Line::raw(format!(" {line}")).render(row, frame.buffer_mut());
+                row.y += 1;
+            }
+            return;
+        }
         _ => return hints(model, frame, area),
     };
     let field = &line.field;
-    let mut row = Rect { height: 1, ..area };
     for line in wrong(model, area.width) {
         let text = Line::styled(format!(" {line}"), model.theme.style(Role::Bad));
         text.render(row, frame.buffer_mut());
@@ -145,6 +163,8 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
     let offered = |binding: &&Binding| match binding.action {
         Action::Open if place == Place::Details => may_ask,
         Action::GiveUp => doubtful,
+        // Not every question has a command that does the same.
+        Action::Copy => matches!(model.dialog, None | Some(Dialog::Confirm(_))),
         _ => true,
     };
     // Room is kept for where to read more, and on most terminals for how to leave.

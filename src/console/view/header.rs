@@ -1,6 +1,7 @@
 //! The first line: which hub this is, how much of it is read, how the way to it
 //! is, and what may be done to it.
 
+use jiff::{SignedDuration, Timestamp};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -14,6 +15,12 @@ use crate::domain::quota::Slowed;
 
 /// From this width on the line has room for what is only nice to know.
 const ROOMY: u16 = 70;
+/// Columns of the hub's name that are there whatever else there is to say; and the same
+/// from that width on.
+const NAME: usize = 14;
+const LONG_NAME: usize = 24;
+/// A minute, in milliseconds.
+const MINUTE: i64 = 60_000;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let style = |role| model.theme.style(role);
@@ -21,20 +28,26 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let roomy = area.width >= ROOMY;
     let flying = model.in_flight();
     if roomy && flying > 0 {
-        right.push(Span::styled(
-            format!("▸ {flying} in flight"),
-            style(Role::Busy),
-        ));
+        let text = format!("▸ {flying} in flight");
+        right.push(Span::styled(text, style(Role::Busy)));
     }
-    let before_link = right.len();
+    let mut before_link = right.len();
     right.push(link(model, roomy));
     right.extend(environment(model));
-    if model.context.profile.read_only {
-        right.push(Span::styled(" read-only ", style(Role::Guard)));
-    } else if model.unwritten.is_some() {
-        right.push(Span::styled(" watching only ", style(Role::Guard)));
-    }
+    right.extend(leave(model));
     let gap = if roomy { 3 } else { 1 };
+    let wanted = width(&name(model)).min(if roomy { LONG_NAME } else { NAME });
+    let fits = |right: &[Span]| room_left(right, gap, area.width) >= wanted;
+    if !fits(&right) {
+        right[before_link] = link(model, false);
+    }
+    if !fits(&right) {
+        right.drain(..before_link);
+        before_link = 0;
+    }
+    if !fits(&right) {
+        shorten(model, &mut right);
+    }
     let taken: usize = right.iter().map(|s| width(&s.content) + gap).sum();
     let room = usize::from(area.width).saturating_sub(taken + hub_width(model) + 2);
     for span in budget(model, room, gap).into_iter().rev() {
@@ -56,9 +69,84 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     Line::from(line).render(area, frame.buffer_mut());
 }
 
+/// What may be written: nothing, for which reason; or something, on production, and
+/// for how long.
+fn leave(model: &Model) -> Option<Span<'static>> {
+    let (role, text) = match model.armed_left() {
+        _ if model.context.profile.read_only => (Role::Guard, " read-only ".to_owned()),
+        _ if model.unwritten.is_some() => (Role::Guard, " watching only ".to_owned()),
+        Some(left) => (Role::Alarm, format!(" {} ", armed(left))),
+        None => return None,
+    };
+    Some(Span::styled(text, model.theme.style(role)))
+}
+
+/// `armed 5 min`: the last minute is said to be less than one.
+fn armed(left: SignedDuration) -> String {
+    match minutes(left) {
+        ..=1 => "armed <1 min".to_owned(),
+        minutes => format!("armed {minutes} min"),
+    }
+}
+
+/// Begun minutes.
+fn minutes(left: SignedDuration) -> i64 {
+    let millis = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+    millis.saturating_add(MINUTE - 1) / MINUTE
+}
+
+/// When that says something else.
+pub(super) fn wakes(model: &Model) -> Option<Timestamp> {
+    let (left, until) = (model.armed_left()?, model.armed_until?);
+    let next = match minutes(left) {
+        ..=1 => 0,
+        minutes => minutes - 1,
+    };
+    until.checked_sub(SignedDuration::from_mins(next)).ok()
+}
+
+/// Columns that are left for the hub's name.
+fn room_left(right: &[Span], gap: usize, columns: u16) -> usize {
+    let taken: usize = right.iter().map(|s| width(&s.content) + gap).sum();
+    usize::from(columns).saturating_sub(taken + 2)
+}
+
+/// Which hub it is counts for more than when it is tried again, and as much as for
+/// how long it is armed.
+fn shorten(model: &Model, right: &mut [Span<'static>]) {
+    if let Some(link) = right.first_mut() {
+        let sign: String = link.content.chars().take(1).collect();
+        link.content = sign.into();
+    }
+    let armed = right.last_mut().zip(model.armed_left());
+    if let Some((last, left)) = armed.filter(|(last, _)| last.content.starts_with(" armed")) {
+        let left = match minutes(left) {
+            ..=1 => "armed <1m".to_owned(),
+            minutes => format!("armed {minutes}m"),
+        };
+        last.content = left.into();
+    }
+}
+
+/// Name and environment alone, in so many columns; nothing where they have no room.
+pub(super) fn hub(model: &Model, room: usize) -> Vec<Span<'static>> {
+    let environment = environment(model).unwrap_or_default();
+    let left = room.saturating_sub(width(&environment.content) + 1);
+    if left == 0 {
+        return Vec::new();
+    }
+    let name = cut(&name(model), left);
+    let name = Span::styled(name, model.theme.style(Role::Title));
+    vec![name, Span::raw(" "), environment]
+}
+
+fn name(model: &Model) -> String {
+    safe(&model.context.profile.name)
+}
+
 fn left(model: &Model, room: usize, roomy: bool) -> Vec<Span<'static>> {
     let style = |role| model.theme.style(role);
-    let name = safe(&model.context.profile.name);
+    let name = name(model);
     let tier = format!(" · {}", model.context.profile.tier_label());
     let program = "otadeck  ";
     let mut spans = Vec::new();
@@ -78,7 +166,7 @@ fn left(model: &Model, room: usize, roomy: bool) -> Vec<Span<'static>> {
 /// Columns of the hub's name and tier.
 fn hub_width(model: &Model) -> usize {
     let profile = &model.context.profile;
-    width(&safe(&profile.name)) + width(&profile.tier_label()) + 3
+    width(&name(model)) + width(&profile.tier_label()) + 3
 }
 
 /// Reads a second and the day's share, as far as there is room: first without
@@ -136,14 +224,15 @@ fn again(model: &Model) -> String {
     }
 }
 
-/// The environment: production shouts, everything else speaks.
-fn environment(model: &Model) -> Option<Span<'static>> {
+/// The environment, in words and in its colour: production shouts, everything else
+/// speaks.
+pub(super) fn environment(model: &Model) -> Option<Span<'static>> {
     let profile = &model.context.profile;
     if profile.is_production() {
         let style = model.theme.style(Role::Alarm);
         return Some(Span::styled(" PRODUCTION ", style));
     }
     let name = profile.environment.as_deref().filter(|e| !e.is_empty())?;
-    let style = model.theme.style(Role::Muted);
+    let style = model.theme.style(Role::Environment);
     Some(Span::styled(cut(&safe(name), 16), style))
 }

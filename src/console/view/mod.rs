@@ -15,12 +15,13 @@
 //! | `replay` | a past update, played again |
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
-//! | `confirm`, `dialogs` | questions, help, the list of updates |
+//! | `confirm`, `arming`, `dialogs` | questions, help, the list of updates |
 //! | `hubs` | the hubs, and the way to another one |
 //! | `ascii` | the same for terminals that have nothing else |
 //! | `footer` | what can be done now |
 //! | `wake` | when the screen changes by itself |
 
+mod arming;
 mod ascii;
 mod confirm;
 mod devices;

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::model::history::Played;
 use super::super::model::{Dialog, Model};
 use super::super::text::{Grain, next_age, next_count, next_second};
+use super::header;
 use super::layout::Areas;
 use super::state::State;
 
@@ -24,6 +25,7 @@ pub(crate) fn next_wake(model: &Model) -> Option<Timestamp> {
         panel(model),
         listed(model),
         outage(model),
+        header::wakes(model),
         past(model),
     ];
     soonest.into_iter().flatten().min()

@@ -10,6 +10,7 @@
 //!                                  └─► reads each 500 ms ─► events ─► Commit (verdict)
 //! ```
 
+mod arming;
 mod baseline;
 mod budget;
 mod flights;
@@ -43,7 +44,7 @@ use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::method::MethodAnswer;
 use crate::domain::pace::{Bucket, Pace};
 use crate::domain::preflight::{self, PackageInfo};
-use crate::domain::problem::{Kind, Problem};
+use crate::domain::problem::Problem;
 use crate::domain::profile::Profile;
 use crate::domain::quota::DAY_SHARE;
 use crate::domain::skew::Skew;
@@ -54,7 +55,7 @@ use crate::hub::{HubError, Identity, Page, Permit, Query, TagPermit};
 use crate::journal::{Adopted, JournalError, Receipt};
 use crate::package::{self, PackageError};
 
-use super::gate::Gate;
+use super::gate::{ARMED, Gate};
 use super::handle::Snapshot;
 
 use budget::Ledger;
@@ -103,6 +104,8 @@ pub struct Settings {
     pub spent: (Timestamp, u64),
     /// How devices are kept for one update at a time.
     pub lease: Lease,
+    /// How long production stays armed after its name was given.
+    pub arm_for: Duration,
     /// Who works here: `user@host`.
     pub by: String,
     /// Why there is no journal, although one is wanted: then nothing is started,
@@ -130,6 +133,7 @@ impl Settings {
             day_share: DAY_SHARE,
             spent: (Timestamp::default(), 0),
             lease: Lease::Journal,
+            arm_for: ARMED,
             by: String::new(),
             no_journal: None,
         }
@@ -366,6 +370,8 @@ pub enum Output {
 pub struct Core {
     settings: Settings,
     gate: Gate,
+    /// Until when production is armed, by the wall clock.
+    armed_until: Option<Timestamp>,
     pace: Pace,
     pages: Bucket,
     ledger: Ledger,
@@ -408,7 +414,10 @@ impl Core {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            gate: Gate::new(settings.profile.clone()).unwritten(settings.no_journal.clone()),
+            gate: Gate::new(settings.profile.clone())
+                .arming_for(settings.arm_for)
+                .unwritten(settings.no_journal.clone()),
+            armed_until: None,
             pace: Pace::new(settings.profile.reads_per_second()),
             pages: Bucket::per_minute(settings.profile.pages_per_minute()),
             ledger: Ledger::new(&settings),
@@ -438,6 +447,7 @@ impl Core {
 
     /// Takes in what happened; gives what is to be done, in this order.
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Output> {
+        self.disarm_when_due(now);
         match input {
             Input::Command(command) => self.command(command, now),
             Input::Twin {
@@ -473,7 +483,7 @@ impl Core {
             Input::Recorded(result) => self.recorded(result, now),
             Input::Stop => {
                 self.stop(now);
-                self.gate.disarm();
+                self.disarm(now);
             }
             Input::Tick => {}
         }
@@ -500,16 +510,8 @@ impl Core {
                 self.pace.focus(device, now.at);
             }
             Command::GiveUp(update) => self.give_up_asked(&update, now),
-            Command::Disarm => self.gate.disarm(),
-            Command::Arm(name) => {
-                if !self.gate.arm(&name, now.at) {
-                    let right = &self.settings.profile.name;
-                    let title = "the hub's name was not confirmed";
-                    let problem = Problem::new(Kind::Unconfirmed, title, "another name was given")
-                        .hint(format!("Nothing was sent. The hub's name is {right}."));
-                    self.publish(Event::general(now.wall, What::Refused { problem }));
-                }
-            }
+            Command::Arm(name) => self.arm(&name, now),
+            Command::Disarm => self.disarm(now),
         }
     }
 
@@ -535,6 +537,7 @@ impl Core {
             self.flights_wake_at(),
             self.tags_wake_at(),
             self.ledger.wake_at(),
+            self.arming_wakes_at(),
         ]
         .into_iter()
         .flatten()
@@ -554,6 +557,7 @@ impl Core {
             refusals: self.refusals.iter().cloned().collect(),
             budget: self.ledger.told(),
             journal: self.gate.unwritten_because().cloned(),
+            armed_until: self.armed_until(),
             resuming: self.resume.is_under_way(),
             durations: self.durations.clone(),
             sequence: 0,

@@ -1,6 +1,7 @@
 //! Stories told to the core, input by input, without a clock or a socket.
 
 mod anything;
+mod arming;
 mod budget;
 mod dialects;
 mod gap;
@@ -26,6 +27,7 @@ use crate::domain::event::{InventoryState, Start};
 use crate::domain::fake::FakeTwin;
 use crate::domain::holding::Holding;
 use crate::domain::method::MethodCall;
+use crate::domain::problem::Kind;
 use crate::domain::tag::Write;
 use crate::domain::update::{Evidence, Outcome};
 use crate::domain::uri::PackageUri;

@@ -123,7 +123,13 @@ fn a_production_hub_is_armed_by_its_name_and_for_a_while() {
     assert!(!gate.arm("plan", now) && gate.check(now).is_err());
     assert!(gate.arm("plant", now) && gate.check(now).is_ok());
     assert!(gate.check(now + ARMED).is_err(), "it ends by itself");
+    let mut shorter = gate.clone().arming_for(Duration::from_secs(60));
+    assert!(shorter.arm("plant", now));
+    assert_eq!(shorter.armed_until(), Some(now + Duration::from_secs(60)));
+    assert!(shorter.check(now + Duration::from_secs(59)).is_ok());
+    assert!(shorter.check(now + Duration::from_secs(60)).is_err());
     gate.disarm();
+    assert_eq!(gate.armed_until(), None);
     let refused = gate.check(now).unwrap_err();
     assert_eq!(refused.kind, Kind::Unconfirmed);
 }
