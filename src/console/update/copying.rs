@@ -52,7 +52,7 @@ pub(super) fn most_useful(model: &mut Model) -> Vec<Effect> {
 
 /// The command of an order that waits for its confirmation.
 pub(super) fn of_order(model: &Model, order: &Order) -> Vec<Effect> {
-    let line = model.command_of(order);
+    let line = model.command_of(order, usize::MAX);
     let whom = match order.others.len() {
         0 => order.device.to_string(),
         others => plural(others + 1, "device"),
@@ -90,7 +90,7 @@ fn command(line: &Line, whom: &str) -> Clip {
 /// else how to watch it.
 fn line(model: &Model, device: &DeviceId) -> Line {
     if let Some(order) = package::drafted(model) {
-        return model.command_of(&order);
+        return model.command_of(&order, usize::MAX);
     }
     let uri = update(model, device).and_then(|update| update.intent.uri.as_deref());
     let reach = &model.context.reach;
@@ -146,11 +146,11 @@ fn twin(model: &Model, device: &DeviceId) -> Result<Clip, String> {
 }
 
 impl Model {
-    /// What does the same as this order, without the console.
-    pub(crate) fn command_of(&self, order: &Order) -> Line {
-        let devices: Vec<&DeviceId> = std::iter::once(&order.device)
-            .chain(&order.others)
-            .collect();
+    /// What does the same as this order, without the console; with so many of its
+    /// devices, where nobody could see more.
+    pub(crate) fn command_of(&self, order: &Order, most: usize) -> Line {
+        let devices = std::iter::once(&order.device).chain(&order.others);
+        let devices: Vec<&DeviceId> = devices.take(most).collect();
         let force = order.held.as_ref().map(|_| &order.device);
         let Self { context, .. } = self;
         context

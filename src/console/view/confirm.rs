@@ -24,6 +24,8 @@ const LABEL: usize = 9;
 const NAMED: usize = 8;
 /// Lines of the command.
 const COMMAND: usize = 3;
+/// Devices of it that are put in words: more than those lines can hold.
+const SEEN: usize = 200;
 
 pub(super) fn draw(model: &Model, order: &Order, frame: &mut Frame) {
     let window = window(model, order);
@@ -102,7 +104,7 @@ fn text<'a>(model: &'a Model, order: &Order, width: usize) -> Doc<'a> {
 /// What does the same without the console, as far as there is room; it is copied
 /// whole.
 fn command(doc: &mut Doc<'_>, model: &Model, order: &Order) {
-    let line = model.command_of(order);
+    let line = model.command_of(order, SEEN);
     let room = doc.width.saturating_sub(LABEL);
     let mut lines = wrap(&safe(&line.to_string()), room);
     if lines.len() > COMMAND {
@@ -123,8 +125,13 @@ fn command(doc: &mut Doc<'_>, model: &Model, order: &Order) {
     let key = place
         .filter(|binding| binding.action == Action::Copy)
         .find_map(|binding| binding.keys.first());
+    let which = match (model.context.demo, &model.context.reach.hub) {
+        (true, _) => "; for a hub of yours, because the demo's is its own",
+        (false, None) => "; OTADECK_CONNECTION_STRING says which hub",
+        (false, Some(_)) => "",
+    };
     if let Some(key) = key {
-        let text = format!("{} copies it", shown(key));
+        let text = format!("{} copies it{which}", shown(key));
         doc.labelled("", LABEL, Some(Role::Hint), &text, false);
     }
 }
