@@ -24,7 +24,7 @@ impl Story {
         self.feed(Input::Command(Command::Query(query.map(str::to_owned))))
     }
 
-    /// The page that was asked for last, of that many listings ago.
+    /// A page of that listing, and whether more are to come.
     fn page_of(&mut self, ticket: u64, names: &[&str], more: bool) -> &mut Self {
         let rows = names.iter().map(|name| row(self, name)).collect();
         let result = Ok(Page {
