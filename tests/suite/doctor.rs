@@ -259,6 +259,11 @@ fn a_journal_that_cannot_be_written_is_found_and_what_is_left_in_one() {
     // A later version of the file's format, which this SQLite may only read: rights
     // alone keep nobody out who is root.
     let path = home.state().join("journal.db");
+    // All of it goes into the one file before.
+    let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.query_row(fold, [], |_| Ok(())).unwrap();
+    drop(connection);
     let mut bytes = fs::read(&path).unwrap();
     bytes[18] = 3;
     fs::write(&path, &bytes).unwrap();
