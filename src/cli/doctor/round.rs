@@ -99,14 +99,18 @@ impl Diagnosis {
 
 /// Looks, but not for ever.
 pub(super) async fn within(look: impl Future<Output = Diagnosis>) -> Diagnosis {
-    timeout(LIMIT, look).await.unwrap_or_else(|_| {
-        let found = format!("nothing was found out within {} s", LIMIT.as_secs());
-        Diagnosis::failed(
-            Code::Failure,
-            found,
-            "Something on the way takes all and answers nothing.",
-        )
-    })
+    let looked = timeout(LIMIT, look).await;
+    looked.unwrap_or_else(|_| too_late())
+}
+
+/// Nothing came within the limit.
+pub(super) fn too_late() -> Diagnosis {
+    let found = format!("nothing was found out within {} s", LIMIT.as_secs());
+    Diagnosis::failed(
+        Code::Failure,
+        found,
+        "Something on the way takes all and answers nothing.",
+    )
 }
 
 /// What is told, and to whom.

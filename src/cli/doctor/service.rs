@@ -11,7 +11,7 @@ use crate::hub::{HubError, Page, Query, Service};
 
 use super::network::Reached;
 use super::patient::Known;
-use super::round::{Diagnosis, LIMIT, Round, within};
+use super::round::{Diagnosis, LIMIT, Round, too_late, within};
 
 /// What all this takes of the hub's day.
 const SPENT: &str = "all this takes two messages of the hub's day at most";
@@ -29,11 +29,7 @@ pub(super) async fn look(round: &Round<'_>, known: &Known, reached: Reached) {
     let page = tokio::time::timeout(LIMIT, known.client.first(&query)).await;
     let well = match &page {
         Ok(page) => round.tell("query", answer(page, began)).await,
-        Err(_) => {
-            round
-                .tell("query", within(std::future::pending()).await)
-                .await
-        }
+        Err(_) => round.tell("query", too_late()).await,
     };
     let rights = match &page {
         Ok(Ok(page)) if well => within(rights(known, page)).await,
