@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::journal::{Bench, URI};
 use super::support::program::{Emulator, Ended, Home};
+use super::support::server::{Reaction, Request, Server};
 use super::support::terminal::Terminal;
 use super::support::with_port;
 
@@ -200,6 +201,51 @@ fn with_nothing_configured_it_says_so() {
     told.says("hub", "failed", "no hub is configured");
     told.says("hub", "failed", "otadeck demo");
     assert_eq!(told.skipped().len(), 7);
+}
+
+/// A hub whose day is spent says so to everything; and of all that was sent nothing
+/// could change anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_day_is_named_and_nothing_is_written() {
+    let spent = async |_| Reaction::json(403, r#"{"errorCode":403002,"message":"spent"}"#);
+    let server = Server::start(spent).await;
+    let home = Home::new()
+        .env("OTADECK_CONNECTION_STRING", &server.connection_string())
+        .env("OTADECK_CA_FILE", server.ca.path().to_str().unwrap());
+    let told = Told::by(&home, 4);
+    assert_eq!(told.failed(), ["query"]);
+    told.says("query", "failed", "until midnight UTC");
+    let answer = async |request: Request| match request.path.split('?').next().unwrap() {
+        "/devices/query" => Reaction::json(200, r#"[{"deviceId":"press-1"}]"#),
+        "/twins/press-1" => Reaction::json(200, r#"{"deviceId":"press-1","properties":{}}"#),
+        _ => Reaction::json(401, r#"{"errorCode":401002,"message":"no"}"#),
+    };
+    let server = Server::start(answer).await;
+    let home = Home::new()
+        .env("OTADECK_CONNECTION_STRING", &server.connection_string())
+        .env("OTADECK_CA_FILE", server.ca.path().to_str().unwrap());
+    Told::by(&home, 0).says("rights", "ok", "RegistryRead is not there");
+    let asked = server.requests();
+    let asked: Vec<String> = asked
+        .iter()
+        .map(|request| {
+            format!(
+                "{} {}",
+                request.method,
+                request.path.split('?').next().unwrap()
+            )
+        })
+        .collect();
+    let reads = [
+        "POST /devices/query",
+        "GET /twins/press-1",
+        "GET /devices/press-1",
+    ];
+    assert!(
+        asked.iter().all(|asked| reads.contains(&asked.as_str())),
+        "{asked:?}"
+    );
+    assert!(asked.len() >= 6, "{asked:?}");
 }
 
 /// What the environment names is asked all the same.
