@@ -33,6 +33,7 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
         tier: verb.tier.map(|tier| (tier, verb.units)),
         spent: verb.spent,
         conditions,
+        bearers: verb.bearer_file,
         listen_anywhere: verb.listen_anywhere,
     });
     let hub = hub.await.map_err(|e| match e {

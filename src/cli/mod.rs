@@ -18,6 +18,7 @@ mod history;
 mod log;
 mod out;
 mod session;
+mod sign_in;
 mod signals;
 mod update;
 mod watch;

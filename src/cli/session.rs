@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::config::{self, Config, HubConfig, Paths, SecretSource};
 use crate::domain::dialect::{Dialects, Rule};
@@ -22,14 +22,16 @@ use crate::domain::tag::Lease;
 use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::engine::{Running, Settings, spawn};
-use crate::hub::{Client, ConnectionString, Query, Service, Settings as HubSettings};
+use crate::hub::{
+    Address, Client, ConnectionString, Query, Service, Settings as HubSettings, SignIn,
+};
 use crate::journal::{self, Journal, JournalError};
 use crate::package::{self, Inspector};
 
 use super::args::Global;
 use super::exit::Failure;
-use super::out;
 use super::who::who;
+use super::{out, sign_in};
 
 pub(super) const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
 pub(super) const CA_FILE: &str = "OTADECK_CA_FILE";
@@ -76,42 +78,45 @@ impl Session {
         let Some((name, hub)) = choose(global, &config)? else {
             return Ok(None);
         };
-        let secret = match &name {
-            Some(name) => {
-                let source = hub.secret(name).map_err(Failure::usage)?;
-                get(&source, &paths, name).await?
+        let sign_in = match &name {
+            Some(name) => sign_in::of_hub(name, &hub, &paths).await?,
+            None => {
+                let secret = std::env::var(CONNECTION_STRING).unwrap_or_default();
+                let connection = ConnectionString::parse(&secret);
+                let wrong = |e| Failure::usage(format!("{CONNECTION_STRING}: {e}"));
+                connection.map_err(wrong)?.into()
             }
-            None => SecretString::from(std::env::var(CONNECTION_STRING).unwrap_or_default()),
         };
-        let connection = ConnectionString::parse(secret.expose_secret()).map_err(|e| {
-            let whose = name
-                .as_deref()
-                .map_or(CONNECTION_STRING.to_owned(), |n| format!("hub {n:?}"));
-            Failure::usage(format!("{whose}: {e}"))
-        })?;
-        let ca_file = hub.ca_file.clone().or_else(|| {
-            std::env::var_os(CA_FILE)
-                .filter(|f| !f.is_empty())
-                .map(PathBuf::from)
-        });
+        Self::on(sign_in, (name, hub), (config, paths), global).map(Some)
+    }
+
+    /// The session on that hub: its sign-in, what the configuration says of it, and the
+    /// rest of the configuration.
+    pub(super) fn on(
+        sign_in: SignIn,
+        (name, hub): (Option<String>, HubConfig),
+        (config, paths): (Config, Paths),
+        global: &Global,
+    ) -> Result<Self, Failure> {
+        let ca_file = hub.ca_file.clone().or_else(ca_file);
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         warn_of_rivals(&dialects);
-        let profile = profile(name, &hub, &connection, global.read_only);
-        Ok(Some(Self {
-            rules: rules(&hub, &connection),
+        let profile = profile(name, &hub, sign_in.at(), global.read_only);
+        Ok(Self {
+            rules: rules(&hub, sign_in.at()),
             packages: package::Settings {
                 ca_file: ca_file.clone(),
             },
             profile,
             dialects,
-            client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
+            client: Arc::new(Client::new(HubSettings::new(sign_in, ca_file))),
             paths,
             day_share: hub.day_share / 100.0,
             lease: hub.lease,
             config,
             keep_journal: !global.no_journal,
             spent: AtomicU64::new(0),
-        }))
+        })
     }
 
     /// As [`Session::find`], but a hub must be named.
@@ -133,10 +138,10 @@ impl Session {
     /// A session on a hub of our own, with all state in one folder.
     pub(super) fn own(connection: ConnectionString, ca_file: PathBuf, paths: Paths) -> Self {
         let hub = HubConfig::default();
-        let mut profile = profile(None, &hub, &connection, false);
+        let mut profile = profile(None, &hub, &connection.at, false);
         "demo".clone_into(&mut profile.name);
         Self {
-            rules: rules(&hub, &connection),
+            rules: rules(&hub, &connection.at),
             packages: package::Settings {
                 ca_file: Some(ca_file.clone()),
             },
@@ -381,6 +386,12 @@ fn choose(
     Ok(known(&name).map(|hub| (Some(name), hub)))
 }
 
+/// The file of certificates that the environment names.
+pub(super) fn ca_file() -> Option<PathBuf> {
+    let file = std::env::var_os(CA_FILE)?;
+    (!file.is_empty()).then(|| file.into())
+}
+
 pub(super) async fn get(
     source: &SecretSource,
     paths: &Paths,
@@ -390,16 +401,10 @@ pub(super) async fn get(
     secret.map_err(|e| Failure::usage(format!("hub {hub:?}: {e}")))
 }
 
-fn profile(
-    name: Option<String>,
-    hub: &HubConfig,
-    connection: &ConnectionString,
-    read_only: bool,
-) -> Profile {
-    let host = connection.address();
+fn profile(name: Option<String>, hub: &HubConfig, at: &Address, read_only: bool) -> Profile {
     Profile {
-        name: name.unwrap_or_else(|| connection.short_name().to_owned()),
-        host,
+        name: name.unwrap_or_else(|| at.short_name().to_owned()),
+        host: at.to_string(),
         environment: hub.environment.clone(),
         read_only: read_only || hub.read_only,
         tier: hub.tier,
@@ -407,7 +412,7 @@ fn profile(
     }
 }
 
-fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {
+fn rules(hub: &HubConfig, at: &Address) -> Rules {
     let models = hub.packages.iter().map(|rule| ModelRule {
         path: rule.model_at.as_str().into(),
         model: rule.model.clone(),
@@ -416,7 +421,7 @@ fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {
     Rules {
         hosts: hub.package_hosts.clone(),
         models: models.collect(),
-        local: connection.is_loopback(),
+        local: at.is_loopback(),
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Settings {
     pub spent: u64,
     /// What is wrong with the hub, on purpose.
     pub conditions: Conditions,
+    /// Lets in whoever sends a bearer token that this file holds, a line each. A
+    /// stand-in for Entra ID: no role is looked at.
+    pub bearers: Option<PathBuf>,
     /// Allows addresses that are not loopback.
     pub listen_anywhere: bool,
 }
@@ -49,6 +52,7 @@ impl Default for Settings {
             tier: None,
             spent: 0,
             conditions: Conditions::default(),
+            bearers: None,
             listen_anywhere: false,
         }
     }

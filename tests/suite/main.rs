@@ -27,6 +27,7 @@ mod recordings;
 mod rooms;
 mod secrets;
 mod shell;
+mod sign_in;
 mod stories;
 mod support;
 mod tags;

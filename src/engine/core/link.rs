@@ -121,7 +121,13 @@ impl Says {
         };
         match error.kind() {
             Kind::NoSuchDevice | Kind::DeviceOffline | Kind::BadRequest => Self::Well,
-            Kind::Unauthorized => Self::Away(Link::Unauthorized, error.problem("the hub refuses")),
+            Kind::Unauthorized => {
+                let title = match error {
+                    HubError::SignIn(_) => "cannot sign in",
+                    _ => "the hub refuses",
+                };
+                Self::Away(Link::Unauthorized, error.problem(title))
+            }
             Kind::Throttled => Self::Busy(error.problem("the hub is busy")),
             _ => Self::Away(Link::Retrying, unanswered(error)),
         }
@@ -129,7 +135,10 @@ impl Says {
 }
 
 fn unanswered(error: &HubError) -> Problem {
-    let mut problem = error.problem("the hub does not answer");
+    let mut problem = error.problem(match error {
+        HubError::SignIn(_) => "cannot sign in",
+        _ => "the hub does not answer",
+    });
     let passing = "It is asked again. Updates go on on their devices, unseen meanwhile.";
     problem.hint = match error.is_passing() || problem.hint.is_empty() {
         true => passing.to_owned(),
@@ -205,6 +214,15 @@ impl Core {
                     self.starts_failed(error, now);
                 }
             }
+        }
+    }
+
+    /// Calls wait for a sign-in, which takes seconds: the hub was not asked yet, so it
+    /// is not silent.
+    pub(super) fn signing_in(&mut self, now: Now) {
+        self.road.answered = now.at;
+        if let Some((_, since)) = &mut self.road.probe {
+            *since = now.at;
         }
     }
 
