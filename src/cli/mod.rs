@@ -13,6 +13,7 @@ mod devices;
 mod emulator;
 mod ending;
 mod exit;
+mod first;
 mod follow;
 mod history;
 mod log;

@@ -14,6 +14,7 @@ mod config;
 mod dialects;
 mod durability;
 mod ending;
+mod first;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod history;
