@@ -212,7 +212,7 @@ async fn way_in(name: &str, hub: &HubConfig, path: &Path) -> Result<(String, Str
         }
         WayIn::AzureCli(host) => {
             let at = Address::parse(&host).map_err(|e| format!("host {host:?}: {e}"))?;
-            let given = az::token().await;
+            let given = az::token(az::Group::default()).await;
             let given = given.map_err(|e| format!("{e}. {}", e.hint()))?;
             let ends = time::to_the_second(given.ends);
             Ok((at.to_string(), format!("; az gives a token, until {ends}")))

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -131,10 +132,10 @@ impl AzError {
 ///
 /// # Errors
 /// [`AzError`] says why there is none.
-pub async fn token() -> Result<Given, AzError> {
+pub async fn token(group: Group) -> Result<Given, AzError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program = found(&path).ok_or(AzError::Missing)?;
-    ask(&program, LIMIT).await
+    ask(&program, LIMIT, group).await
 }
 
 /// The first `az` of the path that may be run. Folders that depend on the current one
@@ -148,7 +149,7 @@ fn found(path: &OsStr) -> Option<PathBuf> {
     })
 }
 
-async fn ask(program: &Path, limit: Duration) -> Result<Given, AzError> {
+async fn ask(program: &Path, limit: Duration, group: Group) -> Result<Given, AzError> {
     let child = Command::new(program)
         .args(ARGUMENTS)
         .stdin(Stdio::null())
@@ -158,10 +159,11 @@ async fn ask(program: &Path, limit: Duration) -> Result<Given, AzError> {
         .process_group(0)
         .spawn()
         .map_err(|e| AzError::Run(clean::cause(&e)))?;
-    let group = Group::of(&child);
+    let running = group.is(&child);
     let heard = tokio::time::timeout(limit, heard(child)).await;
     let (well, answer, complaint) = heard.map_err(|_| AzError::Slow(limit.as_secs()))??;
-    group.has_ended();
+    // It has ended by itself: its number may be another's by now.
+    running.0.forget();
     if !well {
         return Err(meant(&String::from_utf8_lossy(&complaint)));
     }
@@ -193,26 +195,41 @@ async fn bounded<R: AsyncRead + Unpin>(from: Option<R>, most: u64) -> std::io::R
 }
 
 /// The program with all that it has started: `az` is often a script that starts
-/// another. All of them end with this, unless they have ended by themselves.
-struct Group(Option<Pid>);
+/// another. A handle, with which it can be ended from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Group(Arc<Mutex<Option<Pid>>>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    /// From now on it is this program's, which ends with what is given back.
+    fn is(self, child: &Child) -> Running {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
+        *self.lock() = id.and_then(Pid::from_raw);
+        Running(self)
     }
 
-    fn has_ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
+    /// Ends all of them, unless they have ended by themselves.
+    pub fn end(&self) {
+        if let Some(group) = self.lock().take() {
             // It may have ended in this moment.
             let _ = kill_process_group(group, Signal::KILL);
         }
+    }
+
+    fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A group that ends with this.
+struct Running(Group);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -455,7 +472,7 @@ mod tests {
         let file = folder.path().join("pid");
         let script = format!("sleep 600 & echo $! > '{}'; wait", file.display());
         let az = program(folder.path(), &script);
-        let ended = ask(&az, Duration::from_secs(1)).await;
+        let ended = ask(&az, Duration::from_secs(1), Group::default()).await;
         assert_eq!(ended.unwrap_err(), AzError::Slow(1));
         let pid = std::fs::read_to_string(file).unwrap();
         let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
@@ -472,7 +489,7 @@ mod tests {
     async fn what_prints_without_end_is_not_read_to_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let az = program(folder.path(), "exec yes '{\"accessToken\":'");
-        let ended = ask(&az, Duration::from_secs(20)).await;
+        let ended = ask(&az, Duration::from_secs(20), Group::default()).await;
         assert_eq!(ended.unwrap_err(), AzError::Rubbish("it is far too long"));
     }
 
@@ -482,7 +499,9 @@ mod tests {
         let script = r#"test "$*" = "account get-access-token --resource https://iothubs.azure.net --output json" || exit 9
             cat; echo '{"accessToken":"abc.def","expires_on":4000000000}'"#;
         let az = program(folder.path(), script);
-        let given = ask(&az, Duration::from_secs(20)).await.unwrap();
+        let given = ask(&az, Duration::from_secs(20), Group::default())
+            .await
+            .unwrap();
         assert_eq!(given.token.expose_secret(), "abc.def");
     }
 }

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret;
 
-use super::az::{self, AzError, Given};
+use super::az::{self, AzError, Given, Group};
 use super::tokens::Token;
 
 /// A token is renewed when less than this is left. The Azure command line gives a new
@@ -39,6 +39,14 @@ type Ask = Arc<dyn Fn() -> BoxFuture<'static, Result<Given, AzError>> + Send + S
 pub(super) struct Entra {
     ask: Ask,
     held: Arc<Mutex<Held>>,
+    /// Whoever is being asked does not outlive this.
+    asked: Group,
+}
+
+impl Drop for Entra {
+    fn drop(&mut self) {
+        self.asked.end();
+    }
 }
 
 #[derive(Default)]
@@ -52,15 +60,19 @@ struct Held {
 
 impl Default for Entra {
     fn default() -> Self {
-        Self::new(Arc::new(|| az::token().boxed()))
+        let asked = Group::default();
+        let same = asked.clone();
+        let ask = move || az::token(same.clone()).boxed();
+        Self::new(Arc::new(ask), asked)
     }
 }
 
 impl Entra {
-    fn new(ask: Ask) -> Self {
+    fn new(ask: Ask, asked: Group) -> Self {
         Self {
             ask,
             held: Arc::default(),
+            asked,
         }
     }
 
@@ -191,7 +203,7 @@ mod tests {
             }
             .boxed()
         };
-        (Entra::new(Arc::new(ask)), count, leave)
+        (Entra::new(Arc::new(ask), Group::default()), count, leave)
     }
 
     fn text(token: &Token) -> &str {

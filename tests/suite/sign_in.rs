@@ -363,3 +363,30 @@ fn an_az_that_hangs_is_ended() {
         "{ended:?}"
     );
 }
+
+/// Whoever quits while `az` hangs leaves nothing behind.
+#[test]
+fn an_az_that_hangs_ends_with_the_console() {
+    let bench = Bench::new(1);
+    let file = bench.home.folder.path().join("pid");
+    az(
+        &bench.home,
+        "sleep 600 & echo $! > pid.new; mv pid.new pid; wait",
+    );
+    let mut terminal = Terminal::start(&bench.home, &[], 24, 80);
+    terminal.shows("Listing the hub");
+    let began = Instant::now();
+    while !file.exists() {
+        assert!(began.elapsed() < PATIENCE, "az is not run");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    let pid = std::fs::read_to_string(file).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    // Gone, or dead and not yet taken leave of.
+    while std::fs::read_to_string(&stat).is_ok_and(|s| !s.contains(") Z ")) {
+        assert!(began.elapsed() < PATIENCE, "it goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
