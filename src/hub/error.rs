@@ -76,8 +76,8 @@ impl Obstacle {
     fn hint(self) -> &'static str {
         match self {
             Self::Name => {
-                "Nothing was sent. Check the hub's name in the connection string, or host in the \
-                 configuration: there may be no such hub. Or this machine's DNS is away."
+                "Nothing was sent. Check the hub's name (in the connection string, or host in the \
+                 configuration): there may be no such hub. Or this machine's DNS is away."
             }
             Self::Network => {
                 "Nothing was sent. Check the hub's name, the network, and HTTPS_PROXY."
@@ -300,9 +300,9 @@ impl Refusal {
                 "Nothing was delivered. Start it again when the device is connected."
             }
             (Kind::Throttled, Some(403_002)) => {
-                "Nothing was done. The hub's messages for today are spent: until midnight UTC it \
-                 takes no twins, methods or queries, nor its devices' messages. Whoever manages \
-                 the hub can add units, which raise the limit."
+                "Nothing was done. Until midnight UTC the hub takes no twins, methods or queries, \
+                 nor its devices' messages. Whoever manages it can add units, which raise the \
+                 limit."
             }
             (Kind::Throttled, Some(403_800)) => "Too many method calls wait for this device.",
             (_, Some(403_010)) => "The basic tiers have no twins and no direct methods.",

@@ -57,20 +57,18 @@ impl Who {
     pub fn hint(&self) -> String {
         match self {
             Self::Policy(name) if WITHOUT_SERVICE.contains(&name.as_str()) => format!(
-                "Nothing was done. Lists, twins and methods need the right ServiceConnect, and \
-                 the policy '{name}' has it only if somebody added it. Take the string of the \
-                 policy 'service', or ask whoever manages the hub (Shared access policies)."
+                "Nothing was done. Missing is the right ServiceConnect, which the policy '{name}' \
+                 rarely has. Take the string of 'service', or ask whoever manages the hub (Shared \
+                 access policies)."
             ),
             Self::Policy(name) => format!(
-                "Nothing was done. Check the key of the policy '{name}': it may have been \
-                 renewed. Or the policy lacks the right ServiceConnect, which lists, twins and \
-                 methods need ('service' has it). Whoever manages the hub sees both under \
-                 Shared access policies."
+                "Nothing was done. Check the key of the policy '{name}', and its right \
+                 ServiceConnect ('service' has it): whoever manages the hub sees both under Shared \
+                 access policies."
             ),
-            Self::Account => "Nothing was done. Your account needs the role 'IoT Hub Data \
-                 Contributor' on this hub ('IoT Hub Data Reader' to look only); Owner and \
-                 Contributor do not hold it. Whoever assigns roles there can give it, and it \
-                 takes some minutes. az account show tells who you are, and in which tenant."
+            Self::Account => "Nothing was done. Ask whoever assigns roles on the hub for 'IoT Hub \
+                 Data Contributor' ('IoT Hub Data Reader' only looks; Owner is not enough). It \
+                 takes minutes. Who you are: az account show"
                 .to_owned(),
         }
     }
