@@ -12,6 +12,8 @@ mod past;
 mod scenes;
 #[path = "screens/svg.rs"]
 mod svg;
+#[path = "screens/trouble.rs"]
+mod trouble;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -35,6 +37,11 @@ fn drawn(stage: &Stage, size: (u16, u16)) -> (Buffer, Option<(u16, u16)>) {
     let buffer = terminal.backend().buffer().clone();
     let typed = terminal.backend().cursor_visible();
     (buffer, typed.then_some((position.x, position.y)))
+}
+
+/// All of them.
+fn scenes() -> impl Iterator<Item = &'static Scene> {
+    SCENES.iter().chain(&trouble::SCENES)
 }
 
 /// The text, then each row's runs of style.
@@ -128,7 +135,7 @@ fn pictured(name: &str, picture: &str) {
 
 #[test]
 fn every_screen_looks_as_it_was_last_looked_at() {
-    for scene in &SCENES {
+    for scene in scenes() {
         for size in SIZES {
             shown(scene, size);
         }
@@ -150,6 +157,12 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("read-only", &["read-only"])]
 #[case("watching-only", &["watching only", "the journal failed"])]
 #[case("unauthorized", &["401", "unauthorized"])]
+#[case("not-signed-in", &["az login"])]
+#[case("no-az", &["secret_env,", "secret_command."])]
+#[case("no-role", &["Contributor'", "az account show"])]
+#[case("no-right", &["ServiceConnect", "'registryRead'", "'service'"])]
+#[case("no-such-hub", &["there", "such hub"])]
+#[case("day-spent", &["midnight", "units"])]
 #[case("retrying", &["in 4 s (3)", "as of 12:03:20, 40 s ago"])]
 #[case("retrying-update", &["in 4 s (12)", "as of 12:04:34, 40 s ago"])]
 #[case("clock-skew", &["12 min behind"])]
@@ -162,7 +175,7 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("past-update", &["failed: press-0043", "not live", "▕"])]
 #[case("replay", &["REPLAY", "not live", "playing 5×", "press-0043", "event 4 of 6", "downloading"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let rows: Vec<String> = (0..size.1)
@@ -187,7 +200,7 @@ fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&s
 #[case("history")]
 #[case("past-update")]
 fn the_last_line_says_how_to_leave(#[case] name: &str) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let last = (0..size.0).map(|x| buffer[(x, size.1 - 1)].symbol());

@@ -83,6 +83,12 @@ impl Areas {
     }
 }
 
+/// Lines that there are for what is wrong with the whole, where nothing separates.
+pub(super) fn room(model: &Model) -> u16 {
+    // Header and footer have a line each.
+    model.size.1.saturating_sub(2 + left(model))
+}
+
 /// Lines that the table needs at least: without rows its heading and a line that says
 /// so.
 fn left(model: &Model) -> u16 {
