@@ -21,7 +21,7 @@ use crate::domain::clean;
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::skew;
 
-use super::az::AzError;
+pub use super::az::AzError;
 use super::sign_in::Who;
 
 /// Did the order reach the device, or the tag the twin?

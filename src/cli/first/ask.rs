@@ -7,10 +7,12 @@ use std::io::Write;
 
 use rustix::io::Errno;
 use rustix::process::{Signal as Number, getpid, kill_process};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios};
+use rustix::termios::{tcgetattr, tcgetwinsize, tcsetattr};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::ending;
 use crate::cli::exit::{Code, Failure};
@@ -47,13 +49,20 @@ impl Ask {
         })
     }
 
-    /// Says something, harmless, on stderr.
+    /// Says something, harmless, on stderr, broken between words.
     pub(super) fn say(&self, text: &str) {
-        let mut stderr = std::io::stderr().lock();
-        for line in text.split('\n') {
-            // Nowhere is left to say it.
-            let _ = writeln!(stderr, "{}", clean::line(line, 2_000));
+        let columns = tcgetwinsize(rustix::stdio::stderr()).map_or(0, |size| size.ws_col);
+        let columns = if columns == 0 { 80 } else { columns };
+        let lines = text.split('\n').map(|line| clean::line(line, 2_000));
+        for line in lines.flat_map(|line| wrapped(&line, usize::from(columns))) {
+            self.show(&line);
         }
+    }
+
+    /// Says a line as it is, to be copied.
+    pub(super) fn show(&self, line: &str) {
+        // Nowhere is left to say it.
+        let _ = writeln!(std::io::stderr().lock(), "{}", clean::line(line, 2_000));
     }
 
     /// Shows a secret, because that was chosen.
@@ -146,6 +155,25 @@ impl Drop for Ask {
     }
 }
 
+/// A line in lines that fit, all as far in as the first one. A word that does not fit
+/// stays whole: it may be a path, to be copied.
+fn wrapped(line: &str, columns: usize) -> Vec<String> {
+    let begin = line.len() - line.trim_start().len();
+    let (indent, mut lines) = (&line[..begin], Vec::new());
+    let mut words = line.trim_start().split(' ');
+    let mut last = format!("{indent}{}", words.next().unwrap_or_default());
+    for word in words {
+        if last.width() + 1 + word.width() > columns {
+            lines.push(std::mem::replace(&mut last, format!("{indent}{word}")));
+        } else {
+            last.push(' ');
+            last.push_str(word);
+        }
+    }
+    lines.push(last);
+    lines
+}
+
 /// Waits for that signal, if it is heeded.
 async fn heard(signal: &mut Option<Signal>) {
     match signal {
@@ -206,5 +234,24 @@ impl Drop for Hidden {
     fn drop(&mut self) {
         // A terminal that has gone needs nothing.
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("a bc def", 20, &["a bc def"])]
+    #[case("a bc def", 5, &["a bc", "def"])]
+    #[case("  1  in /a/long/path here", 10, &["  1  in", "  /a/long/path", "  here"])]
+    #[case("", 10, &[""])]
+    #[case("プレス プレス", 8, &["プレス", "プレス"])]
+    fn lines_are_broken_between_words(
+        #[case] line: &str,
+        #[case] columns: usize,
+        #[case] want: &[&str],
+    ) {
+        assert_eq!(wrapped(line, columns), want);
     }
 }

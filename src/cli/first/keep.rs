@@ -19,7 +19,12 @@ pub(super) enum Kept {
     /// All is written.
     Whole(String),
     /// The string is; the configuration was there already, or cannot be written.
-    Half(String),
+    Half {
+        /// What was done, and what was not.
+        told: String,
+        /// The lines to add to the configuration.
+        add: String,
+    },
 }
 
 /// The name of a hub in the configuration, after the first label of its host.
@@ -66,9 +71,10 @@ pub(super) fn store(paths: &Paths, name: &str, secret: &SecretString) -> Result<
         }
         Err(e) => not_written(&paths.config, &e),
     };
-    Ok(Kept::Half(format!(
-        "Written: {shown} (mode 600).\n{why} Add to it:\n\n{table}"
-    )))
+    Ok(Kept::Half {
+        told: format!("Written: {shown} (mode 600).\n{why} Add to it:"),
+        add: table,
+    })
 }
 
 /// Writes the example as the configuration; what was done is told.
@@ -83,8 +89,9 @@ pub(super) fn example(paths: &Paths) -> Result<String, String> {
              in;\notadeck config check looks for mistakes, otadeck starts on it."
         )),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(format!(
-            "{config} is there already and was left as it is. It names no hub yet; add one:\n\n\
-             [hub.NAME]\nsecret_env = \"NAME_CONNECTION_STRING\"\n"
+            "{config} is there already and was left as it is. It names no hub yet: add a table \
+             [hub.NAME] with secret_env, secret_file or secret_command, or with \
+             sign_in = \"azure-cli\" and host."
         )),
         Err(e) => Err(not_written(&paths.config, &e)),
     }

@@ -216,8 +216,9 @@ async fn kept(
                     let found = Session::find(global).await?;
                     return Ok(found.ok_or_else(Session::nothing_configured)?);
                 }
-                Ok(Kept::Half(told)) => {
+                Ok(Kept::Half { told, add }) => {
                     ask.say(&told);
+                    add.lines().for_each(|line| ask.show(line));
                     ask.line("Press enter to go on to the console: ").await?;
                     return here(connection, config, paths, global);
                 }
@@ -241,7 +242,7 @@ fn places(paths: &Paths, name: &str) -> String {
     let file = keep::secret_file(paths, name);
     format!(
         "Keep it?\n  \
-           1  in {}, for your eyes alone, and as [hub.{name}] in {}\n  \
+           1  in {}, for your eyes alone, and as\n     [hub.{name}] in {}\n  \
            2  as a line that sets {CONNECTION_STRING}: shown here, with its key\n  \
            3  not at all: for this time only",
         file.display(),

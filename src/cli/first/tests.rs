@@ -31,11 +31,12 @@ fn nothing_that_is_there_is_changed() {
     let paths = Paths::within(folder.path());
     std::fs::write(&paths.config, "# mine\n").unwrap();
     let kept = keep::store(&paths, "plant", &STRING.into()).unwrap();
-    let Kept::Half(told) = kept else {
+    let Kept::Half { told, add } = kept else {
         panic!("{kept:?}")
     };
-    assert!(told.contains("[hub.plant]\nsecret_file = ") && told.contains("left as it is"));
-    assert!(!told.contains("a2V5"));
+    assert!(told.contains("left as it is"), "{told}");
+    assert!(add.contains("[hub.plant]\nsecret_file = "), "{add}");
+    assert!(!format!("{told}{add}").contains("a2V5"));
     let file = keep::secret_file(&paths, "plant");
     std::fs::write(&file, "mine too").unwrap();
     let again = keep::store(&paths, "plant", &STRING.into());
