@@ -155,13 +155,16 @@ impl Drop for Ask {
     }
 }
 
-/// A line in lines that fit, all as far in as the first one. A word that does not fit
-/// stays whole: it may be a path, to be copied.
+/// A line in lines that fit, all as far in as the first one's text, behind the key of an
+/// answer. A word that does not fit stays whole: it may be a path, to be copied.
 fn wrapped(line: &str, columns: usize) -> Vec<String> {
-    let begin = line.len() - line.trim_start().len();
-    let (indent, mut lines) = (&line[..begin], Vec::new());
-    let mut words = line.trim_start().split(' ');
-    let mut last = format!("{indent}{}", words.next().unwrap_or_default());
+    let text = line.trim_start();
+    let begin = line.len() - text.len();
+    let key = if text.get(1..3) == Some("  ") { 3 } else { 0 };
+    let (indent, mut lines) = (" ".repeat(begin + key), Vec::new());
+    let (head, rest) = line.split_at(begin + key);
+    let mut words = rest.split(' ');
+    let mut last = format!("{head}{}", words.next().unwrap_or_default());
     for word in words {
         if last.width() + 1 + word.width() > columns {
             lines.push(std::mem::replace(&mut last, format!("{indent}{word}")));
@@ -244,7 +247,8 @@ mod tests {
     #[rstest::rstest]
     #[case("a bc def", 20, &["a bc def"])]
     #[case("a bc def", 5, &["a bc", "def"])]
-    #[case("  1  in /a/long/path here", 10, &["  1  in", "  /a/long/path", "  here"])]
+    #[case("  1  in /a/long/path here", 10, &["  1  in", "     /a/long/path", "     here"])]
+    #[case("  as far in", 8, &["  as far", "  in"])]
     #[case("", 10, &[""])]
     #[case("プレス プレス", 8, &["プレス", "プレス"])]
     fn lines_are_broken_between_words(

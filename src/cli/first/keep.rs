@@ -86,7 +86,7 @@ pub(super) fn example(paths: &Paths) -> Result<String, String> {
     match private(&paths.config, EXAMPLE) {
         Ok(()) => Ok(format!(
             "Written: {config} (mode 600). Say in [hub.plant] which hub is yours and how to sign \
-             in;\notadeck config check looks for mistakes, otadeck starts on it."
+             in; otadeck config check looks for mistakes, otadeck starts on it."
         )),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(format!(
             "{config} is there already and was left as it is. It names no hub yet: add a table \

@@ -41,8 +41,8 @@ No hub is configured. There are
   3  a configuration file to fill in: for several hubs, or Entra ID
   q  leave";
 const WHERE: &str = "\
-The policy 'service' has what it takes. Azure portal: your hub, Shared access policies;
-or: az iot hub connection-string show --hub-name NAME --policy-name service
+The policy 'service' has what it takes: Azure portal, your hub, Shared access policies, or
+  az iot hub connection-string show --hub-name NAME --policy-name service
 Paste it and press enter; it is not shown. Enter alone goes back.";
 /// A question that costs the hub next to nothing and needs the right that all else
 /// needs.
@@ -242,7 +242,7 @@ fn places(paths: &Paths, name: &str) -> String {
     let file = keep::secret_file(paths, name);
     format!(
         "Keep it?\n  \
-           1  in {}, for your eyes alone, and as\n     [hub.{name}] in {}\n  \
+           1  in {}, for your eyes alone, and as [hub.{name}] in {}\n  \
            2  as a line that sets {CONNECTION_STRING}: shown here, with its key\n  \
            3  not at all: for this time only",
         file.display(),
