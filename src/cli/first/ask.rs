@@ -7,8 +7,8 @@ use std::io::Write;
 
 use rustix::io::Errno;
 use rustix::process::{Signal as Number, getpid, kill_process};
-use rustix::termios::{LocalModes, OptionalActions, Termios};
-use rustix::termios::{tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios};
+use rustix::termios::{tcflush, tcgetattr, tcgetwinsize, tcsetattr};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -30,6 +30,9 @@ pub(super) struct Ask {
     signals: Signals,
     quit: Option<Signal>,
     stop: Option<Signal>,
+    /// Nothing that is typed is shown, also between questions that hide their answers:
+    /// somebody may be faster than they are asked.
+    hidden: Option<Hidden>,
 }
 
 impl Ask {
@@ -46,6 +49,7 @@ impl Ask {
             signals: Signals::take()?,
             quit: heeded(SIGQUIT)?,
             stop: heeded(SIGTSTP)?,
+            hidden: None,
         })
     }
 
@@ -77,22 +81,28 @@ impl Ask {
     /// # Errors
     /// The code with which the program is to end: a signal, or nobody is there.
     pub(super) async fn line(&mut self, question: &str) -> Result<String, Code> {
+        if let Some(mut hidden) = self.hidden.take() {
+            hidden.goes_on = true;
+        }
         prompt(question);
-        let line = self.heard(question, None).await?;
+        let line = self.heard(question).await?;
         Ok(line.expose_secret().to_owned())
     }
 
-    /// The same, and what is typed is not shown.
+    /// The same, and what is typed is not shown, until [`Ask::line`] asks.
     ///
     /// # Errors
     /// As [`Ask::line`]; also when the terminal cannot be kept from showing it.
     pub(super) async fn hidden(&mut self, question: &str) -> Result<SecretString, Code> {
-        let Ok(hidden) = Hidden::begin() else {
+        if self.hidden.is_none() {
+            self.hidden = Hidden::begin().ok();
+        }
+        if self.hidden.is_none() {
             self.say("This terminal cannot hide what is typed, so nothing secret is asked for.");
             return Err(Code::Failure);
-        };
+        }
         prompt(question);
-        let line = self.heard(question, Some(hidden)).await;
+        let line = self.heard(question).await;
         // What was typed has no end of line on the screen.
         self.say("");
         line
@@ -114,11 +124,7 @@ impl Ask {
         }
     }
 
-    async fn heard(
-        &mut self,
-        question: &str,
-        mut hidden: Option<Hidden>,
-    ) -> Result<SecretString, Code> {
+    async fn heard(&mut self, question: &str) -> Result<SecretString, Code> {
         // Whatever ends this, the thread that reads is not waited for.
         let mut reading: JoinHandle<_> = tokio::task::spawn_blocking(read);
         loop {
@@ -127,11 +133,11 @@ impl Ask {
                 code = self.signals.next() => return Err(code),
                 () = heard(&mut self.quit) => return Err(Code::Signal(3)),
                 () = heard(&mut self.stop) => {
-                    let was_hidden = hidden.take().is_some();
+                    let was_hidden = self.hidden.take().is_some();
                     // It goes on here when it is continued.
                     let _ = kill_process(getpid(), Number::STOP);
                     if was_hidden {
-                        hidden = Some(Hidden::begin().map_err(|_| Code::Failure)?);
+                        self.hidden = Some(Hidden::begin().map_err(|_| Code::Failure)?);
                     }
                     prompt(question);
                 }
@@ -214,7 +220,12 @@ fn read() -> Option<SecretString> {
 }
 
 /// The terminal does not show what is typed as long as this lives.
-struct Hidden(Termios);
+struct Hidden {
+    before: Termios,
+    /// Other questions follow. Else what was typed so far is thrown away: whoever reads
+    /// the terminal next would show it.
+    goes_on: bool,
+}
 
 impl Hidden {
     fn begin() -> rustix::io::Result<Self> {
@@ -229,14 +240,21 @@ impl Hidden {
             .local_modes
             .insert(LocalModes::ICANON | LocalModes::ISIG);
         tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &modes)?;
-        Ok(Self(before))
+        Ok(Self {
+            before,
+            goes_on: false,
+        })
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
+        let tty = rustix::stdio::stdin();
         // A terminal that has gone needs nothing.
-        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
+        if !self.goes_on {
+            let _ = tcflush(tty, QueueSelector::IFlush);
+        }
+        let _ = tcsetattr(tty, OptionalActions::Now, &self.before);
     }
 }
 
