@@ -18,6 +18,8 @@ mod past;
 mod scenes;
 #[path = "screens/svg.rs"]
 mod svg;
+#[path = "screens/trouble.rs"]
+mod trouble;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -34,7 +36,11 @@ const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
 
 /// Every scene.
 fn scenes() -> impl Iterator<Item = &'static Scene> {
-    FIRST.iter().chain(&log::SCENES).chain(&arming::SCENES)
+    FIRST
+        .iter()
+        .chain(&log::SCENES)
+        .chain(&arming::SCENES)
+        .chain(&trouble::SCENES)
 }
 
 /// A frame: the buffer, and where the cursor is if it is shown.
@@ -170,6 +176,12 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("read-only", &["read-only"])]
 #[case("watching-only", &["watching only", "the journal failed"])]
 #[case("unauthorized", &["401", "unauthorized"])]
+#[case("not-signed-in", &["az login"])]
+#[case("no-az", &["secret_env,", "secret_command."])]
+#[case("no-role", &["Contributor'", "az account show"])]
+#[case("no-right", &["ServiceConnect", "'registryRead'", "'service'"])]
+#[case("no-such-hub", &["there", "such hub"])]
+#[case("day-spent", &["midnight", "units"])]
 #[case("retrying", &["in 4 s (3)", "as of 12:03:20, 40 s ago"])]
 #[case("retrying-update", &["in 4 s (12)", "as of 12:04:34, 40 s ago"])]
 #[case("clock-skew", &["12 min behind"])]

@@ -148,6 +148,9 @@ pub(super) struct Emulator {
     /// Also write what stdout gets to this file, when all is ready
     #[arg(long, value_name = "FILE")]
     pub(super) ready_file: Option<PathBuf>,
+    /// Also let in who sends a bearer token of this file, one a line; stands in for Entra ID, without roles
+    #[arg(long, value_name = "FILE")]
+    pub(super) bearer_file: Option<PathBuf>,
     /// Serve on addresses that other machines reach
     #[arg(long)]
     pub(super) listen_anywhere: bool,

@@ -6,10 +6,10 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::config::{self, Config, HubConfig, Paths, Setting};
+use crate::config::{self, Config, HubConfig, Paths, Setting, WayIn};
 use crate::console::Look;
-use crate::domain::{clean, redact};
-use crate::hub::ConnectionString;
+use crate::domain::{clean, redact, time};
+use crate::hub::{Address, ConnectionString, az};
 use crate::journal::Place;
 
 use super::args::{ConfigVerb, Global};
@@ -194,9 +194,7 @@ async fn of_hub(
             return Err(format!("ca_file {} holds no certificate", file.display()));
         }
     }
-    let source = hub.secret(name).map_err(|e| e.to_string())?;
-    let secret = source.get(path).await.map_err(|e| e.to_string())?;
-    let connection = ConnectionString::parse(secret.expose_secret()).map_err(|e| e.to_string())?;
+    let (at, by) = way_in(name, hub, path).await?;
     let tier = match hub.tier {
         Some(tier) => format!("{tier:?}, {} units", hub.units),
         None => "tier not said: one unit of S1 is assumed".to_owned(),
@@ -206,5 +204,27 @@ async fn of_hub(
         (false, Some(environment)) => format!("; {environment}"),
         (false, None) => String::new(),
     };
-    Ok(format!("{}; {tier}{guard}", connection.address()))
+    Ok(format!("{at}{by}; {tier}{guard}"))
+}
+
+/// Where the hub is, and what there is to say of how it lets us in. The secret is
+/// fetched, the Azure command line asked for a token.
+async fn way_in(name: &str, hub: &HubConfig, path: &Path) -> Result<(String, String), String> {
+    match hub.way_in(name).map_err(|e| e.to_string())? {
+        WayIn::Secret(source) => {
+            let secret = source.get(path).await.map_err(|e| e.to_string())?;
+            let connection = ConnectionString::parse(secret.expose_secret());
+            Ok((
+                connection.map_err(|e| e.to_string())?.address(),
+                String::new(),
+            ))
+        }
+        WayIn::AzureCli(host) => {
+            let at = Address::parse(&host).map_err(|e| format!("host {host:?}: {e}"))?;
+            let given = az::token(az::Group::default()).await;
+            let given = given.map_err(|e| format!("{e}. {}", e.hint()))?;
+            let ends = time::to_the_second(given.ends);
+            Ok((at.to_string(), format!("; az gives a token, until {ends}")))
+        }
+    }
 }

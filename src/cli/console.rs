@@ -1,16 +1,16 @@
 //! `otadeck`: the console on the configured hub.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::config::{Config, ConsoleConfig, NotifyConfig, Paths};
 use crate::console::{Context, Ended, Exit, Look, LookSettings, Notify, Wire};
 
-use super::args::{Demo, Global};
+use super::args::Global;
 use super::exit::{Code, Failure};
 use super::session::Session;
 use super::switching::{self, Hubs};
-use super::{demo, ending, out};
+use super::{ending, first, out};
 
 /// Open updates that are named at the end.
 const LISTED: usize = 20;
@@ -23,9 +23,14 @@ pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
         ));
     }
     let Some(session) = Session::find(global).await? else {
-        return offer_demo(global).await;
+        return first::offer(global).await;
     };
     need_terminal()?;
+    open(session, global).await
+}
+
+/// Runs the console on a configured hub.
+pub(super) async fn open(session: Session, global: &Global) -> Result<Code, Failure> {
     let file = (session.config().clone(), session.paths.clone());
     let hubs = Hubs::new(global, Some(file), None);
     let mut context = hubs.context(&session);
@@ -133,31 +138,4 @@ pub(super) fn need_terminal() -> Result<(), Failure> {
         "the console needs a terminal on stdin and stdout;\n\
          without one use otadeck devices, update and watch",
     ))
-}
-
-/// Nothing names a hub: says what to do, and on a terminal offers the demo.
-async fn offer_demo(global: &Global) -> Result<Code, Failure> {
-    let none = || Session::nothing_configured();
-    if need_terminal().is_err() {
-        return Err(none());
-    }
-    out::note(&none().to_string().replace('\n', " "));
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut stderr = std::io::stderr().lock();
-        // Nowhere is left to ask.
-        let _ = write!(stderr, "Start the demo now? [y/N] ");
-        let _ = stderr.flush();
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        read.map(|_| line).unwrap_or_default()
-    });
-    let answer = answer.await.unwrap_or_default();
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        let defaults = Demo {
-            devices: 12,
-            scenario: "quick".to_owned(),
-        };
-        return demo::run(defaults, global).await;
-    }
-    Ok(Code::Usage)
 }

@@ -34,6 +34,7 @@ pub(super) async fn run(verb: Emulator) -> Result<Code, Failure> {
         spent: verb.spent,
         conditions,
         tags: scenario.tags().to_vec(),
+        bearers: verb.bearer_file,
         listen_anywhere: verb.listen_anywhere,
     });
     let hub = hub.await.map_err(|e| match e {

@@ -23,13 +23,16 @@ use crate::domain::twin::Twin;
 use crate::domain::uri::PackageUri;
 use crate::engine::gate::ARMED;
 use crate::engine::{Running, Settings, spawn};
-use crate::hub::{Client, ConnectionString, Query, Service, Settings as HubSettings};
+use crate::hub::{
+    Address, Client, ConnectionString, Query, Service, Settings as HubSettings, SignIn,
+};
 use crate::journal::{self, Journal, JournalError};
 use crate::package::{self, Inspector};
 
 use super::args::Global;
 use super::exit::Failure;
 use super::out;
+use super::sign_in::of_hub;
 use super::who::who;
 
 pub(super) const CONNECTION_STRING: &str = "OTADECK_CONNECTION_STRING";
@@ -83,46 +86,33 @@ impl Session {
         let Some((name, hub)) = choose(global, &config)? else {
             return Ok(None);
         };
-        let session = Self::on(global, config, paths, name, hub).await?;
+        let sign_in = sign_in(name.as_deref(), &hub, &paths).await?;
+        let session = Self::on(sign_in, (name, hub), (config, paths), global)?;
         warn_of_rivals(&session.dialects);
         Ok(Some(session))
     }
 
-    /// The session on that hub of the configuration, by its name there, or without
-    /// one on that of the environment.
-    pub(super) async fn on(
+    /// The session on that hub: its sign-in, its name in the configuration and what that
+    /// says of it, and the rest of the configuration.
+    pub(super) fn on(
+        sign_in: SignIn,
+        (name, hub): (Option<String>, HubConfig),
+        (config, paths): (Config, Paths),
         global: &Global,
-        config: Config,
-        paths: Paths,
-        name: Option<String>,
-        hub: HubConfig,
     ) -> Result<Self, Failure> {
-        let secret = match &name {
-            Some(name) => {
-                let source = hub.secret(name).map_err(Failure::usage)?;
-                get(&source, &paths, name).await?
-            }
-            None => SecretString::from(std::env::var(CONNECTION_STRING).unwrap_or_default()),
-        };
-        let connection = ConnectionString::parse(secret.expose_secret()).map_err(|e| {
-            let whose = name
-                .as_deref()
-                .map_or(CONNECTION_STRING.to_owned(), |n| format!("hub {n:?}"));
-            Failure::usage(format!("{whose}: {e}"))
-        })?;
         let ca_file = ca_file(&hub);
         let dialects = config.dialects(name.as_deref()).map_err(Failure::usage)?;
         let configured = name.clone();
-        let profile = profile(name.clone(), &hub, &connection, global.read_only);
+        let profile = profile(name.clone(), &hub, sign_in.at(), global.read_only);
         Ok(Self {
             configured,
-            rules: rules(&hub, &connection),
+            rules: rules(&hub, sign_in.at()),
             packages: package::Settings {
                 ca_file: ca_file.clone(),
             },
             profile,
             dialects,
-            client: Arc::new(Client::new(HubSettings::new(connection, ca_file))),
+            client: Arc::new(Client::new(HubSettings::new(sign_in, ca_file))),
             paths,
             day_share: hub.day_share / 100.0,
             lease: hub.lease,
@@ -153,10 +143,10 @@ impl Session {
     /// A session on a hub of our own, with all state in one folder.
     pub(super) fn own(connection: ConnectionString, ca_file: PathBuf, paths: Paths) -> Self {
         let hub = HubConfig::default();
-        let mut profile = profile(None, &hub, &connection, false);
+        let mut profile = profile(None, &hub, &connection.at, false);
         "demo".clone_into(&mut profile.name);
         Self {
-            rules: rules(&hub, &connection),
+            rules: rules(&hub, &connection.at),
             packages: package::Settings {
                 ca_file: Some(ca_file.clone()),
             },
@@ -419,6 +409,22 @@ pub(super) fn choose(
     Ok(known(&name).map(|hub| (Some(name), hub)))
 }
 
+/// By what the hub of that name in the configuration lets us in; without one, that of
+/// the environment.
+pub(super) async fn sign_in(
+    name: Option<&str>,
+    hub: &HubConfig,
+    paths: &Paths,
+) -> Result<SignIn, Failure> {
+    let Some(name) = name else {
+        let text = SecretString::from(std::env::var(CONNECTION_STRING).unwrap_or_default());
+        let connection = ConnectionString::parse(text.expose_secret());
+        let wrong = |e| Failure::usage(format!("{CONNECTION_STRING}: {e}"));
+        return Ok(connection.map_err(wrong)?.into());
+    };
+    of_hub(name, hub, paths).await
+}
+
 pub(super) async fn get(
     source: &SecretSource,
     paths: &Paths,
@@ -439,13 +445,12 @@ pub(super) fn ca_file(hub: &HubConfig) -> Option<PathBuf> {
 pub(super) fn profile(
     name: Option<String>,
     hub: &HubConfig,
-    connection: &ConnectionString,
+    at: &Address,
     read_only: bool,
 ) -> Profile {
-    let host = connection.address();
     Profile {
-        name: name.unwrap_or_else(|| connection.short_name().to_owned()),
-        host,
+        name: name.unwrap_or_else(|| at.short_name().to_owned()),
+        host: at.to_string(),
         environment: hub.environment.clone(),
         read_only: read_only || hub.read_only,
         tier: hub.tier,
@@ -472,7 +477,7 @@ fn arm_for(hub: &HubConfig) -> Duration {
     Duration::try_from(hub.arm_for).unwrap_or(ARMED)
 }
 
-fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {
+fn rules(hub: &HubConfig, at: &Address) -> Rules {
     let models = hub.packages.iter().map(|rule| ModelRule {
         path: rule.model_at.as_str().into(),
         model: rule.model.clone(),
@@ -481,7 +486,7 @@ fn rules(hub: &HubConfig, connection: &ConnectionString) -> Rules {
     Rules {
         hosts: hub.package_hosts.clone(),
         models: models.collect(),
-        local: connection.is_loopback(),
+        local: at.is_loopback(),
     }
 }
 

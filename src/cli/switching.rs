@@ -21,7 +21,7 @@ use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, HubConfig, Paths, SecretSource};
+use crate::config::{Config, HubConfig, Paths, SecretSource, WayIn};
 use crate::console::{self, Context, Ended, Exit, Grant, Granted, Granting, HubEntry, Stage, Wish};
 use crate::domain::event::Command;
 use crate::engine::Running;
@@ -30,7 +30,7 @@ use crate::hub::ConnectionString;
 use super::args::Global;
 use super::console::{code, tell};
 use super::exit::{Code, Failure, worst};
-use super::session::{CONNECTION_STRING, Session, get, rivals};
+use super::session::{self, CONNECTION_STRING, Session, get, rivals};
 use super::signals::Signals;
 use super::{doctor, ending, log};
 
@@ -86,8 +86,8 @@ impl Hubs {
         let environment = std::env::var(CONNECTION_STRING).ok();
         let environment = environment.and_then(|text| ConnectionString::parse(&text).ok());
         if let Some(connection) = environment.filter(|_| paths.is_some()) {
-            let source = Source::Environment(connection.address());
-            named.insert(free(&named, connection.short_name()), source);
+            let source = Source::Environment(connection.at.to_string());
+            named.insert(free(&named, connection.at.short_name()), source);
         }
         if own.is_some() {
             named.insert(free(&named, "demo"), Source::Own);
@@ -136,7 +136,7 @@ impl Hubs {
             Source::Environment(host) => (&nothing, Some(host.clone())),
             Source::Own => {
                 let own = self.own.as_ref();
-                (&nothing, own.map(|own| own.connection.address()))
+                (&nothing, own.map(|own| own.connection.at.to_string()))
             }
         };
         HubEntry {
@@ -168,14 +168,15 @@ impl Hubs {
         let (Some(hub), Some(paths)) = (self.config.hub.get(name), &self.paths) else {
             return Ok(None);
         };
-        let source = hub.secret(name).map_err(Failure::usage)?;
-        if matches!(source, SecretSource::Command(_)) {
-            return Ok(None);
-        }
+        let source = match hub.way_in(name).map_err(Failure::usage)? {
+            WayIn::AzureCli(host) => return Ok(Some(host)),
+            WayIn::Secret(SecretSource::Command(_)) => return Ok(None),
+            WayIn::Secret(source) => source,
+        };
         let secret = get(&source, paths, name).await?;
         let connection = ConnectionString::parse(secret.expose_secret());
         let connection = connection.map_err(Failure::usage)?;
-        Ok(Some(connection.address()))
+        Ok(Some(connection.at.to_string()))
     }
 
     /// A session on the hub of that name; nothing is sent yet.
@@ -191,7 +192,9 @@ impl Hubs {
             (Some(Source::Own) | None, _) => return Err(gone()),
         };
         let paths = self.paths.clone().ok_or_else(gone)?;
-        Session::on(&self.global, self.config.clone(), paths, configured, hub).await
+        let sign_in = session::sign_in(configured.as_deref(), &hub, &paths).await?;
+        let file = (self.config.clone(), paths);
+        Session::on(sign_in, (configured, hub), file, &self.global)
     }
 
     async fn granted(&self, wish: &Wish) -> (Granted, Option<Ready>) {
@@ -246,7 +249,7 @@ impl Hubs {
 
 impl Own {
     fn is(&self, session: &Session) -> bool {
-        session.configured.is_none() && session.profile.host == self.connection.address()
+        session.configured.is_none() && session.profile.host == self.connection.at.to_string()
     }
 
     /// A session on it.

@@ -176,6 +176,12 @@ pub struct HubConfig {
     /// The program that prints it, with its arguments; no shell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_command: Option<Vec<String>>,
+    /// Instead of these three: who gives tokens of Entra ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignInBy>,
+    /// The hub's host name, which no connection string tells then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// A PEM file with certificates to trust beside the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -210,6 +216,23 @@ pub struct HubConfig {
     pub packages: Vec<PackageConfig>,
 }
 
+/// Who gives tokens of Entra ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignInBy {
+    /// The Azure command line, in which somebody has signed in.
+    AzureCli,
+}
+
+/// By what a hub lets us in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WayIn {
+    /// A connection string, from there.
+    Secret(SecretSource),
+    /// The Azure command line's sign-in, on the hub of that host.
+    AzureCli(String),
+}
+
 /// Which packages a device model may be given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -233,6 +256,8 @@ impl Default for HubConfig {
             secret_env: None,
             secret_file: None,
             secret_command: None,
+            sign_in: None,
+            host: None,
             ca_file: None,
             tier: None,
             units: 1,
@@ -250,6 +275,25 @@ impl Default for HubConfig {
 }
 
 impl HubConfig {
+    /// By what it lets us in: exactly one of the four ways.
+    ///
+    /// # Errors
+    /// When none or more than one is named, or the host stands where it does not
+    /// belong.
+    pub fn way_in(&self, hub: &str) -> Result<WayIn, ConfigError> {
+        let name = || hub.to_owned();
+        let secret = self.secret(hub);
+        let has_secret = !matches!(secret, Err(ConfigError::NoSecret(_)));
+        match (self.sign_in, &self.host) {
+            (None, None) => secret.map(WayIn::Secret),
+            (None, Some(_)) if has_secret => Err(ConfigError::HostTwice(name())),
+            (None, Some(_)) => Err(ConfigError::HostAlone(name())),
+            (Some(_), _) if has_secret => Err(ConfigError::TwoSecrets(name())),
+            (Some(SignInBy::AzureCli), Some(host)) => Ok(WayIn::AzureCli(host.clone())),
+            (Some(_), None) => Err(ConfigError::NoHost(name())),
+        }
+    }
+
     /// Where its connection string comes from.
     ///
     /// # Errors
@@ -289,11 +333,28 @@ pub enum ConfigError {
         cause: String,
     },
     /// A hub without a secret's source.
-    #[error("hub {0:?} names no secret_env, secret_file or secret_command")]
+    #[error(
+        "hub {0:?} does not say how to sign in: name one of secret_env, secret_file, \
+         secret_command, or sign_in = \"azure-cli\" with the hub's host"
+    )]
     NoSecret(String),
     /// A hub with more than one.
-    #[error("hub {0:?} names more than one of secret_env, secret_file and secret_command")]
+    #[error(
+        "hub {0:?} names more than one of secret_env, secret_file, secret_command and sign_in; \
+         leave one"
+    )]
     TwoSecrets(String),
+    /// A sign-in to nobody knows where.
+    #[error("hub {0:?} has sign_in, and no host; add host = \"NAME.azure-devices.net\"")]
+    NoHost(String),
+    /// A host beside a connection string.
+    #[error(
+        "hub {0:?} has a host beside its connection string, which names the host; leave it out"
+    )]
+    HostTwice(String),
+    /// A host and nothing to sign in with.
+    #[error("hub {0:?} has a host and does not say how to sign in; add sign_in = \"azure-cli\"")]
+    HostAlone(String),
 }
 
 /// Reads the configuration at `path`; without a file there, the defaults when
@@ -578,6 +639,8 @@ mod tests {
                     secret_env: Some("x".into()),
                     secret_file: Some("x".into()),
                     secret_command: Some(vec!["x".into()]),
+                    sign_in: Some(SignInBy::AzureCli),
+                    host: Some("x".into()),
                     ca_file: Some("x".into()),
                     tier: Some(Tier::S1),
                     environment: Some("x".into()),
@@ -655,6 +718,11 @@ mod tests {
     #[case("[deadlines]\ndownload = \"1m\"", "did you mean `download")]
     #[case("[hub.a]\ntier = \"B1\"", "unknown variant `B1`")]
     #[case(
+        "[hub.a]\nsign_in = \"azure\"",
+        "line 2: unknown variant `azure`, expected `azure-cli`"
+    )]
+    #[case("[hub.a]\nsignin = \"azure-cli\"", "did you mean `sign_in`?")]
+    #[case(
         "[hub.a]\nlease = \"tag\"",
         "line 2: unknown variant `tag`, expected `journal` or `tags`"
     )]
@@ -702,6 +770,26 @@ mod tests {
         assert_eq!(hub.secret("a"), Ok(SecretSource::Env("A".into())));
         hub.secret_file = Some("f".into());
         assert_eq!(hub.secret("a"), Err(ConfigError::TwoSecrets("a".into())));
+    }
+
+    #[rstest::rstest]
+    #[case("host = \"h\"\nsign_in = \"azure-cli\"", Ok(WayIn::AzureCli("h".into())))]
+    #[case("secret_env = \"A\"", Ok(WayIn::Secret(SecretSource::Env("A".into()))))]
+    #[case("", Err(ConfigError::NoSecret("a".into())))]
+    #[case("sign_in = \"azure-cli\"", Err(ConfigError::NoHost("a".into())))]
+    #[case("host = \"h\"", Err(ConfigError::HostAlone("a".into())))]
+    #[case("host = \"h\"\nsecret_env = \"A\"", Err(ConfigError::HostTwice("a".into())))]
+    #[case(
+        "host = \"h\"\nsign_in = \"azure-cli\"\nsecret_file = \"/f\"",
+        Err(ConfigError::TwoSecrets("a".into()))
+    )]
+    #[case(
+        "secret_env = \"A\"\nsecret_file = \"/f\"",
+        Err(ConfigError::TwoSecrets("a".into()))
+    )]
+    fn a_hub_has_one_way_in(#[case] text: &str, #[case] want: Result<WayIn, ConfigError>) {
+        let config = parse(&format!("[hub.a]\n{text}")).unwrap();
+        assert_eq!(config.hub["a"].way_in("a"), want);
     }
 
     #[test]

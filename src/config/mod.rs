@@ -14,7 +14,9 @@ mod shown;
 
 pub use console::{ConsoleConfig, NotifyConfig};
 pub use dialect::{DialectConfig, DialectError, Misplaced, PayloadAs, RuleConfig};
-pub use file::{Config, ConfigError, DeadlinesConfig, HubConfig, UpdateConfig, load};
+pub use file::{
+    Config, ConfigError, DeadlinesConfig, HubConfig, SignInBy, UpdateConfig, WayIn, load,
+};
 pub use paths::{Paths, PathsError};
 pub use secret::{SecretError, SecretSource};
 pub use shown::{Setting, settings, text_at};

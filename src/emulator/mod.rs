@@ -32,6 +32,7 @@
 //! Tests that need no socket drive [`world::World`] as it is.
 
 mod auth;
+mod bearer;
 pub mod faults;
 mod listener;
 mod mqtt;
@@ -62,6 +63,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::id::DeviceId;
 use auth::Names;
+use bearer::Bearers;
 use shell::Shell;
 use store::Store;
 use tls::Certificates;
@@ -168,7 +170,8 @@ impl Emulator {
             .map_err(|source| EmulatorError::CaFile(ca_file.clone(), source))?;
         let local = |listener: &TcpListener| listener.local_addr().map_err(EmulatorError::Socket);
         let names = Names::new(&settings.host_name);
-        let shell = Shell::new(world, store, names, &settings.conditions);
+        let mut shell = Shell::new(world, store, names, &settings.conditions);
+        shell.bearers = settings.bearers.map(Bearers::new);
         let emulator = Self {
             shell: Arc::new(shell),
             host_name: settings.host_name,

@@ -36,6 +36,9 @@ pub struct Settings {
     pub conditions: Conditions,
     /// Tags that identities get when they are made here.
     pub tags: Vec<Tagged>,
+    /// Lets in whoever sends a bearer token that this file holds, a line each. A
+    /// stand-in for Entra ID: no role is looked at.
+    pub bearers: Option<PathBuf>,
     /// Allows addresses that are not loopback.
     pub listen_anywhere: bool,
 }
@@ -53,6 +56,7 @@ impl Default for Settings {
             spent: 0,
             conditions: Conditions::default(),
             tags: Vec::new(),
+            bearers: None,
             listen_anywhere: false,
         }
     }

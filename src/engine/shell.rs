@@ -251,6 +251,9 @@ impl<S: Service> Shell<S> {
             self.skew = Some(skew);
             self.feed(Input::Clock(skew), backend);
         }
+        if matches!(input, Input::Tick) && self.service.is_signing_in() {
+            self.feed(Input::SigningIn, backend);
+        }
         self.feed(input, backend);
     }
 

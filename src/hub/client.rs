@@ -15,12 +15,15 @@ use crate::domain::method::{MethodAnswer, MethodCall};
 use crate::domain::skew::{self, Skew};
 use crate::domain::twin::Twin;
 
-use super::connection::ConnectionString;
+use super::address::Address;
+use super::az::AzError;
+use super::entra::Entra;
 use super::error::{HubError, Refusal};
 use super::net::Net;
 use super::query::{PAGE, Query};
 use super::sas;
 use super::service::{Grant, Page, Permit, Service, TagGrant, TagPermit};
+use super::sign_in::SignIn;
 use super::tokens::{Token, Tokens};
 use super::wire::{self, Identity};
 
@@ -29,6 +32,9 @@ const API_VERSION: &str = "2021-04-12";
 /// How long to wait beyond the timeouts that a method call names: the hub
 /// answers 504 by itself before that. The C# SDK waits as long.
 const METHOD_SLACK: Duration = Duration::from_secs(15);
+/// How long an order waits for a token. It was decided on by what was read just
+/// before, so it does not go out long after that.
+const ORDER_WAITS: Duration = Duration::from_secs(2);
 /// The largest answer that is read, in bytes; a page of 1,000 whole twins is
 /// smaller.
 const MAX_ANSWER: usize = 64 << 20;
@@ -36,8 +42,8 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Where the hub is and how to reach it.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Host, policy and key.
-    pub connection: ConnectionString,
+    /// Where the hub is, and by what it lets us in.
+    pub sign_in: SignIn,
     /// A PEM file with certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// How long a connection may take to be made.
@@ -54,9 +60,9 @@ pub struct Settings {
 impl Settings {
     /// The usual timeouts for that hub.
     #[must_use]
-    pub fn new(connection: ConnectionString, ca_file: Option<PathBuf>) -> Self {
+    pub fn new(sign_in: impl Into<SignIn>, ca_file: Option<PathBuf>) -> Self {
         Self {
-            connection,
+            sign_in: sign_in.into(),
             ca_file,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
@@ -73,6 +79,7 @@ pub struct Client {
     settings: Settings,
     net: OnceCell<Net>,
     tokens: Tokens,
+    entra: Entra,
 }
 
 /// What is asked, without its token.
@@ -105,6 +112,7 @@ impl Client {
     pub fn new(settings: Settings) -> Self {
         Self {
             tokens: Tokens::new(settings.token_life),
+            entra: Entra::default(),
             settings,
             net: OnceCell::new(),
         }
@@ -132,6 +140,23 @@ impl Client {
         now.checked_add(offset).unwrap_or(now)
     }
 
+    /// A token to send. With a key it is signed at once; one of Entra ID may have to
+    /// be waited for.
+    async fn token(&self) -> Result<Token, HubError> {
+        match &self.settings.sign_in {
+            SignIn::Key(connection) => Ok(self.tokens.token(connection)),
+            SignIn::AzureCli(_) => self.entra.token().await.map_err(HubError::SignIn),
+        }
+    }
+
+    /// The hub has refused a token. True when another one may do better.
+    fn refused(&self, token: &Token) -> bool {
+        match &self.settings.sign_in {
+            SignIn::Key(_) => self.tokens.refused(token),
+            SignIn::AzureCli(_) => self.entra.refused(token),
+        }
+    }
+
     /// Reads, and once more when the hub refuses a token that another one may do
     /// better than: it had ended, the key was changed and changed back, or it was
     /// signed by a wrong clock. A read changes nothing; an order never comes here.
@@ -150,15 +175,13 @@ impl Client {
             timeout: self.settings.request_timeout,
             is_order: false,
         };
-        let token = self.tokens.token(&self.settings.connection);
+        let token = self.token().await?;
         match self.call(&call, &token).await {
-            Err(HubError::Answered(refusal))
-                if refusal.status == 401 && self.tokens.refused(&token) =>
-            {
-                let token = self.tokens.token(&self.settings.connection);
+            Err(HubError::Answered(refusal)) if refusal.status == 401 && self.refused(&token) => {
+                let token = self.token().await?;
                 let again = self.call(&call, &token).await;
                 if matches!(&again, Err(HubError::Answered(r)) if r.status == 401) {
-                    self.tokens.refused(&token);
+                    self.refused(&token);
                 }
                 again
             }
@@ -208,10 +231,11 @@ impl Client {
     /// Sends what changes something, once. When its token is refused, the next call
     /// gets another one.
     async fn order(&self, call: &Call<'_>) -> Result<Answer, HubError> {
-        let token = self.tokens.token(&self.settings.connection);
+        let token = tokio::time::timeout(ORDER_WAITS, self.token()).await;
+        let token = token.map_err(|_| HubError::SignIn(AzError::Renewing))??;
         let answer = self.call(call, &token).await;
         if matches!(&answer, Err(HubError::Answered(r)) if r.status == 401) {
-            self.tokens.refused(&token);
+            self.refused(&token);
         }
         answer
     }
@@ -224,7 +248,7 @@ impl Client {
             true => &net.orders,
             false => &net.reads,
         };
-        let host = || self.settings.connection.address();
+        let host = || self.settings.sign_in.at().to_string();
         let lost = |error: reqwest::Error| net.lost(host(), &error);
         let sent = Timestamp::now();
         let response = http.execute(request).await.map_err(lost)?;
@@ -239,6 +263,7 @@ impl Client {
             .get("iothub-errorcode")
             .and_then(|v| v.to_str().ok());
         let mut refusal = Refusal::read(status.as_u16(), name, &body);
+        refusal.who = Some(self.settings.sign_in.who());
         if status.as_u16() == 401 {
             refusal.skew = self.tokens.skew().map(Skew::offset);
         }
@@ -246,7 +271,7 @@ impl Client {
     }
 
     fn request(&self, call: &Call<'_>, token: &Token) -> Result<Request, HubError> {
-        let ConnectionString { host, port, .. } = &self.settings.connection;
+        let Address { host, port } = self.settings.sign_in.at();
         let path = call.path;
         let url = format!("https://{host}:{port}/{path}?api-version={API_VERSION}");
         let url = Url::parse(&url).map_err(|e| HubError::Setup(format!("{host}: {e}")))?;
@@ -360,6 +385,10 @@ impl Service for Client {
 
     fn skew(&self) -> Option<Skew> {
         self.tokens.skew()
+    }
+
+    fn is_signing_in(&self) -> bool {
+        self.entra.is_waited_for()
     }
 }
 

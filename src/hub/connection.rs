@@ -6,14 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretSlice};
 
+use super::address::{Address, InvalidAddress};
+
 /// `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`, checked. The host may
 /// carry a port (`localhost:8443`), which a real hub never needs.
 #[derive(Clone)]
 pub struct ConnectionString {
-    /// The host name, without a port.
-    pub host: String,
-    /// The port, 443 when none was given.
-    pub port: u16,
+    /// Where the hub is.
+    pub at: Address,
     /// The policy's name, `service` for example.
     pub policy: String,
     key: SecretSlice<u8>,
@@ -81,7 +81,7 @@ impl ConnectionString {
                 _ => {}
             }
         }
-        let (host, port) = split_host(host.ok_or(E::Missing("HostName"))?)?;
+        let at = Address::parse(host.ok_or(E::Missing("HostName"))?)?;
         let policy = policy.ok_or(E::Missing("SharedAccessKeyName"))?;
         if policy.is_empty() {
             return Err(E::Missing("SharedAccessKeyName"));
@@ -98,8 +98,7 @@ impl ConnectionString {
             return Err(E::Key);
         }
         Ok(Self {
-            host,
-            port,
+            at,
             policy: policy.to_owned(),
             key: key.into(),
         })
@@ -114,60 +113,24 @@ impl ConnectionString {
     /// The host, with its port when that is not 443.
     #[must_use]
     pub fn address(&self) -> String {
-        match self.port {
-            443 => self.host.clone(),
-            port => format!("{}:{port}", self.host),
-        }
-    }
-
-    /// The first label of the host name: what people call the hub.
-    #[must_use]
-    pub fn short_name(&self) -> &str {
-        self.host.split('.').next().unwrap_or(&self.host)
-    }
-
-    /// Does the host stand for this machine?
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        let bare = self.host.trim_matches(['[', ']']);
-        bare.eq_ignore_ascii_case("localhost")
-            || bare
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
+        self.at.to_string()
     }
 }
 
-fn split_host(text: &str) -> Result<(String, u16), InvalidConnectionString> {
-    use InvalidConnectionString as E;
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
-    };
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
-    if host.is_empty() {
-        return Err(E::Missing("HostName"));
+impl From<InvalidAddress> for InvalidConnectionString {
+    fn from(error: InvalidAddress) -> Self {
+        match error {
+            InvalidAddress::Empty => Self::Missing("HostName"),
+            InvalidAddress::Char(bad) => Self::Host(bad),
+            InvalidAddress::Port => Self::Port,
+        }
     }
-    if let Some(bad) = text.chars().find(|c| !allowed(*c)) {
-        return Err(E::Host(bad));
-    }
-    let port = match port {
-        None => 443,
-        Some(port) => port
-            .parse::<u16>()
-            .ok()
-            .filter(|port| *port > 0)
-            .ok_or(E::Port)?,
-    };
-    // Names are the same in any case, and what is kept under one must be found.
-    Ok((host.to_ascii_lowercase(), port))
 }
 
 impl fmt::Debug for ConnectionString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionString")
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("at", &self.at)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
@@ -199,7 +162,7 @@ mod tests {
     )]
     fn good_ones(#[case] text: &str, #[case] host: &str, #[case] port: u16) {
         let parsed = ConnectionString::parse(&text.replace("{K}", KEY)).unwrap();
-        assert_eq!((parsed.host.as_str(), parsed.port), (host, port));
+        assert_eq!((parsed.at.host.as_str(), parsed.at.port), (host, port));
         assert_eq!(parsed.key(), (0..32).collect::<Vec<u8>>());
         assert!(!format!("{parsed:?}").contains("AAEC"));
     }

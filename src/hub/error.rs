@@ -21,6 +21,9 @@ use crate::domain::clean;
 use crate::domain::problem::{Kind, Problem};
 use crate::domain::skew;
 
+pub use super::az::AzError;
+use super::sign_in::Who;
+
 /// Did the order reach the device, or the tag the twin?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -73,8 +76,8 @@ impl Obstacle {
     fn hint(self) -> &'static str {
         match self {
             Self::Name => {
-                "Nothing was sent. Check the hub's name in the connection string, and this \
-                 machine's DNS."
+                "Nothing was sent. Check the hub's name (in the connection string, or host in the \
+                 configuration): there may be no such hub. Or this machine's DNS is away."
             }
             Self::Network => {
                 "Nothing was sent. Check the hub's name, the network, and HTTPS_PROXY."
@@ -143,6 +146,9 @@ pub enum HubError {
     /// The client could not be made ready: a CA file for example.
     #[error("{0}")]
     Setup(String),
+    /// There is no token to send: nothing was.
+    #[error("{0}")]
+    SignIn(AzError),
 }
 
 /// An answer with an error status.
@@ -163,6 +169,8 @@ pub struct Refusal {
     pub wait: Option<Duration>,
     /// With a 401: the hub's clock less ours, if that was measured.
     pub skew: Option<SignedDuration>,
+    /// Whom the hub had before it.
+    pub who: Option<Who>,
 }
 
 /// What to do about a clock that is far off, when a token is refused.
@@ -235,6 +243,7 @@ impl Refusal {
                 .map(|t| clean::line(t.trim_start_matches("Tracking ID:"), 120)),
             wait: (status == 429).then(|| wait_in(message)).flatten(),
             skew: None,
+            who: None,
         }
     }
 
@@ -269,6 +278,16 @@ impl Refusal {
         }
     }
 
+    /// What to do, which may depend on who was refused.
+    fn advice(&self) -> String {
+        let by_name = match (self.kind(), self.code) {
+            (Kind::Unauthorized, Some(401_001 | 403_001)) => None,
+            (Kind::Unauthorized, _) => self.who.as_ref().map(Who::hint),
+            _ => None,
+        };
+        by_name.unwrap_or_else(|| self.hint().to_owned())
+    }
+
     fn hint(&self) -> &'static str {
         match (self.kind(), self.code) {
             (Kind::NoSuchDevice, _) => {
@@ -281,11 +300,21 @@ impl Refusal {
                 "Nothing was delivered. Start it again when the device is connected."
             }
             (Kind::Throttled, Some(403_002)) => {
-                "The hub's messages for today are spent; until midnight UTC it takes no twins, methods or queries, nor its devices' messages."
+                "Nothing was done. Until midnight UTC the hub takes no twins, methods or queries, \
+                 nor its devices' messages. Whoever manages it can add units, which raise the \
+                 limit."
             }
             (Kind::Throttled, Some(403_800)) => "Too many method calls wait for this device.",
             (_, Some(403_010)) => "The basic tiers have no twins and no direct methods.",
             (Kind::Throttled, _) => "The hub is busy with too many requests; slow down.",
+            (Kind::Unauthorized, Some(401_001)) => {
+                "Nothing was done. There is no such hub at this address: check its name, and with \
+                 whoever manages it that it was not deleted."
+            }
+            (Kind::Unauthorized, Some(403_001)) => {
+                "Nothing was done. The hub is suspended, as happens to a subscription that is not \
+                 paid or has ended. Whoever manages the subscription can lift that."
+            }
             (Kind::Unauthorized, _) => {
                 "Check the key and the policy's rights: reading devices and calling methods \
                  needs ServiceConnect ('service' has it)."
@@ -313,7 +342,9 @@ impl HubError {
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         match self {
-            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) => Delivery::No,
+            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) | Self::SignIn(_) => {
+                Delivery::No
+            }
             Self::NoAnswer { .. } | Self::Unreadable(_) => Delivery::Unknown,
             Self::Answered(refusal) => refusal.delivery(),
         }
@@ -327,6 +358,7 @@ impl HubError {
             Self::NoAnswer { .. } => Kind::Server,
             Self::Unreadable(_) | Self::Unsendable(_) => Kind::Protocol,
             Self::Setup(_) => Kind::Tls,
+            Self::SignIn(error) => error.kind(),
             Self::Answered(refusal) => refusal.kind(),
         }
     }
@@ -356,7 +388,7 @@ impl HubError {
     #[must_use]
     pub fn is_of_the_hub(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::NoAnswer { .. } | Self::Setup(_) => true,
+            Self::Connect { .. } | Self::NoAnswer { .. } | Self::Setup(_) | Self::SignIn(_) => true,
             Self::Unreadable(_) | Self::Unsendable(_) => false,
             Self::Answered(refusal) => match (self.kind(), refusal.code) {
                 // The device's own: disabled, its queue or its throttle full.
@@ -376,7 +408,7 @@ impl HubError {
         match self {
             Self::Answered(_) => !matches!(self.kind(), Kind::Throttled | Kind::Unauthorized),
             Self::NoAnswer { .. } | Self::Unreadable(_) => true,
-            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) => false,
+            Self::Connect { .. } | Self::Setup(_) | Self::Unsendable(_) | Self::SignIn(_) => false,
         }
     }
 
@@ -393,11 +425,12 @@ impl HubError {
     #[must_use]
     pub fn problem(&self, title: impl Into<String>) -> Problem {
         let hint = match self {
-            Self::Connect { obstacle, .. } => obstacle.hint(),
-            Self::NoAnswer { .. } => "",
-            Self::Unreadable(_) => "Is this the hub's address?",
-            Self::Setup(_) | Self::Unsendable(_) => "Nothing was sent.",
-            Self::Answered(refusal) => refusal.hint(),
+            Self::Connect { obstacle, .. } => obstacle.hint().to_owned(),
+            Self::NoAnswer { .. } => String::new(),
+            Self::Unreadable(_) => "Is this the hub's address?".to_owned(),
+            Self::Setup(_) | Self::Unsendable(_) => "Nothing was sent.".to_owned(),
+            Self::SignIn(error) => error.hint().to_owned(),
+            Self::Answered(refusal) => refusal.advice(),
         };
         let cause = match self {
             Self::Answered(refusal) if refusal.code == Some(404_103) => {
@@ -407,7 +440,7 @@ impl HubError {
             }
             _ => self.to_string(),
         };
-        let mut problem = Problem::new(self.kind(), title, cause).hint(hint);
+        let mut problem = Problem::new(self.kind(), title, cause).hint(hint.as_str());
         if let Self::Answered(refusal) = self {
             problem.code = refusal.code;
             if let Some(offset) = refusal.skew.filter(|o| o.abs() > skew::BLAMED) {

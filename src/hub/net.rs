@@ -143,7 +143,7 @@ fn plain(settings: &Settings, trusted: Vec<reqwest::Certificate>) -> reqwest::Cl
     {
         builder = builder.tcp_user_timeout(UNCONFIRMED);
     }
-    if settings.connection.is_loopback() {
+    if settings.sign_in.at().is_loopback() {
         builder = builder.no_proxy();
     }
     if !trusted.is_empty() {
@@ -155,10 +155,10 @@ fn plain(settings: &Settings, trusted: Vec<reqwest::Certificate>) -> reqwest::Cl
 /// The proxy that the environment names for this hub, as the HTTP client reads
 /// it; never with its password.
 pub(super) fn proxy(settings: &Settings) -> Option<String> {
-    if settings.connection.is_loopback() {
+    if settings.sign_in.at().is_loopback() {
         return None;
     }
-    let url = format!("https://{}/", settings.connection.address());
+    let url = format!("https://{}/", settings.sign_in.at());
     let proxy = Matcher::from_system().intercept(&url.parse().ok()?)?;
     let host = proxy.uri().host()?;
     let port = proxy.uri().port_u16();

@@ -32,15 +32,15 @@ pub fn proxy(settings: &Settings) -> Option<String> {
 /// # Errors
 /// [`HubError::Connect`].
 pub async fn addresses(settings: &Settings) -> Result<Vec<SocketAddr>, HubError> {
-    let connection = &settings.connection;
-    let host = connection.host.trim_matches(['[', ']']);
-    let found = lookup_host((host, connection.port)).await;
+    let at = settings.sign_in.at();
+    let host = at.host.trim_matches(['[', ']']);
+    let found = lookup_host((host, at.port)).await;
     let found: Vec<SocketAddr> = found
         .map_err(|e| lost(settings, Obstacle::Name, &e))?
         .collect();
     match found.is_empty() {
         true => Err(HubError::Connect {
-            host: connection.address(),
+            host: at.to_string(),
             cause: "the name has no address".to_owned(),
             obstacle: Obstacle::Name,
         }),
@@ -60,7 +60,7 @@ pub async fn connect(settings: &Settings, all: &[SocketAddr]) -> Result<TcpStrea
 
 fn lost(settings: &Settings, obstacle: Obstacle, error: &std::io::Error) -> HubError {
     HubError::Connect {
-        host: settings.connection.address(),
+        host: settings.sign_in.at().to_string(),
         cause: clean::line(&error.to_string(), 200),
         obstacle,
     }
@@ -106,7 +106,12 @@ async fn shake(
         .dangerous() // the name rustls gives to any verifier but its own
         .with_custom_certificate_verifier(watching)
         .with_no_client_auth();
-    let host = settings.connection.host.trim_matches(['[', ']']).to_owned();
+    let host = settings
+        .sign_in
+        .at()
+        .host
+        .trim_matches(['[', ']'])
+        .to_owned();
     let name = ServerName::try_from(host)
         .map_err(|e| HubError::Setup(format!("no name that a certificate could hold: {e}")))?;
     let connector = TlsConnector::from(Arc::new(config));

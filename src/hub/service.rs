@@ -66,6 +66,12 @@ pub trait Service: Send + Sync + 'static {
     fn skew(&self) -> Option<Skew> {
         None
     }
+
+    /// Do calls wait for a sign-in, so that the hub was not asked yet? Then its
+    /// silence is none.
+    fn is_signing_in(&self) -> bool {
+        false
+    }
 }
 
 /// One page of the inventory.
@@ -145,5 +151,9 @@ impl<S: Service> Service for std::sync::Arc<S> {
 
     fn skew(&self) -> Option<Skew> {
         (**self).skew()
+    }
+
+    fn is_signing_in(&self) -> bool {
+        (**self).is_signing_in()
     }
 }

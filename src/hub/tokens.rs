@@ -42,6 +42,28 @@ pub(super) struct Token {
     pub(super) is_fresh: bool,
 }
 
+impl Token {
+    /// A token that somebody else gave, good until `expiry`.
+    pub(super) fn given(header: HeaderValue, expiry: Timestamp) -> Self {
+        Self {
+            header,
+            expiry,
+            offset: SignedDuration::ZERO,
+            is_fresh: true,
+        }
+    }
+
+    /// Is it good for so long yet, by this machine's clock?
+    pub(super) fn lasts(&self, now: Timestamp, margin: Duration) -> bool {
+        self.left(now) > signed(margin)
+    }
+
+    /// What is left of its life then.
+    pub(super) fn left(&self, now: Timestamp) -> SignedDuration {
+        self.expiry.duration_since(now)
+    }
+}
+
 impl Tokens {
     pub(super) fn new(life: Duration) -> Self {
         Self {
@@ -62,7 +84,7 @@ impl Tokens {
             return token.clone();
         }
         let expiry = now.checked_add(signed(self.life)).unwrap_or(now);
-        let (host, policy) = (&connection.host, Some(connection.policy.as_str()));
+        let (host, policy) = (&connection.at.host, Some(connection.policy.as_str()));
         let text = sas::token(host, connection.key(), expiry.as_second(), policy);
         // A token is percent-encoded ASCII, the policy's name is checked.
         let mut header = HeaderValue::from_str(&text).expect("a SAS token is ASCII");

@@ -17,6 +17,7 @@ mod dialects;
 mod doctor;
 mod durability;
 mod ending;
+mod first;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod history;
@@ -31,6 +32,7 @@ mod recordings;
 mod rooms;
 mod secrets;
 mod shell;
+mod sign_in;
 mod slow_link;
 mod stories;
 mod support;

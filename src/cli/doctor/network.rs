@@ -32,7 +32,7 @@ pub(super) async fn look(round: &Round<'_>, known: &Known) -> Reached {
         }
         return Ok(());
     }
-    let none = match settings.connection.is_loopback() {
+    let none = match settings.sign_in.at().is_loopback() {
         true => "none: the hub is on this machine",
         false => "none",
     };
@@ -78,7 +78,7 @@ async fn limited<T>(
 ) -> Result<T, HubError> {
     timeout(LIMIT, step).await.unwrap_or_else(|_| {
         Err(HubError::Connect {
-            host: settings.connection.address(),
+            host: settings.sign_in.at().to_string(),
             cause: format!("nothing within {} s", LIMIT.as_secs()),
             obstacle: crate::hub::error::Obstacle::Network,
         })
@@ -98,7 +98,11 @@ fn names(settings: &Settings, addresses: &[SocketAddr]) -> String {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    format!("{} is {}{more}", settings.connection.host, shown.join(", "))
+    format!(
+        "{} is {}{more}",
+        settings.sign_in.at().host,
+        shown.join(", ")
+    )
 }
 
 fn peer(stream: &TcpStream) -> String {

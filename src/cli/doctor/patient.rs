@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
-
-use crate::config::{Config, HubConfig, Paths, SecretSource};
+use crate::config::{Config, HubConfig, Paths, SecretSource, WayIn};
 use crate::domain::dialect::Dialects;
 use crate::domain::profile::Profile;
 use crate::hub::{Client, ConnectionString, Settings};
@@ -114,25 +112,25 @@ async fn known(
     name: Option<String>,
     hub: &HubConfig,
 ) -> Result<Known, String> {
-    let (secret, source) = match (&name, paths) {
+    let (sign_in, source) = match (&name, paths) {
         (Some(name), Some(paths)) => {
-            let source = hub.secret(name).map_err(|e| e.to_string())?;
-            let secret = session::get(&source, paths, name).await;
-            (secret.map_err(|e| e.to_string())?, words(&source))
+            let way = hub.way_in(name).map_err(|e| e.to_string())?;
+            let sign_in = session::sign_in(Some(name), hub, paths).await;
+            (sign_in.map_err(|e| e.to_string())?, words(&way))
         }
         _ => {
             let secret = std::env::var(CONNECTION_STRING).unwrap_or_default();
             let source = format!("the environment variable {CONNECTION_STRING}");
-            (SecretString::from(secret), source)
+            let connection = ConnectionString::parse(&secret);
+            let wrong = |e| format!("what {source} holds: {e}");
+            (connection.map_err(wrong)?.into(), source.clone())
         }
     };
-    let connection = ConnectionString::parse(secret.expose_secret());
-    let connection = connection.map_err(|e| format!("what {source} holds: {e}"))?;
     let dialects = config
         .dialects(name.as_deref())
         .map_err(|e| e.to_string())?;
-    let profile = session::profile(name, hub, &connection, global.read_only);
-    let settings = Settings::new(connection, session::ca_file(hub));
+    let profile = session::profile(name, hub, sign_in.at(), global.read_only);
+    let settings = Settings::new(sign_in, session::ca_file(hub));
     Ok(Known {
         profile,
         source,
@@ -143,7 +141,11 @@ async fn known(
 
 /// A source in words; of a command only its program, because arguments may be
 /// secrets.
-fn words(source: &SecretSource) -> String {
+fn words(way: &WayIn) -> String {
+    let source = match way {
+        WayIn::Secret(source) => source,
+        WayIn::AzureCli(_) => return "a token of the Azure command line".to_owned(),
+    };
     match source {
         SecretSource::Env(name) => format!("the environment variable {name}"),
         SecretSource::File(path) => format!("the file {}", path.display()),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::config::{Config, SecretSource};
 use crate::console::Look;
+use crate::hub::SignIn;
 
 use super::super::console;
 use super::super::exit::Code;
@@ -108,7 +109,11 @@ pub(super) fn hub(patient: &Patient) -> Diagnosis {
 }
 
 fn found(known: &Known) -> String {
-    let connection = &known.settings().connection;
+    let sign_in = &known.settings().sign_in;
+    let who = match sign_in {
+        SignIn::Key(connection) => format!("policy {}", connection.policy),
+        SignIn::AzureCli(_) => "Entra ID".to_owned(),
+    };
     let profile = &known.profile;
     let tier = match profile.tier {
         Some(tier) => format!("{tier:?}, units: {}", profile.units),
@@ -120,10 +125,9 @@ fn found(known: &Known) -> String {
         (false, None) => String::new(),
     };
     format!(
-        "{} at {}, policy {}; its secret: {}; {tier}{guard}",
+        "{} at {}, {who}; its secret: {}; {tier}{guard}",
         profile.name,
-        connection.address(),
-        connection.policy,
+        sign_in.at(),
         known.source
     )
 }

@@ -1,13 +1,10 @@
 //! Which hub and which update are meant.
 
-use secrecy::ExposeSecret;
-
 use crate::cli::exit::Failure;
-use crate::cli::session::get;
+use crate::cli::sign_in;
 use crate::config::{Config, Paths};
 use crate::domain::clean;
 use crate::domain::id::UpdateId;
-use crate::hub::ConnectionString;
 use crate::journal::{History, JournalError};
 
 /// Updates that are named when a prefix fits several.
@@ -62,11 +59,8 @@ fn meant(name: &str, known: &[String]) -> Vec<String> {
 async fn configured(name: &str, config: &Config, paths: &Paths) -> Option<Result<String, Failure>> {
     let hub = config.hub.get(name)?;
     let host = async {
-        let source = hub.secret(name).map_err(Failure::usage)?;
-        let secret = get(&source, paths, name).await?;
-        let connection = ConnectionString::parse(secret.expose_secret());
-        let connection = connection.map_err(|e| Failure::usage(format!("hub {name:?}: {e}")))?;
-        Ok(connection.address())
+        let sign_in = sign_in::of_hub(name, hub, paths).await?;
+        Ok(sign_in.at().to_string())
     };
     Some(host.await)
 }

@@ -11,10 +11,10 @@ use super::super::model::{Asking, Bar, Model};
 use super::super::text::{age, count, cut, fit, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
+use super::instead;
 use super::state::{State, connection_sign, last_update};
 use crate::domain::device::DeviceRow;
 use crate::domain::event::InventoryState;
-use crate::domain::problem::Problem;
 
 /// Lines above the rows: the heading, what is wrong with the list, the heads.
 pub(super) fn heading_height(model: &Model, area: Rect) -> usize {
@@ -37,7 +37,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
             height: area.height.saturating_sub(1),
             ..area
         };
-        return empty(model, area.width).draw(frame, rest, 0, &model.theme);
+        return instead::of_rows(model, area.width).draw(frame, rest, 0, &model.theme);
     }
     let between = u16::try_from(heading_height(model, area) - 2).unwrap_or(0);
     let part = Rect {
@@ -61,20 +61,12 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
         row.y += 1;
     }
     if model.devices.shown() == 0 {
-        nothing_passes(model, row, frame);
+        let rest = Rect {
+            height: area.bottom().saturating_sub(row.y),
+            ..row
+        };
+        instead::of_hidden(model, area.width).draw(frame, rest, 0, &model.theme);
     }
-}
-
-/// The filter lets nothing through; what might help.
-fn nothing_passes(model: &Model, row: Rect, frame: &mut Frame) {
-    let text = model.devices.filter().text();
-    let mut told = format!(" nothing passes “{}”", cut(text, 30));
-    let one = !text.contains(char::is_whitespace);
-    if one && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        told.push_str(&format!("; ~{text} finds what is like it"));
-    }
-    let told = cut(&told, usize::from(row.width));
-    Line::styled(told, model.theme.style(Role::Muted)).render(row, frame.buffer_mut());
 }
 
 /// `Devices 1,204` with the filter, how many it shows, and how far the list is.
@@ -189,64 +181,13 @@ fn trouble(model: &Model, columns: u16) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
     match (model.inventory.state, &model.inventory.problem) {
         (Some(InventoryState::Failed), Some(problem)) => {
-            doc.problem(Role::Bad, "✗", problem);
+            if !instead::is_said(model, problem) {
+                doc.problem(Role::Bad, "✗", problem);
+            }
             doc.indented(Role::Hint, 2, "The list is not whole; r lists again.");
         }
-        (_, Some(problem)) => refused(&mut doc, problem),
+        (_, Some(problem)) => instead::of_query(&mut doc, problem),
         (_, None) => {}
-    }
-    doc
-}
-
-/// A query that was refused: the list is what it was.
-fn refused(doc: &mut Doc<'_>, problem: &Problem) {
-    doc.problem(Role::Bad, "✗", problem);
-    let hint = "Mend it: : and then ↑. esc puts this away.";
-    doc.indented(Role::Hint, 2, hint);
-}
-
-/// What stands instead of rows, and what to do about it.
-fn empty(model: &Model, columns: u16) -> Doc<'_> {
-    let mut doc = Doc::new(&model.theme, usize::from(columns.saturating_sub(2)));
-    super::panel::gap(&mut doc, model);
-    match (model.inventory.state, &model.inventory.problem) {
-        (None | Some(InventoryState::Listing), _) => {
-            doc.text(Role::Busy, "Listing the hub's devices…");
-        }
-        (Some(InventoryState::Complete), problem) if model.inventory.query.is_some() => {
-            if let Some(problem) = problem {
-                refused(&mut doc, problem);
-                doc.blank();
-            }
-            doc.text(Role::Title, "No device of this hub fits the query.");
-            let hint = "`:query` alone lists all devices again. A whole query must give each \
-                        row a deviceId. A tag that was set just now may take a moment.";
-            doc.text(Role::Muted, hint);
-        }
-        (Some(InventoryState::Complete), problem) => {
-            if let Some(problem) = problem {
-                refused(&mut doc, problem);
-                doc.blank();
-            }
-            doc.text(Role::Title, "This hub has no devices yet.");
-            doc.text(
-                Role::Muted,
-                "Create one in the hub, then press r to list again.",
-            );
-        }
-        (Some(InventoryState::Failed), problem) => {
-            match problem {
-                // It stands right above already.
-                Some(problem) if model.link.problem.as_ref() == Some(problem) => {}
-                Some(problem) => doc.problem(Role::Bad, "✗", problem),
-                None => doc.text(Role::Bad, "✗ The devices could not be listed."),
-            }
-            if doc.lines.len() > 1 {
-                doc.blank();
-            }
-            let text = "Press r to list again. A device whose id you know opens with :device ID.";
-            doc.text(Role::Muted, text);
-        }
     }
     doc
 }

@@ -120,10 +120,14 @@ fn instead<'a>(model: &'a Model, history: &History, columns: u16) -> Doc<'a> {
     } else if history.text().is_empty() {
         doc.text(Role::Title, "No update of this hub was written down yet.");
         let text = "Each update that is started from here, or by whoever shares the journal, \
-                    will stand here with its timeline and its evidence.";
+                    will stand here with its timeline and its evidence. To start one: esc, \
+                    then enter on a device.";
         doc.text(Role::Muted, text);
     } else {
-        let text = format!("no update holds “{}”", cut(&safe(history.text()), 40));
+        let text = format!(
+            "no update holds “{}”; esc shows all",
+            cut(&safe(history.text()), 40)
+        );
         doc.text(Role::Muted, &text);
     }
     doc

@@ -11,6 +11,7 @@ const ROOMY: u16 = 18;
 
 /// What is wrong with the whole may take all lines but these.
 const LEFT: u16 = 4;
+const LEFT_WITHOUT_ROWS: u16 = 2;
 
 /// The parts of the screen. A part that is not there has no height or width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Areas {
         // What is wrong with the hub now is not what a replay shows.
         let wanted = match model.replay {
             Some(_) => 0,
-            None => notice::height(model, rest.width).min(rest.height.saturating_sub(LEFT)),
+            None => notice::height(model, rest.width).min(rest.height.saturating_sub(left(model))),
         };
         let notices = take_top(&mut rest, wanted);
         let body = rest;
@@ -79,6 +80,21 @@ impl Areas {
     /// Lines of the table that hold devices.
     pub(crate) fn table_rows(&self) -> usize {
         usize::from(self.table.height).saturating_sub(self.heading)
+    }
+}
+
+/// Lines that there are for what is wrong with the whole, where nothing separates.
+pub(super) fn room(model: &Model) -> u16 {
+    // Header and footer have a line each.
+    model.size.1.saturating_sub(2 + left(model))
+}
+
+/// Lines that the table needs at least: without rows its heading and a line that says
+/// so.
+fn left(model: &Model) -> u16 {
+    match model.devices.len() {
+        0 => LEFT_WITHOUT_ROWS,
+        _ => LEFT,
     }
 }
 

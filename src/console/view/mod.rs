@@ -7,6 +7,7 @@
 //! | `header` | the hub, its environment, the way to it |
 //! | `notice` | what is wrong with the whole, and what to do |
 //! | `devices`, `state` | the table, and what a row says |
+//! | `instead` | what stands where no devices do, and what to do |
 //! | `panel` | one device: the next two, and its reported properties |
 //! | `package` | the package field and the URIs below it |
 //! | `twin` | the twin: as a tree or as JSON, and searched |
@@ -33,6 +34,7 @@ mod gauge;
 mod header;
 mod history;
 mod hubs;
+mod instead;
 pub(crate) mod layout;
 pub(super) mod log;
 mod notice;

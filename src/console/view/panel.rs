@@ -27,7 +27,8 @@ pub(super) fn document(model: &Model, width: u16) -> Doc<'_> {
         package::field(&mut doc, model);
     } else if model.context.profile.read_only {
         gap(&mut doc, model);
-        let text = "read-only: no update can be started on this hub from here";
+        let text = "read-only: no update can be started on this hub from here (read_only in its \
+                    configuration, or --read-only)";
         doc.text(Role::Doubt, text);
     } else if model.unwritten.is_some() {
         gap(&mut doc, model);

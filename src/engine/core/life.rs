@@ -92,7 +92,7 @@ impl Core {
         let result = match result {
             Ok(identity) => Ok(identity.generation_id),
             Err(error) if error.kind() == Kind::Unauthorized => {
-                Err("the policy lacks the right RegistryRead".to_owned())
+                Err("the right RegistryRead is missing".to_owned())
             }
             Err(error) => Err(error.to_string()),
         };

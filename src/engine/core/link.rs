@@ -37,6 +37,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// A hub that does not let us has answered; rights come back in minutes, if at
 /// all.
 const FIRST_REFUSED: Duration = Duration::from_secs(4);
+/// IoT Hub's number for a day whose messages are spent.
+const SPENT: u32 = 403_002;
 /// Where nothing can be asked just now, it is looked again after this.
 const LATER: Duration = Duration::from_secs(1);
 
@@ -115,26 +117,43 @@ enum Says {
 }
 
 impl Says {
-    fn of(result: Result<(), &HubError>) -> Self {
+    /// Was the hub ever `heard`? Else there is more to be mended than to be waited for.
+    fn of(result: Result<(), &HubError>, heard: bool) -> Self {
         let Err(error) = result else {
             return Self::Well;
         };
         match error.kind() {
             Kind::NoSuchDevice | Kind::DeviceOffline | Kind::BadRequest => Self::Well,
-            Kind::Unauthorized => Self::Away(Link::Unauthorized, error.problem("the hub refuses")),
-            Kind::Throttled => Self::Busy(error.problem("the hub is busy")),
-            _ => Self::Away(Link::Retrying, unanswered(error)),
+            Kind::Unauthorized => {
+                let title = match error {
+                    HubError::SignIn(_) => "cannot sign in",
+                    _ => "the hub refuses",
+                };
+                Self::Away(Link::Unauthorized, error.problem(title))
+            }
+            Kind::Throttled => {
+                let problem = error.problem("the hub is busy");
+                match problem.code {
+                    Some(SPENT) => Self::Busy(error.problem("the hub's day is spent")),
+                    _ => Self::Busy(problem),
+                }
+            }
+            _ => Self::Away(Link::Retrying, unanswered(error, heard)),
         }
     }
 }
 
-fn unanswered(error: &HubError) -> Problem {
-    let mut problem = error.problem("the hub does not answer");
+fn unanswered(error: &HubError, heard: bool) -> Problem {
+    let mut problem = error.problem(match error {
+        HubError::SignIn(_) => "cannot sign in",
+        _ => "the hub does not answer",
+    });
     let passing = "It is asked again. Updates go on on their devices, unseen meanwhile.";
-    problem.hint = match error.is_passing() || problem.hint.is_empty() {
+    problem.hint = match (error.is_passing() && heard) || problem.hint.is_empty() {
         true => passing.to_owned(),
         // What has to be mended goes first.
-        false => format!("{} {passing}", problem.hint),
+        false if heard => format!("{} {passing}", problem.hint),
+        false => format!("{} It is asked again.", problem.hint),
     };
     problem
 }
@@ -170,7 +189,7 @@ impl Core {
     pub(super) fn link(&mut self, which: Try, result: Result<(), &HubError>, now: Now) {
         self.road.pages.retain(|(page, _)| *page != which);
         let probe = self.road.probe.take_if(|(probe, _)| *probe == which);
-        match Says::of(result) {
+        match Says::of(result, self.road.heard.is_some()) {
             Says::Well => {
                 self.is_back(now);
                 self.tell_way(Way::new(Link::Online), now);
@@ -208,6 +227,15 @@ impl Core {
                     self.starts_failed(error, now);
                 }
             }
+        }
+    }
+
+    /// Calls wait for a sign-in, which takes seconds: the hub was not asked yet, so it
+    /// is not silent.
+    pub(super) fn signing_in(&mut self, now: Now) {
+        self.road.answered = now.at;
+        if let Some((_, since)) = &mut self.road.probe {
+            *since = now.at;
         }
     }
 
@@ -341,7 +369,7 @@ impl Core {
         // What an earlier try has told says more.
         let told = self.road.told.problem.clone();
         let known = told.filter(|_| self.road.told.state == Link::Retrying && self.road.away);
-        let problem = known.unwrap_or_else(|| unanswered(&error));
+        let problem = known.unwrap_or_else(|| unanswered(&error, self.road.heard.is_some()));
         self.pace.abandon();
         self.is_away(Link::Retrying, problem, now);
         if self.pace.is_empty() {

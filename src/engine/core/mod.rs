@@ -256,6 +256,8 @@ pub enum Input {
     },
     /// The hub's clock was measured.
     Clock(Skew),
+    /// What is asked waits for a sign-in, so that the hub was not asked yet.
+    SigningIn,
     /// Events cannot be written down; or, after that, all of them are again.
     Recorded(Result<(), JournalError>),
     /// The engine ends: nothing more is sent.
@@ -480,6 +482,7 @@ impl Core {
             Input::Later { update, result } => self.later(&update, result, now),
             Input::Committed { update, result } => self.committed(&update, result, now),
             Input::Clock(skew) => self.clock(skew, now),
+            Input::SigningIn => self.signing_in(now),
             Input::Recorded(result) => self.recorded(result, now),
             Input::Stop => {
                 self.stop(now);

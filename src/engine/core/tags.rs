@@ -515,7 +515,8 @@ fn cannot_write(device: &DeviceId, aim: Aim, error: &HubError) -> Problem {
         Aim::GiveBack => format!("the tag of {device} could not be given back"),
     };
     let mut problem = error.problem(title);
-    let rights = "Tags are written with the right ServiceConnect ('service' has it).";
+    let rights = "Tags are written with the right ServiceConnect ('service' has it), or the \
+                  role 'IoT Hub Twin Contributor'.";
     problem.hint = match (aim, problem.kind) {
         (Aim::Take, Kind::Unauthorized) => format!("No order was sent. {rights}"),
         (Aim::Take, _) => "No order was sent: without its tag, none goes out.".to_owned(),

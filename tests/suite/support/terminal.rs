@@ -236,7 +236,6 @@ impl Terminal {
         let again = || Stdio::from(tty.try_clone().unwrap());
         command
             .env("TERM", "xterm-256color")
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .current_dir(home.folder.path())
             .stdin(stdin.map_or_else(again, |pty| Stdio::from(pty.slave())))
             .stdout(again())

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::event::{Link, Way};
 use crate::domain::skew::Skew;
+use crate::hub::error::{AzError, Obstacle};
 
 fn no_answer() -> HubError {
     HubError::NoAnswer {
@@ -420,4 +421,72 @@ proptest! {
         }
         prop_assert_eq!(ways(&story).pop(), Some(Way::new(Link::Online)));
     }
+}
+
+/// A sign-in takes seconds: the hub was not asked, so it is not silent.
+#[test]
+fn while_a_sign_in_is_waited_for_the_hub_is_not_silent() {
+    let listing = |signing_in: bool| {
+        let mut story = Story::new();
+        story.feed(Input::Command(Command::List));
+        for _ in 0..200 {
+            story.pass(Duration::from_millis(100));
+            if signing_in {
+                story.feed(Input::SigningIn);
+            }
+        }
+        story
+    };
+    let retried = |story: &Story| states(story).iter().any(|(s, _)| *s == Link::Retrying);
+    assert!(retried(&listing(false)), "else nothing is answered");
+    let mut story = listing(true);
+    assert!(!retried(&story), "{:?}", states(&story));
+    // Then it is asked, and its silence counts.
+    story.pass(2 * SECOND);
+    assert!(!retried(&story));
+    story.pass(3 * SECOND);
+    assert!(retried(&story));
+}
+
+/// Nobody signed in is not the hub's word, and a hub that was never heard has more to
+/// be mended than to be waited for.
+#[rstest::rstest]
+#[case(
+    HubError::SignIn(AzError::NotSignedIn),
+    Link::Unauthorized,
+    "cannot sign in",
+    "az login"
+)]
+#[case(HubError::SignIn(AzError::Network("x".into())), Link::Retrying, "cannot sign in", "HTTPS_PROXY")]
+#[case(unauthorized(), Link::Unauthorized, "the hub refuses", "Check the key")]
+#[case(
+    HubError::Connect { host: "h".into(), cause: "no such name".into(), obstacle: Obstacle::Name },
+    Link::Retrying,
+    "the hub does not answer",
+    "no such hub"
+)]
+#[case(
+    refusal(403, "IotHubQuotaExceeded"),
+    Link::Retrying,
+    "the hub's day is spent",
+    "midnight UTC"
+)]
+fn what_keeps_us_out_says_what_to_do(
+    #[case] error: HubError,
+    #[case] state: Link,
+    #[case] title: &str,
+    #[case] hint: &str,
+) {
+    let mut story = Story::new();
+    let device = id("press-7");
+    story.feed(Input::Command(Command::Watch(device)));
+    while story.reads.is_empty() {
+        story.pass(Duration::from_millis(20));
+    }
+    ends(&mut story, 0, Err(error));
+    let told = ways(&story).pop().unwrap();
+    let problem = told.problem.unwrap();
+    assert_eq!((told.state, problem.title.as_str()), (state, title));
+    assert!(problem.hint.contains(hint), "{}", problem.hint);
+    assert!(problem.hint.len() < 330, "{}", problem.hint);
 }
