@@ -6,6 +6,7 @@ mod confirm;
 mod dialogs;
 mod engine;
 mod history;
+pub(crate) mod lines;
 mod package;
 mod panel;
 mod prompt;

@@ -68,7 +68,19 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     let Ok(uri) = PackageUri::parse(panel.field.text()) else {
         return Vec::new();
     };
-    if let Some(problem) = cannot_start(model, &device, &uri) {
+    let marked = marked_with(model, &device);
+    ask(model, device, &uri, marked)
+}
+
+/// Asks for confirmation, and for what can be said of the package. With the device
+/// go others, and it is said how many were `left_out`.
+pub(super) fn ask(
+    model: &mut Model,
+    device: DeviceId,
+    uri: &PackageUri,
+    (others, left_out): (Vec<DeviceId>, usize),
+) -> Vec<Effect> {
+    if let Some(problem) = cannot_start(model, &device, uri) {
         model.asked.insert(device, Asked::Refused(problem));
         return Vec::new();
     }
@@ -76,7 +88,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     let (others, left_out) = match held {
         // Taking over is for one device, whose id is typed.
         Some(_) => (Vec::new(), 0),
-        None => marked_with(model, &device),
+        None => (others, left_out),
     };
     let forecast = (!others.is_empty()).then(|| model.forecast(others.len() + 1).to_string());
     let mut order = Order {
@@ -95,7 +107,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     let wanted = order.wanted(&model.context.profile);
     order.name = wanted.map(|_| Field::default());
     model.dialog = Some(Dialog::Confirm(Box::new(order)));
-    vec![Effect::Send(Command::Inspect(uri))]
+    vec![Effect::Send(Command::Inspect(uri.clone()))]
 }
 
 /// The other marked devices, if this one is marked too; and how many of them may not
