@@ -11,23 +11,16 @@ use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
 use super::session::Session;
 use super::signals::Signals;
-use super::{demo, ending, log, out};
+use super::{demo, ending, lines, log, out};
 
 pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
-    if global.plain {
-        return Err(Failure::usage(
-            "the console needs a terminal it can draw on, so it has no plain form;\n\
-             otadeck devices, update and watch print plain lines",
-        ));
-    }
     let Some(session) = Session::find(global).await? else {
         return offer_demo(global).await;
     };
-    need_terminal()?;
     let mut context = Context::new(session.profile.clone());
     context.dialects = session.dialects.clone();
     dress(&mut context, session.config(), &session.paths, global);
-    show(&session, context).await
+    show(&session, context, lines::wanted(global)).await
 }
 
 /// Gives the console the look that the operator has set. What is wrong with that is
@@ -67,8 +60,12 @@ fn themes(folder: &Path) -> Vec<(String, String)> {
     themes
 }
 
-/// Runs the console on a session to its end.
-pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code, Failure> {
+/// Runs the console on a session to its end; `in_lines` where it cannot draw.
+pub(super) async fn show(
+    session: &Session,
+    mut context: Context,
+    in_lines: bool,
+) -> Result<Code, Failure> {
     // Ends in time even where the console itself cannot.
     Signals::insist()?;
     let (_log, trouble) = log::open(&session.paths.log());
@@ -84,15 +81,19 @@ pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code
     context.only_watches.clone_from(&opened.only_watches);
     let running = session.start_on(opened, None);
     let engine = running.engine();
+    let demo = context.demo;
+    if in_lines {
+        let talking = lines::talk(engine, context, trouble);
+        return ending::tend(running, talking).await;
+    }
     let sender = engine.clone();
     // What an earlier process left open is watched on.
     tokio::spawn(async move { sender.send(Command::Resume).await });
-    let demo = context.demo;
     ending::tend(running, async move {
         let ended = Box::pin(console::run(engine, context, trouble)).await;
         let code = code(&ended);
         ending::last_resort(code.as_ref().map_or(Code::Failure, |code| *code));
-        tell(&ended, demo);
+        tell(&ended.open, demo);
         code
     })
     .await
@@ -110,11 +111,11 @@ pub(super) fn code(ended: &Ended) -> Result<Code, Failure> {
 }
 
 /// Says on the restored terminal what is still open, and how to go on.
-fn tell(ended: &Ended, demo: bool) {
-    if ended.open.is_empty() {
+pub(super) fn tell(open: &[String], demo: bool) {
+    if open.is_empty() {
         return;
     }
-    let open = ended.open.join(", ");
+    let open = open.join(", ");
     if demo {
         return out::note(&format!("Still open, and ended with the demo: {open}."));
     }
@@ -124,21 +125,26 @@ fn tell(ended: &Ended, demo: bool) {
     ));
 }
 
-/// The console draws on a terminal and reads keys from it.
+/// A replay draws on a terminal and reads keys from it.
 pub(super) fn need_terminal() -> Result<(), Failure> {
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+    if is_on_terminal() {
         return Ok(());
     }
     Err(Failure::usage(
-        "the console needs a terminal on stdin and stdout;\n\
-         without one use otadeck devices, update and watch",
+        "a replay needs a terminal on stdin and stdout;\n\
+         without one otadeck history tells the past in lines",
     ))
+}
+
+/// Can keys be read from a terminal, and drawn on one?
+pub(super) fn is_on_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
 /// Nothing names a hub: says what to do, and on a terminal offers the demo.
 async fn offer_demo(global: &Global) -> Result<Code, Failure> {
     let none = || Session::nothing_configured();
-    if need_terminal().is_err() {
+    if !is_on_terminal() {
         return Err(none());
     }
     out::note(&none().to_string().replace('\n', " "));

@@ -10,7 +10,7 @@ use crate::hub::ConnectionString;
 use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
 use super::session::{Session, configuration};
-use super::{console, emulator as verb};
+use super::{console, emulator as verb, lines};
 
 /// How long the console waits for the devices before it shows what is there.
 const ARRIVAL: Duration = Duration::from_millis(1_500);
@@ -18,7 +18,6 @@ const ARRIVAL: Duration = Duration::from_millis(1_500);
 const PACKAGES: [&str; 3] = ["fw-1.5.0.bin", "fw-2.0.0.bin", "fw-1.4.2.bin"];
 
 pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
-    console::need_terminal()?;
     let scenario = verb::scenario(&demo.scenario)?;
     let failed = |e: &dyn std::fmt::Display| Failure::new(Code::Failure, e);
     let folder = tempfile::Builder::new().prefix("otadeck-demo-").tempdir();
@@ -48,7 +47,7 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     }
     context.demo = true;
     context.sample_uris = PACKAGES.map(|name| hub.package_url(name)).to_vec();
-    let code = console::show(&session, context).await;
+    let code = console::show(&session, context, lines::wanted(global)).await;
     fleet.stop().await;
     hub.shutdown().await;
     code

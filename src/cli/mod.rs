@@ -15,6 +15,7 @@ mod ending;
 mod exit;
 mod follow;
 mod history;
+mod lines;
 mod log;
 mod out;
 mod session;
