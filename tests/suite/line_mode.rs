@@ -1,13 +1,17 @@
 //! The console in lines: through pipes, and on a terminal that cannot be drawn on.
 
+use std::io::{Read, Write};
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use otadeck::device::{self, Fleet};
 use otadeck::emulator::{self, Emulator as Hub};
 use otadeck::scenario::Scenario;
+use rustix::process::Signal;
 
-use super::support::program::{Emulator, Ended, Home, binary};
-use super::support::terminal::Terminal;
+use super::support::program::{Emulator, Ended, Home, PATIENCE, binary, signal, wait};
+use super::support::terminal::{SOON, Terminal};
 use super::support::{id, tls};
 
 const URI: &str = "https://example.test/fw-1.5.0.bin";
@@ -248,12 +252,10 @@ fn a_dumb_terminal_gets_lines_and_no_escape_sequence() {
         .chars()
         .find(|c| c.is_control() && !matches!(c, '\r' | '\n'));
     assert_eq!(bad, None, "{raw:?}");
-    let sentences = raw.split("sim-0002: accepted").nth(1).unwrap();
-    let sentences = sentences.split("sim-0002: applying").next().unwrap();
-    assert!(
-        !sentences.contains("otadeck> \r\n"),
-        "no prompt between sentences: {raw:?}"
-    );
+    let begin = raw.find("No: nothing was done.").unwrap();
+    let sentences = raw[begin..].split("completed: ").next().unwrap();
+    let prompts = sentences.matches("otadeck> ").count();
+    assert!(prompts <= 1, "none stands between sentences: {raw:?}");
     // A carriage return only ends lines: nothing is drawn over.
     assert_eq!(raw.matches('\r').count(), raw.matches("\r\n").count());
 }
@@ -292,4 +294,41 @@ async fn ctrl_c_says_what_is_open_and_the_next_start_carries_on() {
     line_with(&resumed.stdout, "completed: sim-0001");
     assert_eq!(counted.delivered("sim-0001"), 1);
     counted.end().await;
+}
+
+/// A console that is told more than it can say: its process, and the thread that types.
+fn talkative(home: &Home) -> Child {
+    let mut command = home.command(&["--plain"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // It may end before it has read all.
+    std::thread::spawn(move || stdin.write_all("help\n".repeat(5_000).as_bytes()));
+    child
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_as_it_ends_any_program() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let mut child = talkative(&Home::on(&emulator));
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 16]).unwrap();
+    drop(stdout);
+    assert_eq!(wait(child, &["--plain"]).code, 141);
+}
+
+#[test]
+fn a_reader_that_reads_no_more_does_not_keep_it_from_ending() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let mut child = talkative(&Home::on(&emulator));
+    let stdout = child.stdout.take().unwrap();
+    let began = Instant::now();
+    // As many bytes as a pipe holds, less one answer.
+    while rustix::io::ioctl_fionread(&stdout).unwrap() < 60_000 {
+        assert!(began.elapsed() < PATIENCE, "it does not fill the pipe");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = Instant::now();
+    signal(child.id(), Signal::TERM);
+    assert_eq!(wait(child, &["--plain"]).code, 143);
+    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
 }

@@ -134,9 +134,9 @@ pub(super) fn standing(update: &Update) -> String {
 }
 
 /// `completed: press-7 reports …`: the outcome first, as everywhere, then the device,
-/// which most reasons name.
+/// with which most reasons begin.
 pub(super) fn ended(outcome: Outcome, device: &DeviceId, reason: &str) -> String {
-    let names = reason.split(' ').any(|word| word == device.as_str());
+    let names = reason.split(' ').next() == Some(device.as_str());
     match (names, reason) {
         (true, _) => format!("{outcome}: {reason}"),
         (false, "") => format!("{outcome}: {device}"),
