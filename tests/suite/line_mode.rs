@@ -151,8 +151,12 @@ async fn what_is_no_yes_sends_nothing() {
             8,
             "The question is taken back: ",
         ),
-        (&format!("{}y\n", order("sim-0002")), 2, "no command \"y\""),
-        ("quit\ny\n", 2, "The question is taken back: "),
+        (
+            &format!("{}y\n", order("sim-0002")),
+            8,
+            "No question is open.",
+        ),
+        ("quit\ny\n", 8, "No question is open."),
     ] {
         let ended = home.run_with_stdin(&[], &format!("{}{answer}", order("sim-0001")));
         assert_eq!(ended.code, code, "{answer:?} {ended:?}");
@@ -197,7 +201,7 @@ fn mistakes_in_a_pipe_are_told_and_count() {
         ("device sim-0009\n", 5, "sim-0009"),
         (
             "update sim-0009 https://example.test/fw\ny\n",
-            2,
+            5,
             "Nothing was sent",
         ),
         (
@@ -216,6 +220,25 @@ fn mistakes_in_a_pipe_are_told_and_count() {
         assert_eq!(ended.code, code, "{lines:?} {ended:?}");
         assert!(ended.stderr.contains(told), "{lines:?} {ended:?}");
     }
+}
+
+#[test]
+fn a_hub_that_is_not_there_is_told_and_counts() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let text = format!("HostName=localhost:{port};SharedAccessKeyName=s;SharedAccessKey=AAEC");
+    let home = Home::new().env("OTADECK_CONNECTION_STRING", &text);
+    for lines in [
+        "devices\n",
+        "device sim-0001\n",
+        &format!("{}y\n", order("sim-0001")),
+    ] {
+        let ended = home.run_with_stdin(&[], lines);
+        assert_eq!(ended.code, 1, "{lines:?} {ended:?}");
+        assert!(ended.stderr.contains("no connection to"), "{ended:?}");
+    }
+    assert_eq!(home.run_with_stdin(&[], "").code, 0);
 }
 
 /// On a terminal that cannot be drawn on: the same, with a prompt, and nothing that

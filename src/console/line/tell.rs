@@ -53,8 +53,8 @@ impl Talk {
     }
 
     fn list_state(&mut self, model: &Model) {
-        let broken = model.inventory.state == Some(InventoryState::Failed);
-        if broken {
+        if model.inventory.state == Some(InventoryState::Failed) {
+            self.refused.extend(model.inventory.problem.clone());
             self.complain("The list broke off; there may be more. list tries again.");
         } else if model.inventory.state != Some(InventoryState::Complete) {
             self.complain("The hub is still being listed; there may be more.");

@@ -130,6 +130,11 @@ impl Talk {
         if line.is_empty() {
             return Vec::new();
         }
+        if matches!(line, "y" | "yes" | "n" | "no") {
+            // Why the question did not come was told, and counts.
+            self.complain("No question is open. Nothing was done.");
+            return Vec::new();
+        }
         match command(line) {
             Ok((Named::Own(own), rest)) if own.argument.is_empty() && !rest.is_empty() => {
                 self.wrong(&format!("{} takes nothing after it", own.name));
