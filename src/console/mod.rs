@@ -24,7 +24,7 @@
 //! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run` | the loop |
-//! | [`line`] | the same without a screen, in lines |
+//! | `line` | the same without a screen, in lines |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
 //! | `tty` | its descriptors, used so that nothing waits for it |

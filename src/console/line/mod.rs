@@ -10,13 +10,13 @@
 //! ```
 //!
 //! It stands on the screen's own model, its updates and its table of commands, so
-//! that it cannot say something else than the screen. [`Talk`] is pure: a model and
+//! that it cannot say something else than the screen. `Talk` is pure: a model and
 //! what happens give sentences and effects. One line is worked on at a time, and the
 //! next is read when that one is answered: in a pipe all commands are there at once.
 //!
 //! What is asked for and what happens goes to stdout, questions and complaints to
 //! stderr. Nothing moves a cursor, nothing is drawn again, and no sentence is longer
-//! than [`LONGEST`].
+//! than `LONGEST`.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -214,8 +214,8 @@ impl Turn {
                     Effect::Snapshot => self.answer = Some(ask(&self.engine)),
                     Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
                     Effect::Send(command) => self.outbox.push_back(command),
-                    // Only a key asks for that.
-                    Effect::Suspend => {}
+                    // Only the screen asks for what else there is.
+                    _ => {}
                 }
             }
             if talk.has_asked() && self.manner.attended {

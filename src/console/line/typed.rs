@@ -183,8 +183,10 @@ impl Talk {
             }
         };
         let opened = model.dialog.is_some() || model.bar.is_some() || model.panel.is_some();
-        if opened || model.shows_past() {
-            self.wrong(&format!("what {name} shows can be seen on the screen only"));
+        let of_the_screen = effects.iter().any(|effect| !is_heeded(effect));
+        if opened || of_the_screen || model.shows_past() {
+            effects.retain(is_heeded);
+            self.wrong(&format!("what {name} does is for the screen"));
             effects.extend(lines::close(model));
         } else {
             self.tell(&format!("{name}: done"));
@@ -382,6 +384,12 @@ impl Talk {
             }
         }
     }
+}
+
+/// Is it an effect that the loop of line mode knows?
+fn is_heeded(effect: &Effect) -> bool {
+    let asks = matches!(effect, Effect::Snapshot | Effect::Past(_));
+    asks || matches!(effect, Effect::Send(_) | Effect::Quit)
 }
 
 fn id(text: &str, example: &str) -> Result<DeviceId, String> {
