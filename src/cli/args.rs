@@ -47,7 +47,7 @@ pub(super) struct Global {
     /// Refuse every write
     #[arg(long, global = true)]
     pub(super) read_only: bool,
-    /// Plain lines; the verbs print nothing else
+    /// The console in plain lines, without a screen; the verbs print nothing else
     #[arg(long, global = true)]
     pub(super) plain: bool,
     /// Draw the console with ASCII alone

@@ -10,32 +10,28 @@ use super::args::Global;
 use super::exit::{Code, Failure};
 use super::session::Session;
 use super::switching::{self, Hubs};
-use super::{ending, first, out};
+use super::{ending, first, lines, out};
 
 /// Open updates that are named at the end.
 const LISTED: usize = 20;
 
 pub(super) async fn run(global: &Global) -> Result<Code, Failure> {
-    if global.plain {
-        return Err(Failure::usage(
-            "the console needs a terminal it can draw on, so it has no plain form;\n\
-             otadeck devices, update and watch print plain lines",
-        ));
-    }
     let Some(session) = Session::find(global).await? else {
         return first::offer(global).await;
     };
-    need_terminal()?;
     open(session, global).await
 }
 
-/// Runs the console on a configured hub.
+/// Runs the console on a configured hub, in lines where it cannot draw.
 pub(super) async fn open(session: Session, global: &Global) -> Result<Code, Failure> {
     let file = (session.config().clone(), session.paths.clone());
     let hubs = Hubs::new(global, Some(file), None);
     let mut context = hubs.context(&session);
     dress(&mut context, session.config(), &session.paths, global);
-    switching::show(hubs, session, context).await
+    match lines::wanted(global) {
+        true => lines::show(&session, context).await,
+        false => switching::show(hubs, session, context).await,
+    }
 }
 
 /// Gives the console the look that the operator has set. What is wrong with that is
@@ -103,8 +99,7 @@ pub(super) fn code(ended: &Ended) -> Result<Code, Failure> {
 }
 
 /// Says on the restored terminal what is still open, and how to go on.
-pub(super) fn tell(ended: &Ended, demo: bool, kept: bool) {
-    let open = &ended.open;
+pub(super) fn tell(open: &[String], demo: bool, kept: bool) {
     if open.is_empty() {
         return;
     }
@@ -129,13 +124,18 @@ pub(super) fn tell(ended: &Ended, demo: bool, kept: bool) {
     ));
 }
 
-/// The console draws on a terminal and reads keys from it.
+/// A replay draws on a terminal and reads keys from it.
 pub(super) fn need_terminal() -> Result<(), Failure> {
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+    if is_on_terminal() {
         return Ok(());
     }
     Err(Failure::usage(
-        "the console needs a terminal on stdin and stdout;\n\
-         without one use otadeck devices, update and watch",
+        "a replay needs a terminal on stdin and stdout;\n\
+         without one otadeck history tells the past in lines",
     ))
+}
+
+/// Can keys be read from a terminal, and drawn on one?
+pub(super) fn is_on_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }

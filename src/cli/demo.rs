@@ -9,7 +9,7 @@ use super::args::{Demo, Global};
 use super::exit::{Code, Failure};
 use super::session::configuration;
 use super::switching::{self, Hubs, Own};
-use super::{console, emulator as verb};
+use super::{console, emulator as verb, lines};
 
 /// How long the console waits for the devices before it shows what is there.
 const ARRIVAL: Duration = Duration::from_millis(1_500);
@@ -17,7 +17,6 @@ const ARRIVAL: Duration = Duration::from_millis(1_500);
 const PACKAGES: [&str; 3] = ["fw-1.5.0.bin", "fw-2.0.0.bin", "fw-1.4.2.bin"];
 
 pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
-    console::need_terminal()?;
     let scenario = verb::scenario(&demo.scenario)?;
     let failed = |e: &dyn std::fmt::Display| Failure::new(Code::Failure, e);
     let folder = tempfile::Builder::new().prefix("otadeck-demo-").tempdir();
@@ -49,7 +48,10 @@ pub(super) async fn run(demo: Demo, global: &Global) -> Result<Code, Failure> {
     if let Some((config, paths)) = &file {
         console::dress(&mut context, config, paths, global);
     }
-    let code = switching::show(hubs, session, context).await;
+    let code = match lines::wanted(global) {
+        true => lines::show(&session, context).await,
+        false => switching::show(hubs, session, context).await,
+    };
     fleet.stop().await;
     hub.shutdown().await;
     code

@@ -17,6 +17,7 @@ mod exit;
 mod first;
 mod follow;
 mod history;
+mod lines;
 mod log;
 mod out;
 mod session;

@@ -144,6 +144,11 @@ pub(super) fn note(text: &str) {
     ERR.say(lines.map(|line| line + "\n").collect::<String>());
 }
 
+/// Says a word on stderr before somebody types, with no line's end.
+pub(super) fn prompt(text: &str) {
+    ERR.say(text.to_owned());
+}
+
 /// Waits until stderr has what was said, but not for long: it may stand still.
 pub(super) async fn last_words() {
     let _ = timeout(LAST_WORDS, ERR.written()).await;

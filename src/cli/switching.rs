@@ -343,13 +343,16 @@ async fn on_one(stage: &mut Stage, session: &Session, mut context: Context) -> O
         Err(failure) => return Over::Program(Err(failure)),
     };
     let engine = running.engine();
+    let sender = engine.clone();
+    // What an earlier process left open is watched on.
+    tokio::spawn(async move { sender.send(Command::Resume).await });
     stage.attended_by(doctor::of_console(session));
     let (demo, kept) = (context.demo, session.keeps_journal());
     let (ended, written) = ending::see_off(running, async {
         let ended = Box::pin(console::run(stage, engine, context)).await;
         if !goes_on(&ended) {
             ending::last_resort(code(&ended).map_or(Code::Failure, |code| code));
-            tell(&ended, demo, kept);
+            tell(&ended.open, demo, kept);
         }
         ended
     })
@@ -370,7 +373,7 @@ async fn on_one(stage: &mut Stage, session: &Session, mut context: Context) -> O
 }
 
 /// Starts the engine, and completes what the console is told.
-async fn begun(session: &Session, context: &mut Context) -> Result<Running, Failure> {
+pub(super) async fn begun(session: &Session, context: &mut Context) -> Result<Running, Failure> {
     let opened = session.journal_or_watch()?;
     // Before the engine asks for more: the first frame waits for it.
     let recent = opened.journal.recent_uris(&session.profile.host).await;
@@ -384,9 +387,6 @@ async fn begun(session: &Session, context: &mut Context) -> Result<Running, Fail
     context.arm_for = session.arm_for;
     context.only_watches.clone_from(&opened.only_watches);
     let running = session.start_on(opened, None);
-    let engine = running.engine();
-    // What an earlier process left open is watched on.
-    tokio::spawn(async move { engine.send(Command::Resume).await });
     Ok(running)
 }
 

@@ -27,6 +27,7 @@
 //! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run`, `stage` | the loop, and what outlives it |
+//! | `line` | the same without a screen, in lines |
 //! | `hubs` | the other hubs that can be gone to |
 //! | `outside` | what comes in beside the engine: remarks, a doctor |
 //! | `signals` | what the system tells: signals |
@@ -44,6 +45,7 @@ mod hubs;
 mod input;
 mod keymap;
 mod keys;
+pub mod line;
 mod look;
 mod message;
 mod model;

@@ -201,9 +201,9 @@ async fn show(
     }
 }
 
-type PastAnswer = Pin<Box<dyn Future<Output = (Ask, Result<Past, Stopped>)> + Send>>;
+pub(super) type PastAnswer = Pin<Box<dyn Future<Output = (Ask, Result<Past, Stopped>)> + Send>>;
 
-fn ask_past(engine: &Engine, ask: Ask) -> PastAnswer {
+pub(super) fn ask_past(engine: &Engine, ask: Ask) -> PastAnswer {
     let engine = engine.clone();
     Box::pin(async move {
         let past = engine.history(ask.clone()).await;
@@ -211,9 +211,9 @@ fn ask_past(engine: &Engine, ask: Ask) -> PastAnswer {
     })
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Box<Snapshot>, Stopped>> + Send>>;
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Box<Snapshot>, Stopped>> + Send>>;
 
-fn ask(engine: &Engine) -> Answer {
+pub(super) fn ask(engine: &Engine) -> Answer {
     let engine = engine.clone();
     Box::pin(async move { engine.snapshot().await.map(Box::new) })
 }
@@ -597,7 +597,7 @@ impl Console {
 
 /// Disarms a production hub, and sees that it was done, unless the engine is
 /// too busy to say so; then it is the first thing that it does afterwards.
-async fn disarm(engine: &Engine) {
+pub(super) async fn disarm(engine: &Engine) {
     let told = timeout(DISARM, async {
         engine.send(Command::Disarm).await?;
         engine.snapshot().await.map(drop)
@@ -606,19 +606,19 @@ async fn disarm(engine: &Engine) {
     let _ = told.await;
 }
 
-fn instant(time: Timestamp) -> Instant {
+pub(super) fn instant(time: Timestamp) -> Instant {
     let wait = time.duration_since(Timestamp::now());
     Instant::now() + Duration::try_from(wait).unwrap_or_default()
 }
 
-async fn poll_some(answer: Option<&mut Answer>) -> Result<Box<Snapshot>, Stopped> {
+pub(super) async fn poll_some(answer: Option<&mut Answer>) -> Result<Box<Snapshot>, Stopped> {
     match answer {
         Some(answer) => answer.await,
         None => pending().await,
     }
 }
 
-async fn poll_past(past: Option<&mut PastAnswer>) -> (Ask, Result<Past, Stopped>) {
+pub(super) async fn poll_past(past: Option<&mut PastAnswer>) -> (Ask, Result<Past, Stopped>) {
     match past {
         Some(past) => past.await,
         None => pending().await,
@@ -633,14 +633,14 @@ async fn poll_granting(granting: Option<&mut (Wish, Granting)>) -> (Wish, Grante
 }
 
 /// Sends the command that waits longest. Cancelled, it has sent nothing.
-async fn send_first(engine: &Engine, command: Option<Command>) -> Result<(), Stopped> {
+pub(super) async fn send_first(engine: &Engine, command: Option<Command>) -> Result<(), Stopped> {
     match command {
         Some(command) => engine.send(command).await,
         None => pending().await,
     }
 }
 
-async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
+pub(super) async fn next_batch(events: Option<&mut Subscription>) -> Option<Batch> {
     match events {
         Some(events) => events.next().await,
         None => pending().await,

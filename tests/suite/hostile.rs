@@ -135,6 +135,38 @@ async fn the_inventory_stays_harmless() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_console_in_lines_stays_harmless() {
+    let hub = hub().await;
+    let home = home(&hub);
+    let order = "update evil https://x.test/fw?sig=secretsecret";
+    let lines = format!("devices\ndevice evil\n{order}\nyes\n");
+    let ended = home.run_with_stdin(&[], &lines);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let again = home.run_with_stdin(&[], "device evil\nupdates\nhistory\n\u{1b}[2Jx\u{202e}\n");
+    for (what, text) in [
+        ("stdout", &ended.stdout),
+        ("stderr", &ended.stderr),
+        ("stdout", &again.stdout),
+        ("stderr", &again.stderr),
+    ] {
+        assert_harmless(what, text);
+        assert!(!text.contains("secretsecret"), "{text}");
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest.unwrap_or_default() <= 1_001, "{longest:?}");
+        // Its words cannot begin a line of their own.
+        assert!(
+            !text.lines().any(|line| line.starts_with("name: x")),
+            "{text}"
+        );
+    }
+    assert!(ended.stdout.contains("\nfailed: evil reports"), "{ended:?}");
+    assert!(
+        again.stderr.contains("no command \"\\u{1b}[2Jx\\u{202e}\""),
+        "{again:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_screen_stays_harmless() {
     let hub = hub().await;
     let home = home(&hub);

@@ -24,6 +24,7 @@ mod history;
 mod hostile;
 mod journal;
 mod kills;
+mod line_mode;
 mod network;
 mod once;
 mod operators;

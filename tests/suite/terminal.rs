@@ -187,16 +187,32 @@ fn quitting_asks_only_while_an_update_is_in_flight() {
     assert!(resumed.stdout.contains("completed: "));
 }
 
+/// Lines are what is left where there is no terminal.
 #[test]
-fn without_a_terminal_the_console_says_so() {
-    let home = Home::new().env(
-        "OTADECK_CONNECTION_STRING",
-        "HostName=h;SharedAccessKeyName=s;SharedAccessKey=AAEC",
-    );
-    for args in [&[][..], &["demo"], &["--plain"]] {
-        let ended = home.run(args);
+fn without_a_terminal_the_console_speaks_in_lines() {
+    let emulator = Emulator::start(&["--devices", "1"]);
+    let home = Home::on(&emulator);
+    for (args, told) in [
+        (&[][..], "1 device\n"),
+        (&["--plain"], "1 device\n"),
+        (&["demo"], "12 devices\n"),
+        (&["demo", "--plain"], "12 devices\n"),
+    ] {
+        let ended = home.run_with_stdin(args, "devices\n");
+        assert_eq!(ended.code, 0, "{args:?} {ended:?}");
+        assert!(ended.stdout.contains("sim-0001: connected"), "{ended:?}");
+        assert!(ended.stdout.ends_with(told), "{ended:?}");
+    }
+}
+
+#[test]
+fn without_a_terminal_and_a_hub_there_is_nothing_to_speak_of() {
+    for args in [&[][..], &["--plain"]] {
+        let ended = Home::new().run_with_stdin(args, "devices\n");
         assert_eq!(ended.code, 2, "{args:?} {ended:?}");
-        assert!(ended.stderr.contains("terminal"), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+        assert!(ended.stderr.contains("no hub is configured"), "{ended:?}");
+        assert!(ended.stderr.contains("otadeck demo"), "{ended:?}");
     }
 }
 

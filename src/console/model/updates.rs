@@ -102,6 +102,11 @@ impl Updates {
         self.all.get(self.latest.get(device)?)
     }
 
+    /// The update of that name.
+    pub(crate) fn get(&self, id: &UpdateId) -> Option<&Update> {
+        self.all.get(id).map(|tracked| &tracked.update)
+    }
+
     /// The update of a device that has not ended.
     pub(crate) fn open_of(&self, device: &DeviceId) -> Option<&Update> {
         self.of(device)

@@ -10,6 +10,7 @@ mod doctor;
 mod engine;
 mod history;
 mod hub;
+pub(crate) mod lines;
 mod log;
 mod narrow;
 mod package;

@@ -64,9 +64,26 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     };
     panel.submitted = true;
-    let Some(mut order) = drafted(model) else {
-        return Vec::new();
-    };
+    match drafted(model) {
+        Some(order) => put(model, order),
+        None => Vec::new(),
+    }
+}
+
+/// Asks for confirmation that a package shall go onto a device, and onto others with
+/// it; it is said how many were `left_out`.
+pub(super) fn ask(
+    model: &mut Model,
+    device: DeviceId,
+    uri: &PackageUri,
+    (others, left_out): (Vec<DeviceId>, usize),
+) -> Vec<Effect> {
+    let order = order(model, device, uri.clone(), (others, left_out));
+    put(model, order)
+}
+
+/// Asks the question, and for what can be said of the package.
+fn put(model: &mut Model, mut order: Order) -> Vec<Effect> {
     if let Some(problem) = cannot_start(model, &order.device, &order.uri) {
         model.asked.insert(order.device, Asked::Refused(problem));
         return Vec::new();
@@ -81,16 +98,26 @@ fn submit(model: &mut Model) -> Vec<Effect> {
 /// The order that the field asks for; none while it holds no URI.
 pub(super) fn drafted(model: &Model) -> Option<Order> {
     let panel = model.panel.as_ref()?;
-    let device = panel.device.clone();
     let uri = PackageUri::parse(panel.field.text()).ok()?;
+    let marked = marked_with(model, &panel.device);
+    Some(order(model, panel.device.clone(), uri, marked))
+}
+
+/// The order as it is asked for.
+fn order(
+    model: &Model,
+    device: DeviceId,
+    uri: PackageUri,
+    (others, left_out): (Vec<DeviceId>, usize),
+) -> Order {
     let held = holding(model, &device);
     let (others, left_out) = match held {
         // Taking over is for one device, whose id is typed.
         Some(_) => (Vec::new(), 0),
-        None => marked_with(model, &device),
+        None => (others, left_out),
     };
     let forecast = (!others.is_empty()).then(|| model.forecast(others.len() + 1).to_string());
-    Some(Order {
+    Order {
         held,
         device,
         others,
@@ -102,7 +129,7 @@ pub(super) fn drafted(model: &Model) -> Option<Order> {
         findings: Vec::new(),
         waiting: true,
         scroll: 0,
-    })
+    }
 }
 
 /// The other marked devices, if this one is marked too; and how many of them may not

@@ -264,7 +264,7 @@ impl Devices {
     }
 
     /// The row at a line.
-    fn at(&self, line: usize) -> Option<&DeviceRow> {
+    pub(crate) fn at(&self, line: usize) -> Option<&DeviceRow> {
         match &self.shown {
             None => self.rows.get(line),
             Some(shown) => shown.get(line).and_then(|at| self.rows.get(*at)),
