@@ -12,6 +12,8 @@ mod past;
 mod scenes;
 #[path = "screens/svg.rs"]
 mod svg;
+#[path = "screens/table.rs"]
+mod table;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -21,10 +23,15 @@ use ratatui::Terminal;
 use ratatui::backend::{Backend as _, TestBackend};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
-use scenes::{SCENES, Scene, Stage};
+use scenes::{Scene, Stage};
 use unicode_width::UnicodeWidthStr as _;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+
+/// Every scene.
+fn scenes() -> impl Iterator<Item = &'static Scene> {
+    scenes::SCENES.iter().chain(&table::SCENES)
+}
 
 /// A frame: the buffer, and where the cursor is if it is shown.
 fn drawn(stage: &Stage, size: (u16, u16)) -> (Buffer, Option<(u16, u16)>) {
@@ -128,7 +135,7 @@ fn pictured(name: &str, picture: &str) {
 
 #[test]
 fn every_screen_looks_as_it_was_last_looked_at() {
-    for scene in &SCENES {
+    for scene in scenes() {
         for size in SIZES {
             shown(scene, size);
         }
@@ -160,9 +167,15 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("history-empty", &["No update"])]
 #[case("history-failed", &["malformed"])]
 #[case("past-update", &["failed: press-0043", "not live", "▕"])]
+#[case("columns", &["device", "phase", "press-"])]
+#[case("view", &["site=lab", "press-"])]
+#[case("odd-rows", &["press-71", "プ", "listing"])]
+#[case("flights", &["Updates", "press-0039", "stalled", "✗1"])]
+#[case("flights-attention", &["only need attention", "press-0047", "unknown"])]
+#[case("flights-empty", &["No update in this session yet"])]
 #[case("replay", &["REPLAY", "not live", "playing 5×", "press-0043", "event 4 of 6", "downloading"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let rows: Vec<String> = (0..size.1)
@@ -184,10 +197,11 @@ fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&s
 #[case("devices")]
 #[case("retrying")]
 #[case("stalled")]
+#[case("flights")]
 #[case("history")]
 #[case("past-update")]
 fn the_last_line_says_how_to_leave(#[case] name: &str) {
-    let (_, scene) = SCENES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
     for size in SIZES {
         let (buffer, _) = drawn(&scene(size, true), size);
         let last = (0..size.0).map(|x| buffer[(x, size.1 - 1)].symbol());
@@ -201,7 +215,7 @@ fn the_last_line_says_how_to_leave(#[case] name: &str) {
 /// than its place.
 #[test]
 fn nothing_hostile_reaches_a_cell() {
-    for (name, scene) in &SCENES {
+    for (name, scene) in scenes() {
         for size in SIZES {
             let (buffer, _) = drawn(&scene(size, true), size);
             for cell in buffer.content() {
@@ -216,7 +230,7 @@ fn nothing_hostile_reaches_a_cell() {
 /// The console survives every size, however small.
 #[test]
 fn no_size_breaks_a_screen() {
-    for (_, scene) in &SCENES {
+    for (_, scene) in scenes() {
         for size in [
             (1, 1),
             (2, 3),

@@ -1,10 +1,11 @@
 //! `otadeck`: the console on the configured hub.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Paths};
-use crate::console::{self, Context, Ended, Exit, Look, LookSettings};
+use crate::console::{self, Context, Ended, Exit, Look, LookSettings, ViewText};
 use crate::domain::event::Command;
 
 use super::args::{Demo, Global};
@@ -48,8 +49,35 @@ pub(super) fn look(config: &Config, paths: &Paths, ascii: bool) -> LookSettings 
         themes: themes(&paths.themes()),
         keys: config.console.keys.clone(),
         ascii: ascii || config.console.ascii,
+        columns: config.console.columns.clone(),
+        views: views(config),
+        mouse: config.console.mouse,
         no_colour: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     }
+}
+
+/// The views of the configuration. One that names no columns has those of the table.
+fn views(config: &Config) -> BTreeMap<String, ViewText> {
+    let views = config.view.iter().map(|(name, view)| {
+        let columns = match view.columns.is_empty() {
+            true => config.console.columns.clone(),
+            false => view.columns.clone(),
+        };
+        let text = ViewText {
+            filter: view.filter.clone(),
+            columns,
+            sort: view.sort.clone(),
+        };
+        (name.clone(), text)
+    });
+    views.collect()
+}
+
+/// The file of the operator's own views. A folder of state may be shared; this is kept
+/// in the user's own, and a demo's ends with it.
+fn views_file(session: &Session, demo: bool) -> PathBuf {
+    let own = Paths::of_user().ok().filter(|_| !demo);
+    own.map_or_else(|| session.paths.views(), |paths| paths.views())
 }
 
 /// The themes in a folder, by the names of their files. A folder that is not there
@@ -81,6 +109,7 @@ pub(super) async fn show(session: &Session, mut context: Context) -> Result<Code
         context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
     }
     context.day_share = session.day_share;
+    context.views_file = Some(views_file(session, context.demo));
     context.only_watches.clone_from(&opened.only_watches);
     let running = session.start_on(opened, None);
     let engine = running.engine();

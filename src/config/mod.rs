@@ -12,7 +12,7 @@ mod paths;
 mod secret;
 mod shown;
 
-pub use console::ConsoleConfig;
+pub use console::{ConsoleConfig, ViewConfig};
 pub use dialect::{DialectConfig, DialectError, Misplaced, PayloadAs, RuleConfig};
 pub use file::{Config, ConfigError, DeadlinesConfig, HubConfig, UpdateConfig, load};
 pub use paths::{Paths, PathsError};

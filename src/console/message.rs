@@ -1,12 +1,15 @@
 //! What happened, and what is to be done: plain data on both sides of
 //! [`update`](super::update()).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use ratatui::layout::Rect;
 use tui_input::InputRequest;
 
 use super::action::Action;
+use super::model::views::View;
 use crate::domain::event::{Command, Event};
 use crate::domain::history::Ask;
 use crate::engine::{Past, Snapshot};
@@ -31,6 +34,10 @@ pub enum Message {
     Snapshot(Box<Snapshot>),
     /// The engine tells of the past: what was asked, and the answer.
     Past(Ask, Box<Past>),
+    /// Something was done with the mouse.
+    Mouse(Mouse),
+    /// The operator's own views were read or changed.
+    Views(Kept),
     /// Something is to be known that no event tells, about the log for example.
     Notice(String),
     /// The process was stopped, or is about to be: whoever goes on may be
@@ -48,8 +55,67 @@ pub enum Effect {
     /// Ask the engine about the past; answered by [`Message::Past`]. A newer
     /// question takes the place of one that waits.
     Past(Ask),
+    /// Read or change the operator's own views; answered by [`Message::Views`].
+    Views(Keep),
     /// Stop the process until the shell continues it; nothing answers.
     Suspend,
     /// Leave the loop and restore the terminal; nothing answers.
     Quit,
+}
+
+/// What is to be done to the operator's own views.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Keep {
+    /// Tell which there are.
+    Read,
+    /// Keep this one under that name.
+    Save(String, View),
+    /// Forget the one of that name.
+    Forget(String),
+}
+
+/// How the operator's own views are now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// Them by name; `None` when they could not be read.
+    pub views: Option<BTreeMap<String, View>>,
+    /// What is wrong with them, or was not done; empty when all is well.
+    pub wrong: Vec<String>,
+}
+
+/// Something that was done with the mouse, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mouse {
+    /// What.
+    pub kind: MouseKind,
+    /// The column, from 0.
+    pub column: u16,
+    /// The row, from 0.
+    pub row: u16,
+}
+
+/// What can be done with the mouse here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MouseKind {
+    /// The first button was pressed.
+    Click,
+    /// The wheel was turned, up.
+    WheelUp,
+    /// Down.
+    WheelDown,
+}
+
+impl Mouse {
+    /// Was it there?
+    pub(crate) fn is_in(self, area: Rect) -> bool {
+        area.contains((self.column, self.row).into())
+    }
+
+    /// The line below so many lines of heading, if it was there.
+    pub(crate) fn line_in(self, area: Rect, heading: usize) -> Option<usize> {
+        let line = usize::from(self.row.checked_sub(area.y)?);
+        self.is_in(area)
+            .then(|| line.checked_sub(heading))
+            .flatten()
+    }
 }

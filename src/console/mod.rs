@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
-//! and what it uses directly (`terminal`, `tty`, `input`, `signals`) touch the world. A frame is drawn when something has changed,
+//! and what it uses directly (`terminal`, `tty`, `input`, `signals`, `shelf`) touch the world. A frame is drawn when something has changed,
 //! at most one each 16 ms; the process wakes by itself only when something on
 //! the screen ages visibly.
 //!
@@ -24,6 +24,7 @@
 //! | `look` | theme, keys and signs as the operator has set them |
 //! | `text` | cleaned, measured, cut, wrapped |
 //! | `run` | the loop |
+//! | `shelf` | the operator's own views, in a file |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
 //! | `tty` | its descriptors, used so that nothing waits for it |
@@ -37,6 +38,7 @@ mod look;
 mod message;
 mod model;
 mod run;
+mod shelf;
 mod signals;
 mod terminal;
 mod text;
@@ -46,8 +48,9 @@ mod update;
 mod view;
 
 pub use action::Action;
-pub use look::{Keys, Look, LookSettings};
-pub use message::{Effect, Message};
+pub use look::{Keys, Look, LookSettings, ViewText};
+pub use message::{Effect, Keep, Kept, Message, Mouse, MouseKind};
+pub use model::views::View;
 pub use model::{Context, Model};
 pub use run::{ConsoleError, Ended, Exit, replay, run};
 pub use signals::is_ignored;

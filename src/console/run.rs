@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
-use super::message::{Effect, Message};
+use super::message::{Effect, Keep, Kept, Message};
 use super::model::{Context, Model};
+use super::shelf::Shelf;
 use super::signals::{self, Heard, SIGHUP, Signals};
 use super::terminal::{self, Screen};
 use super::tty;
@@ -127,7 +128,10 @@ async fn show(
     let mut screen = Screen::enter(model.size).map_err(terminal_error("set up"))?;
     screen.draw(model).map_err(terminal_error("write to"))?;
     let events = engine.subscribe();
+    let mut shelf = Shelf::on(model.context.views_file.clone());
+    shelf.ask(Keep::Read);
     let mut console = Console {
+        shelf,
         answer: Some(ask(&engine)),
         past: None,
         outbox,
@@ -141,7 +145,9 @@ async fn show(
         aside: false,
         asked: false,
     };
-    match console.turn(model, &mut screen, &mut signals).await {
+    let ended = console.turn(model, &mut screen, &mut signals).await;
+    console.shelf.finish().await;
+    match ended {
         // The terminal has gone, whatever SIGHUP says.
         Err(ConsoleError::Terminal { source, .. }) if tty::has_gone(&source) => {
             Ok(Exit::Signal(SIGHUP))
@@ -178,6 +184,8 @@ struct Console {
     past: Option<PastAnswer>,
     /// Commands that wait for the engine, in their order.
     outbox: VecDeque<Command>,
+    /// The operator's own views.
+    shelf: Shelf,
     input: Keyboard,
     /// `None` when nothing will come any more.
     notices: Option<mpsc::Receiver<String>>,
@@ -203,6 +211,7 @@ enum Woken {
     Sent(Result<(), Stopped>),
     Told(Option<Batch>),
     Noticed(Option<String>),
+    Kept(Kept),
     Aged,
 }
 
@@ -275,6 +284,8 @@ impl Console {
             }
             Woken::Input(Input::Typed(Typed::Key(key))) => model.keymap.message(model.place(), key),
             Woken::Input(Input::Typed(Typed::Paste(text))) => Some(Message::Paste(text)),
+            Woken::Input(Input::Typed(Typed::Mouse(done))) => Some(Message::Mouse(done)),
+            Woken::Kept(kept) => Some(Message::Views(kept)),
             Woken::Answered(Ok(snapshot)) => {
                 if let Some(events) = &mut self.events {
                     events.after(&snapshot);
@@ -319,6 +330,7 @@ impl Console {
             answer,
             past,
             outbox,
+            shelf,
             input,
             notices,
             dirty,
@@ -357,6 +369,7 @@ impl Console {
             }
             batch = next_batch(events.as_mut()) => Woken::Told(batch),
             text = next_notice(notices.as_mut()) => Woken::Noticed(text),
+            kept = shelf.next() => Woken::Kept(kept),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Woken::Aged,
         }
     }
@@ -377,6 +390,7 @@ impl Console {
                 Effect::Snapshot => self.answer = Some(ask(&self.engine)),
                 Effect::Past(asked) => self.past = Some(ask_past(&self.engine, asked)),
                 Effect::Send(command) => self.outbox.push_back(command),
+                Effect::Views(keep) => self.shelf.ask(keep),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
         }

@@ -50,8 +50,11 @@ const ROOM: Duration = Duration::from_millis(80);
 pub const GIVEN_BACK: Duration = ROOM.saturating_mul(3);
 
 /// What gives the terminal back: cancels a sequence that was cut, ends a frame,
-/// then colours, bracketed paste, the alternate screen, the hidden cursor.
-const LEAVE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b[?2004l\x1b[?1049l\x1b[?25h";
+/// then colours, the mouse, bracketed paste, the alternate screen, the hidden cursor.
+const LEAVE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?1049l\x1b[?25h";
+/// What takes the mouse, and what leaves it to the terminal: presses and the wheel
+/// alone, no moves, in numbers that any screen is small enough for.
+const MOUSE: [&[u8]; 2] = [b"\x1b[?1006l\x1b[?1000l", b"\x1b[?1000h\x1b[?1006h"];
 
 /// Is the terminal ours at the moment?
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -70,6 +73,8 @@ pub(super) struct Screen {
     /// What there was no room for yet.
     waiting: Vec<u8>,
     size: (u16, u16),
+    /// Is the mouse ours?
+    mouse: bool,
 }
 
 impl Screen {
@@ -93,6 +98,7 @@ impl Screen {
             out: AsyncFd::with_interest(Out::open()?, interest)?,
             waiting: Vec::new(),
             size,
+            mouse: false,
         };
         screen.take()?;
         Ok(screen)
@@ -118,6 +124,7 @@ impl Screen {
     fn take(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::Release);
+        self.mouse = false;
         queue!(
             self.held,
             EnterAlternateScreen,
@@ -140,6 +147,10 @@ impl Screen {
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
         if model.updates.open().any(|update| update.answer.is_some()) {
             crate::rehearsal::panic_at("view");
+        }
+        if model.mouse != self.mouse {
+            self.mouse = model.mouse;
+            self.held.write_all(MOUSE[usize::from(self.mouse)])?;
         }
         queue!(self.held, BeginSynchronizedUpdate)?;
         if model.size != self.size {

@@ -31,4 +31,5 @@ mod stories;
 mod support;
 mod tags;
 mod terminal;
+mod views;
 mod watching;

@@ -6,20 +6,26 @@ pub(crate) mod command_line;
 pub(crate) mod devices;
 pub(crate) mod facts;
 pub(crate) mod field;
+pub(crate) mod flights;
 pub(crate) mod history;
 pub(crate) mod updates;
+pub(crate) mod views;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use self::attention::Attention;
 use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
+use self::devices::columns::Columns;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
+use self::flights::Flights;
 use self::history::{History, Played};
 use self::updates::Updates;
+use self::views::Views;
 use super::keymap::{Keymap, Place};
 use super::look::Look;
 use super::theme::Theme;
@@ -66,6 +72,8 @@ pub struct Context {
     pub replay_only: bool,
     /// How it looks, and which keys do what.
     pub look: Look,
+    /// The file of the operator's own views; without one none are kept.
+    pub views_file: Option<PathBuf>,
 }
 
 impl Context {
@@ -83,6 +91,7 @@ impl Context {
             demo: false,
             replay_only: false,
             look: Look::default(),
+            views_file: None,
         }
     }
 }
@@ -166,8 +175,6 @@ pub(crate) enum Dialog {
     Quit,
     /// What the keys do; lines scrolled away.
     Help(usize),
-    /// The updates of this session, and the selected line.
-    Updates(usize),
 }
 
 /// An order that waits for its confirmation.
@@ -225,6 +232,11 @@ pub struct Model {
     pub(crate) last_key: Timestamp,
     pub(crate) size: (u16, u16),
     pub(crate) devices: Devices,
+    /// What is shown of each device.
+    pub(crate) columns: Columns,
+    pub(crate) views: Views,
+    /// Is the mouse ours? Else it is the terminal's, which copies text with it.
+    pub(crate) mouse: bool,
     pub(crate) inventory: Inventory,
     pub(crate) link: Way,
     pub(crate) budget: Budget,
@@ -240,6 +252,8 @@ pub struct Model {
     pub(crate) panel: Option<Panel>,
     pub(crate) bar: Option<Bar>,
     pub(crate) dialog: Option<Dialog>,
+    /// The updates of this session, over devices and details.
+    pub(crate) flights: Option<Flights>,
     /// Past updates, over devices and details.
     pub(crate) history: Option<History>,
     /// One of them played again, over that.
@@ -264,6 +278,12 @@ impl Model {
             last_key: now,
             size,
             devices: Devices::default(),
+            columns: context.look.columns.clone(),
+            views: Views {
+                fixed: context.look.views.clone(),
+                own: None,
+            },
+            mouse: context.look.mouse,
             inventory: Inventory::default(),
             link: Way::new(Link::Connecting),
             budget: Budget::at_rest(&context.profile),
@@ -283,6 +303,7 @@ impl Model {
             panel: None,
             bar: None,
             dialog: None,
+            flights: None,
             history: None,
             replay: None,
             typed: Typed::default(),
@@ -311,7 +332,6 @@ impl Model {
             Some(Dialog::Confirm(_) | Dialog::GiveUp(..)) => Place::Confirm,
             Some(Dialog::Quit) => Place::Quit,
             Some(Dialog::Help(_)) => Place::Help,
-            Some(Dialog::Updates(_)) => Place::Updates,
             None => self.place_below(),
         }
     }
@@ -324,6 +344,7 @@ impl Model {
             (Some(Bar::Prompt(..)), _) => Place::Prompt,
             (Some(Bar::Search(_)), _) => Place::Search,
             (None, _) if self.history.is_some() => self.place_in_history(),
+            (None, _) if self.shows_flights() => Place::Updates,
             (None, None) => Place::Table,
             (None, Some(panel)) => match panel.focus {
                 Focus::Field => Place::Field,
@@ -356,6 +377,7 @@ impl Model {
     pub(crate) fn in_view(&self) -> Option<&DeviceId> {
         match &self.panel {
             _ if self.shows_past() => None,
+            _ if self.shows_flights() => self.flight_in_view(),
             Some(panel) => Some(&panel.device),
             None if self.is_wide() => self.devices.selected(),
             None => None,

@@ -102,17 +102,19 @@ impl Updates {
         self.all.values().map(|t| &t.update).filter(|u| u.is_open())
     }
 
-    /// How they are listed: those in flight first, then those that ended,
-    /// the newest of each on top.
-    pub(crate) fn listed(&self) -> Vec<&Update> {
-        let mut all: Vec<&Update> = self.all.values().rev().map(|t| &t.update).collect();
-        all.sort_by_key(|update| !update.is_open());
-        all
+    /// All of them, the newest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Tracked> {
+        self.all.values().rev()
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// That one.
+    pub(crate) fn get(&self, id: &UpdateId) -> Option<&Tracked> {
+        self.all.get(id)
     }
 }
 

@@ -7,6 +7,7 @@ use ratatui::widgets::Widget;
 
 use super::super::text::{cut, fold, safe, width, wrap};
 use super::super::theme::{Role, Theme};
+use super::put::put;
 use crate::domain::problem::Problem;
 
 /// Lines under construction.
@@ -100,9 +101,9 @@ impl<'a> Doc<'a> {
         let room = usize::from(row.width).saturating_sub(width(&mark) + 1);
         for (n, line) in self.lines.iter().skip(scroll).take(height).enumerate() {
             if n + 1 == height && !mark.is_empty() {
-                shortened(line, room).render(row, frame.buffer_mut());
+                put(&shortened(line, room), row, frame.buffer_mut());
             } else {
-                line.render(row, frame.buffer_mut());
+                put(line, row, frame.buffer_mut());
             }
             row.y += 1;
         }

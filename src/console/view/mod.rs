@@ -12,10 +12,12 @@
 //! | `twin` | the twin: as a tree or as JSON, and searched |
 //! | `history` | past updates, and one of them opened |
 //! | `replay` | a past update, played again |
+//! | `flights` | the updates of this session |
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
-//! | `confirm`, `dialogs` | questions, help, the list of updates |
+//! | `confirm`, `dialogs` | questions, help |
 //! | `ascii` | the same for terminals that have nothing else |
+//! | `put` | lines onto the screen |
 //! | `footer` | what can be done now |
 //! | `wake` | when the screen changes by itself |
 
@@ -24,6 +26,7 @@ mod confirm;
 mod devices;
 mod dialogs;
 mod doc;
+mod flights;
 mod footer;
 mod gauge;
 mod header;
@@ -32,6 +35,7 @@ pub(crate) mod layout;
 mod notice;
 mod package;
 mod panel;
+mod put;
 mod replay;
 mod running;
 mod state;
@@ -44,6 +48,7 @@ use ratatui::text::Line;
 use ratatui::widgets::Widget;
 
 use self::layout::Areas;
+use super::model::devices::columns::Column;
 use super::model::{Dialog, Focus, Model};
 use super::theme::Role;
 
@@ -60,12 +65,15 @@ pub fn view(model: &Model, frame: &mut Frame) {
     if model.replay.is_none() {
         notice::draw(model, frame, areas.notices);
     }
+    if let Some(list) = model.flights.as_ref().filter(|_| model.shows_flights()) {
+        flights::draw(model, list, frame, &areas);
+    }
     if areas.shows_table {
         devices::draw(model, frame, areas.table);
     }
     if model.shows_past() {
         draw_past(model, frame, areas.page);
-    } else {
+    } else if !model.shows_flights() {
         divider(model, frame, areas.divider);
     }
     if areas.shows_panel {
@@ -86,6 +94,16 @@ pub fn view(model: &Model, frame: &mut Frame) {
 /// How many lines the panel's text has at that width.
 pub(crate) fn panel_length(model: &Model, width: u16) -> usize {
     panel::document(model, width).lines.len()
+}
+
+/// How many lines are told of the selected update beside the list of them.
+pub(crate) fn flight_length(model: &Model, width: u16) -> usize {
+    flights::document(model, width).lines.len()
+}
+
+/// The column of the table whose head stands there.
+pub(crate) fn head_at(model: &Model, x: u16, y: u16) -> Option<Column> {
+    devices::head_at(model, Areas::of(model).table, x, y)
 }
 
 /// How many lines of the open dialog do not fit: how far it scrolls.
