@@ -56,16 +56,12 @@ pub(super) fn look(config: &Config, paths: &Paths, ascii: bool) -> LookSettings 
     }
 }
 
-/// The views of the configuration. One that names no columns has those of the table.
+/// The views of the configuration.
 fn views(config: &Config) -> BTreeMap<String, ViewText> {
     let views = config.view.iter().map(|(name, view)| {
-        let columns = match view.columns.is_empty() {
-            true => config.console.columns.clone(),
-            false => view.columns.clone(),
-        };
         let text = ViewText {
             filter: view.filter.clone(),
-            columns,
+            columns: view.columns.clone(),
             sort: view.sort.clone(),
         };
         (name.clone(), text)

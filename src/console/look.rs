@@ -116,7 +116,7 @@ impl Look {
             }
         }
         for (name, text) in &settings.views {
-            match views::check_name(name).and_then(|()| View::read(text)) {
+            match views::check_name(name).and_then(|()| View::read(text, &self.columns)) {
                 Ok(view) => {
                     self.views.insert(name.clone(), view);
                 }

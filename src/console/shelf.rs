@@ -21,6 +21,7 @@ use toml::{Table, Value};
 
 use super::look::ViewText;
 use super::message::{Keep, Kept};
+use super::model::devices::columns::Columns;
 use super::model::views::{self, View};
 use super::text::safe;
 
@@ -189,7 +190,7 @@ fn view(name: &str, value: &Value) -> Result<View, String> {
         .clone()
         .try_into()
         .map_err(|e: toml::de::Error| safe(e.message()))?;
-    View::read(&text)
+    View::read(&text, &Columns::default())
 }
 
 /// Puts a view into the file, or takes it out.

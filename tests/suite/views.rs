@@ -46,6 +46,13 @@ fn mouse(terminal: &mut Terminal, button: u8, column: usize, line: usize) {
     }
 }
 
+/// Types a command, and waits until it was run.
+fn command(terminal: &mut Terminal, text: &str) {
+    terminal.press(text).shows(text);
+    terminal.press("\r");
+    terminal.until("the prompt gone", |screen| !screen.contains(text));
+}
+
 /// Columns and a filter are kept under a name, and a console that is started later
 /// takes them again.
 #[test]
@@ -114,8 +121,7 @@ fn the_mouse_selects_scrolls_opens_and_sorts() {
     mouse(&mut terminal, 0, 9, 8);
     terminal.press("j");
     terminal.until("the second device", is_selected("sim-0002"));
-    terminal.press(":mouse on\r");
-    terminal.until("the prompt gone", |screen| !screen.contains(":mouse"));
+    command(&mut terminal, ":mouse on");
     assert!(terminal.raw().contains(TAKEN));
 
     let line = line_with(&terminal.screen(), "sim-0005");
@@ -166,8 +172,7 @@ fn the_mouse_is_given_back_on_every_way_out() {
         given_back(&terminal);
     }
     let mut terminal = console(&home);
-    terminal.press(":mouse off\r");
-    terminal.until("the prompt gone", |screen| !screen.contains(":mouse"));
+    command(&mut terminal, ":mouse off");
     assert!(terminal.raw().contains(LEFT), "and at run time");
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
@@ -194,8 +199,8 @@ fn updates_are_followed_on_one_screen() {
     terminal
         .press("https://example.test/fw-1.5.0.bin\r")
         .shows("firmwareUpdate");
-    terminal.press("y");
-    terminal.press("\x1b").press("u");
+    terminal.press("y").shows("esc devices");
+    terminal.press("u");
     let screen = terminal.until("three in flight", |screen| {
         screen.contains("▸3 in flight") && screen.contains("downloading")
     });
@@ -207,7 +212,7 @@ fn updates_are_followed_on_one_screen() {
     terminal.shows("✓3 completed");
     terminal.press("\r").shows("completed: ");
     terminal.press("\x1b").shows("✓3 completed");
-    terminal.press("\x1b").shows("Devices 12");
+    terminal.press("\x1b").shows("/ filter");
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
 }
@@ -234,7 +239,9 @@ fn what_is_wrong_with_keys_and_columns_is_said() {
     let mut terminal = console(&home);
     let screen = terminal.shows("did you mean firmware?");
     assert!(screen.contains("bound twice"), "{screen}");
-    terminal.press("\x1bj");
+    terminal.press("\x1b");
+    terminal.until("the message gone", |screen| !screen.contains("bound twice"));
+    terminal.press("j");
     terminal.until("the built-in keys", is_selected("sim-0002"));
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);

@@ -27,11 +27,11 @@ pub struct View {
 }
 
 impl View {
-    /// The view that a file tells of.
+    /// The view that a file tells of; one that names no columns has the usual ones.
     ///
     /// # Errors
     /// Says which part of it means nothing.
-    pub(crate) fn read(text: &ViewText) -> Result<Self, String> {
+    pub(crate) fn read(text: &ViewText, usual: &Columns) -> Result<Self, String> {
         if text.filter.len() > FILTER || text.filter.contains(char::is_control) {
             return Err(format!("its filter is no line of at most {FILTER} bytes"));
         }
@@ -40,7 +40,7 @@ impl View {
             return Err(format!("its filter: {wrong}"));
         }
         let columns = match text.columns.is_empty() {
-            true => Columns::default(),
+            true => usual.clone(),
             false => Columns::of(text.columns.iter().map(String::as_str))?,
         };
         let order = match text.sort.is_empty() {

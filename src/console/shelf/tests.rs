@@ -15,11 +15,14 @@ fn shelf(text: Option<&str>) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn view_of(filter: &str, columns: &[&str], sort: &str) -> View {
-    View::read(&ViewText {
-        filter: filter.into(),
-        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
-        sort: sort.into(),
-    })
+    View::read(
+        &ViewText {
+            filter: filter.into(),
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            sort: sort.into(),
+        },
+        &Columns::default(),
+    )
     .unwrap()
 }
 
@@ -202,11 +205,14 @@ proptest! {
 
     #[test]
     fn any_view_comes_back(filter in "[a-z:=!~\"'\\\\ ü]{0,20}", tag in "[a-zé.\"']{1,9}", down: bool) {
-        let view = View::read(&ViewText {
+        let view = View::read(
+&ViewText {
             filter,
             columns: vec!["device".into(), format!("tag:{tag}")],
             sort: format!("tag:{tag}{}", if down { " down" } else { "" }),
-        });
+        },
+&Columns::default(),
+);
         if let Ok(view) = view {
             let after = changed("", &Table::new(), "lab", Some(&view)).unwrap().unwrap();
             let kept = told(&parse(&after).unwrap());

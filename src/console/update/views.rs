@@ -67,7 +67,7 @@ pub(super) fn save(model: &mut Model, name: &str) -> Ran {
     changeable(model, name)?;
     let view = model.view_now();
     // What could not be read again is not kept.
-    View::read(&view.text())?;
+    View::read(&view.text(), &model.columns)?;
     Ok(vec![Effect::Views(Keep::Save(name.to_owned(), view))])
 }
 
