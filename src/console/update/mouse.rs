@@ -95,10 +95,12 @@ fn in_table(model: &mut Model, mouse: Mouse, areas: &Areas) {
     };
     let again = model.devices.point(line) == Some(true);
     // Whoever types goes on typing.
-    if again && model.bar.is_none() && model.panel.is_none() {
-        if let Some(id) = model.devices.selected().cloned() {
-            panel::open(model, id, Focus::Field);
-        }
+    if again
+        && model.bar.is_none()
+        && model.panel.is_none()
+        && let Some(id) = model.devices.selected().cloned()
+    {
+        panel::open(model, id, Focus::Field);
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn put(line: &Line, area: Rect, buffer: &mut Buffer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ratatui::buffer::Cell;
     use ratatui::text::Span;
 
     #[test]
@@ -26,7 +27,7 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 1));
         let line = Line::from(vec![Span::raw("لا"), Span::raw("プ"), Span::raw("abcdef")]);
         put(&line, Rect::new(0, 0, 8, 3), &mut buffer);
-        let cells: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
+        let cells: Vec<&str> = buffer.content().iter().map(Cell::symbol).collect();
         assert_eq!(cells, ["ل", "ا", "プ", " ", "a", "b", "c", "d"]);
         put(&line, Rect::new(9, 9, 8, 3), &mut buffer);
     }

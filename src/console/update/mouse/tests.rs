@@ -55,7 +55,7 @@ fn console(size: (u16, u16)) -> Model {
 }
 
 fn flies(model: &mut Model, device: &str) {
-    let intent = What::Intended(Box::new(Intent::default()));
+    let intent = What::Intended(Box::<Intent>::default());
     let id = UpdateId::from_text(device);
     let device = DeviceId::parse(device).unwrap();
     let event = Event::update(Timestamp::UNIX_EPOCH, device, id, intent);

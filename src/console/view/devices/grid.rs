@@ -343,7 +343,7 @@ fn chosen(model: &Model, all: usize) -> Vec<Place<'_>> {
             false => usual(&columns[n], id),
         };
         let wanted: usize = kept.iter().map(|n| width(*n) + GAP).sum();
-        if FRONT + wanted + 1 <= all + GAP || next.is_none() {
+        if FRONT + wanted < all + GAP || next.is_none() {
             let place = |n: &usize| Place {
                 column: &columns[*n],
                 at: 0,
