@@ -177,15 +177,16 @@ proptest! {
     fn the_mouse_never_writes(
         keys in prop::sample::select(vec![
             "", "u", "?", "q", "H", "<tab>", "<enter>", "<enter>https://x.test/fw.bin<enter>",
-            "<tab>x", "/d-1", ":forget lab", ":quit", "ux", "a<enter>https://x.test/fw.bin<enter>",
+            "G<tab>x", "/d-1", ":forget lab", ":quit", "ux", "a<enter>https://x.test/fw.bin<enter>",
         ]),
         all in prop::collection::vec((0..3_u8, 0..130_u16, 0..45_u16), 1..40),
         size in prop::sample::select(vec![(40, 12), (80, 24), (120, 40), (8, 3)]),
     ) {
         let mut model = console(size);
-        flies(&mut model, "d-00");
+        flies(&mut model, "d-39");
         press(&mut model, keys).unwrap();
         let question = model.place().asks();
+        prop_assert_eq!(question, keys.ends_with("bin<enter>") || keys.ends_with('x'), "{}", keys);
         for (kind, column, row) in all {
             let kind = [MouseKind::Click, MouseKind::WheelUp, MouseKind::WheelDown][usize::from(kind)];
             let effects = done(&mut model, kind, column, row);

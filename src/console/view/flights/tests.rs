@@ -238,10 +238,12 @@ fn only_rows_in_the_window_are_built() {
     for n in 0..500 {
         stands(&mut model, n, &format!("d-{n:03}"), "flies");
     }
-    press(&mut model, "uG").unwrap();
-    let flights = model.flights.as_ref().unwrap();
-    let listed = model.flights_listed();
-    let rows = Areas::of(&model).flight_rows();
-    assert_eq!(window(&model, flights, &listed, rows).count(), rows);
-    assert_eq!(flights.top() + rows, 500);
+    for (keys, first) in [("u", 0), ("G", 500 - 18), ("g", 0)] {
+        press(&mut model, keys).unwrap();
+        let flights = model.flights.as_ref().unwrap();
+        let listed = model.flights_listed();
+        let rows = Areas::of(&model).flight_rows();
+        assert_eq!((rows, flights.top()), (18, first));
+        assert_eq!(window(&model, flights, &listed, rows).count(), rows);
+    }
 }
