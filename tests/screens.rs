@@ -18,6 +18,8 @@ mod past;
 mod scenes;
 #[path = "screens/svg.rs"]
 mod svg;
+#[path = "screens/table.rs"]
+mod table;
 #[path = "screens/trouble.rs"]
 mod trouble;
 
@@ -41,6 +43,7 @@ fn scenes() -> impl Iterator<Item = &'static Scene> {
         .chain(&log::SCENES)
         .chain(&arming::SCENES)
         .chain(&trouble::SCENES)
+        .chain(&table::SCENES)
 }
 
 /// A frame: the buffer, and where the cursor is if it is shown.
@@ -197,6 +200,12 @@ fn every_screen_looks_as_it_was_last_looked_at() {
 #[case("doctor-running", &["Doctor", "looking", "configuration"])]
 #[case("doctor-failed", &["✗ 1", "! 2", "✓ 5"])]
 #[case("past-update", &["failed: press-0043", "not live", "▕"])]
+#[case("columns", &["device", "phase", "press-"])]
+#[case("view", &["site=lab", "press-"])]
+#[case("odd-rows", &["press-71", "プ", "listing"])]
+#[case("flights", &["Updates", "press-0039", "stalled", "✗1"])]
+#[case("flights-attention", &["only need attention", "press-0047", "unknown"])]
+#[case("flights-empty", &["No update in this session yet"])]
 #[case("replay", &["REPLAY", "not live", "playing 5×", "press-0043", "event 4 of 6", "downloading"])]
 fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&str]) {
     let (_, scene) = scenes().find(|(n, _)| *n == name).unwrap();
@@ -221,6 +230,7 @@ fn what_matters_is_visible_at_every_size(#[case] name: &str, #[case] words: &[&s
 #[case("devices")]
 #[case("retrying")]
 #[case("stalled")]
+#[case("flights")]
 #[case("history")]
 #[case("log")]
 #[case("doctor-failed")]

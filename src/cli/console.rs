@@ -1,10 +1,11 @@
 //! `otadeck`: the console on the configured hub.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConsoleConfig, NotifyConfig, Paths};
-use crate::console::{Context, Ended, Exit, Look, LookSettings, Notify, Wire};
+use crate::console::{Context, Ended, Exit, Look, LookSettings, Notify, ViewText, Wire};
 
 use super::args::Global;
 use super::exit::{Code, Failure};
@@ -68,8 +69,31 @@ pub(super) fn look(config: &Config, paths: &Paths, ascii: bool) -> LookSettings 
         themes: themes(&paths.themes()),
         keys: config.console.keys.clone(),
         ascii: ascii || config.console.ascii,
+        columns: config.console.columns.clone(),
+        views: views(config),
+        mouse: config.console.mouse,
         no_colour: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     }
+}
+
+/// The views of the configuration.
+fn views(config: &Config) -> BTreeMap<String, ViewText> {
+    let views = config.view.iter().map(|(name, view)| {
+        let text = ViewText {
+            filter: view.filter.clone(),
+            columns: view.columns.clone(),
+            sort: view.sort.clone(),
+        };
+        (name.clone(), text)
+    });
+    views.collect()
+}
+
+/// The file of the operator's own views. A folder of state may be shared; this is kept
+/// in the user's own, and a demo's ends with it.
+pub(super) fn views_file(session: &Session, demo: bool) -> PathBuf {
+    let own = Paths::of_user().ok().filter(|_| !demo);
+    own.map_or_else(|| session.paths.views(), |paths| paths.views())
 }
 
 /// The themes in a folder, by the names of their files. A folder that is not there

@@ -28,7 +28,7 @@ use crate::engine::Running;
 use crate::hub::ConnectionString;
 
 use super::args::Global;
-use super::console::{code, tell};
+use super::console::{code, tell, views_file};
 use super::exit::{Code, Failure, worst};
 use super::session::{self, CONNECTION_STRING, Session, get, rivals};
 use super::signals::Signals;
@@ -383,6 +383,7 @@ pub(super) async fn begun(session: &Session, context: &mut Context) -> Result<Ru
         context.first_notice = opened.journal.remark().map(ToOwned::to_owned);
     }
     context.day_share = session.day_share;
+    context.views_file = Some(views_file(session, context.demo));
     context.reach = session.reach.clone();
     context.arm_for = session.arm_for;
     context.only_watches.clone_from(&opened.only_watches);

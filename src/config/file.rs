@@ -18,7 +18,7 @@ use crate::domain::tag::Lease;
 use crate::domain::time;
 use crate::domain::twin::Path;
 
-use super::console::ConsoleConfig;
+use super::console::{ConsoleConfig, ViewConfig};
 use super::dialect::{DialectConfig, RuleConfig};
 use super::secret::SecretSource;
 
@@ -41,6 +41,8 @@ pub struct Config {
     pub journal_keep: SignedDuration,
     /// How the console looks.
     pub console: ConsoleConfig,
+    /// Views of the table, by their names.
+    pub view: BTreeMap<String, ViewConfig>,
     /// How updates are started and watched.
     pub update: UpdateConfig,
     /// When an update in which nothing changes is stalled.
@@ -58,6 +60,7 @@ impl Default for Config {
             state_dir: None,
             journal_keep: SignedDuration::from_hours(400 * 24),
             console: ConsoleConfig::default(),
+            view: BTreeMap::new(),
             update: UpdateConfig::default(),
             deadlines: DeadlinesConfig::default(),
             dialect: BTreeMap::new(),
@@ -623,6 +626,14 @@ mod tests {
             default_hub: Some("plant".into()),
             state_dir: Some("x".into()),
             console: ConsoleConfig::default(),
+            view: BTreeMap::from([(
+                "lab".to_owned(),
+                ViewConfig {
+                    filter: "x".into(),
+                    columns: vec!["x".into()],
+                    sort: "x".into(),
+                },
+            )]),
             update: UpdateConfig::default(),
             deadlines: DeadlinesConfig {
                 queued: Some(SignedDuration::from_mins(1)),

@@ -12,7 +12,7 @@ mod paths;
 mod secret;
 mod shown;
 
-pub use console::{ConsoleConfig, NotifyConfig};
+pub use console::{ConsoleConfig, NotifyConfig, ViewConfig};
 pub use dialect::{DialectConfig, DialectError, Misplaced, PayloadAs, RuleConfig};
 pub use file::{
     Config, ConfigError, DeadlinesConfig, HubConfig, SignInBy, UpdateConfig, WayIn, load,

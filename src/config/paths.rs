@@ -55,6 +55,12 @@ impl Paths {
         self.state.join("journal.db")
     }
 
+    /// The operator's own views of the table.
+    #[must_use]
+    pub fn views(&self) -> PathBuf {
+        self.state.join("views.toml")
+    }
+
     /// The log.
     #[must_use]
     pub fn log(&self) -> PathBuf {

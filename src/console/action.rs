@@ -50,6 +50,8 @@ pub enum Action {
     List,
     /// Show the updates of this session.
     Updates,
+    /// List other updates: all, those that need attention, in flight, completed.
+    Only,
     /// Show past updates; leave them.
     History,
     /// Show what happened in this session; leave that.

@@ -1,6 +1,8 @@
 //! From keys to actions, as `assets/keymap.toml` says. The footer and the help
 //! are made of the same file, so they cannot lie.
 
+mod conflicts;
+
 use std::collections::BTreeMap;
 
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
@@ -148,16 +150,27 @@ impl Keymap {
     fn parse(text: &str) -> Result<Self, String> {
         let bindings: BTreeMap<Place, Vec<Binding>> =
             toml::from_str(text).map_err(|e| e.to_string())?;
-        Self::of(bindings)
+        let keymap = Self::of(bindings)?;
+        keymap.checked(&Self::default())
+    }
+
+    /// The same, if nothing is wrong with it; `before` is what it was made from.
+    fn checked(self, before: &Self) -> Result<Self, String> {
+        let wrong = conflicts::conflicts(&self, before);
+        match wrong.is_empty() {
+            true => Ok(self),
+            false => Err(wrong.join("; ")),
+        }
     }
 
     /// The built-in keymap with other keys for some of its actions.
     ///
     /// # Errors
-    /// Names the place, the action or the key that is none, and a key that would
-    /// mean two things at one place.
+    /// Names the place, the action or the key that is none, and all that `conflicts`
+    /// finds: keys that would mean two things at one place, or take a way out away.
     pub(crate) fn with(keys: &Keys) -> Result<Self, String> {
-        let mut bindings = Self::built_in().bindings;
+        let built_in = Self::built_in();
+        let mut bindings = built_in.bindings.clone();
         for (place, actions) in keys {
             let known: Place = named(place).ok_or_else(|| format!("no place {place:?}"))?;
             let here = bindings.entry(known).or_default();
@@ -174,7 +187,7 @@ impl Keymap {
             }
             here.retain(|binding| !binding.keys.is_empty());
         }
-        Self::of(bindings)
+        Self::of(bindings)?.checked(&built_in)
     }
 
     fn of(bindings: BTreeMap<Place, Vec<Binding>>) -> Result<Self, String> {
@@ -183,18 +196,16 @@ impl Keymap {
             let known = lookup.entry(*place).or_default();
             for binding in list {
                 for spelt in &binding.keys {
-                    let key = one_key(spelt)?;
-                    if let Some((_, other)) = known.iter().find(|(k, _)| *k == key) {
-                        return Err(format!(
-                            "{spelt} is bound twice in {place:?}: {other:?} and {:?}",
-                            binding.action
-                        ));
-                    }
-                    known.push((key, binding.action));
+                    known.push((one_key(spelt)?, binding.action));
                 }
             }
         }
         Ok(Self { bindings, lookup })
+    }
+
+    /// The keys of a place, with what they mean.
+    fn keys(&self, place: Place) -> &[(KeyEvent, Action)] {
+        self.lookup.get(&place).map_or(&[], Vec::as_slice)
     }
 
     /// What a key means at `place`: an action, an edit of the text there, or

@@ -2,14 +2,22 @@
 //!
 //! What terminals send without being asked for more: UTF-8, control characters,
 //! `ESC [ …` and `ESC O …` for the other keys, `ESC` before a key for alt, and
-//! pasted text between two marks. What is not known is dropped.
+//! pasted text between two marks. With the mouse taken also `ESC [ < …` for what is
+//! done with it (mode 1006). What is not known is dropped.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::message::{Mouse, MouseKind};
 
 /// A pasted text of more bytes is cut; no package URI is that long.
 const MAX_PASTE: usize = 64 << 10;
 /// A longer sequence is none.
 const MAX_SEQUENCE: usize = 64;
+/// What begins a report of the mouse.
+const MOUSE: &[u8] = b"\x1b[<";
+/// What begins one of the old sort, and its length. A terminal that does not know
+/// mode 1006 sends it; what it holds are bytes of any value, which are no keys.
+const OLD_MOUSE: (&[u8], usize) = (b"\x1b[M", 6);
 const PASTE: &[u8] = b"\x1b[200~";
 const PASTED: &[u8] = b"\x1b[201~";
 /// The terminal's answer to [`QUESTION`](super::flow::QUESTION).
@@ -20,6 +28,8 @@ const ANSWER: &[u8] = b"\x1b[0n";
 pub(super) enum Typed {
     /// A key.
     Key(KeyEvent),
+    /// Something that was done with the mouse.
+    Mouse(Mouse),
     /// Text that came in one piece from the clipboard.
     Paste(String),
     /// Not typed: the terminal has taken all that it was sent up to a question.
@@ -32,14 +42,28 @@ pub(super) struct Keys {
     bytes: Vec<u8>,
     /// The pasted text so far, while its end mark has not come.
     pasting: Option<Vec<u8>>,
+    /// Was a report of the mouse given up? Its rest may still come, and is no text.
+    cut: bool,
 }
 
 /// What a sequence of bytes begins with.
 enum Begin {
     /// A key, or something unknown, of so many bytes.
     Whole(Option<KeyEvent>, usize),
+    /// Something that was done with the mouse.
+    Pointed(Option<Mouse>, usize),
     /// The begin of something.
     Part,
+}
+
+impl Begin {
+    /// The same behind so many bytes more, as something unknown.
+    fn after(self, bytes: usize) -> Self {
+        match self {
+            Self::Part => Self::Part,
+            Self::Whole(_, length) | Self::Pointed(_, length) => Self::Whole(None, length + bytes),
+        }
+    }
 }
 
 impl Keys {
@@ -58,6 +82,7 @@ impl Keys {
     /// is nothing.
     pub(super) fn give_up(&mut self) -> Option<Typed> {
         let waiting = std::mem::take(&mut self.bytes);
+        self.cut |= waiting.starts_with(MOUSE);
         let key = |code| Some(Typed::Key(KeyEvent::new(code, KeyModifiers::NONE)));
         match waiting.as_slice() {
             b"\x1b" => key(KeyCode::Esc),
@@ -71,6 +96,7 @@ impl Keys {
             if self.pasting.is_some() {
                 return self.pasted().map(Typed::Paste);
             }
+            self.drop_the_rest();
             if self.bytes.starts_with(PASTE) {
                 self.bytes.drain(..PASTE.len());
                 self.pasting = Some(Vec::new());
@@ -88,8 +114,27 @@ impl Keys {
                         return Some(Typed::Key(key));
                     }
                 }
+                Begin::Pointed(mouse, length) => {
+                    self.bytes.drain(..length);
+                    if let Some(mouse) = mouse {
+                        return Some(Typed::Mouse(mouse));
+                    }
+                }
             }
         }
+    }
+
+    /// Drops what can only be the rest of a report that was given up.
+    fn drop_the_rest(&mut self) {
+        if !self.cut || self.bytes.is_empty() {
+            return;
+        }
+        let inside = |byte: &&u8| byte.is_ascii_digit() || **byte == b';';
+        let inner = self.bytes.iter().take_while(inside).count();
+        let last = self.bytes.get(inner);
+        self.cut = last.is_none();
+        let end = usize::from(matches!(last, Some(b'M' | b'm')));
+        self.bytes.drain(..inner + end);
     }
 
     /// Moves pasted bytes over; the text when its end has come.
@@ -110,6 +155,11 @@ impl Keys {
 fn begin(bytes: &[u8]) -> Begin {
     match bytes {
         [] | [0x1b] => Begin::Part,
+        bytes if bytes.starts_with(MOUSE) => pointed(&bytes[MOUSE.len()..]),
+        bytes if bytes.starts_with(OLD_MOUSE.0) => match bytes.len() < OLD_MOUSE.1 {
+            true => Begin::Part,
+            false => Begin::Whole(None, OLD_MOUSE.1),
+        },
         [0x1b, b'[', rest @ ..] => control_sequence(rest),
         [0x1b, b'O', rest @ ..] => match rest.first() {
             None => Begin::Part,
@@ -122,9 +172,54 @@ fn begin(bytes: &[u8]) -> Begin {
                 let alt = key.map(|k| KeyEvent::new(k.code, k.modifiers | KeyModifiers::ALT));
                 Begin::Whole(alt, length + 1)
             }
+            pointed @ Begin::Pointed(..) => pointed.after(1),
         },
         [byte, ..] if *byte < 0x20 || *byte == 0x7f => Begin::Whole(Some(control(*byte)), 1),
         _ => character(bytes),
+    }
+}
+
+/// A report of the mouse behind its begin: button, column and row between semicolons,
+/// the last two counted from 1, and `M` for a press or `m` for a release. What is not
+/// written so to the letter means nothing.
+fn pointed(rest: &[u8]) -> Begin {
+    let is_inner = |byte: &u8| byte.is_ascii_digit() || *byte == b';';
+    let Some(at) = rest.iter().position(|byte| !is_inner(byte)) else {
+        return match rest.len() > MAX_SEQUENCE {
+            true => Begin::Whole(None, rest.len() + MOUSE.len()),
+            false => Begin::Part,
+        };
+    };
+    if rest[at] < 0x20 {
+        // It was cut, and something else begins there.
+        return Begin::Whole(None, at + MOUSE.len());
+    }
+    if !matches!(rest[at], b'M' | b'm') {
+        return control_sequence(&rest[at..]).after(at + MOUSE.len() - 2);
+    }
+    let text = std::str::from_utf8(&rest[..at]).unwrap_or_default();
+    let numbers: Option<Vec<u16>> = text.split(';').map(|n| n.parse().ok()).collect();
+    let mouse = match (numbers.as_deref(), rest[at]) {
+        (Some([button, column, row]), b'M') => kind(*button).and_then(|kind| {
+            Some(Mouse {
+                kind,
+                column: column.checked_sub(1)?,
+                row: row.checked_sub(1)?,
+            })
+        }),
+        _ => None,
+    };
+    Begin::Pointed(mouse, at + 1 + MOUSE.len())
+}
+
+/// What the button says: nothing for those that mean nothing here, and for one that
+/// was pressed with a key held.
+fn kind(button: u16) -> Option<MouseKind> {
+    match button {
+        0 => Some(MouseKind::Click),
+        64 => Some(MouseKind::WheelUp),
+        65 => Some(MouseKind::WheelDown),
+        _ => None,
     }
 }
 
@@ -239,6 +334,7 @@ mod tests {
             said.push(match typed {
                 Typed::Paste(text) => format!("{text:?}"),
                 Typed::Taken => "taken".to_owned(),
+                Typed::Mouse(Mouse { kind, column, row }) => format!("{kind:?} {column},{row}"),
                 Typed::Key(key) => {
                     let held = [
                         (KeyModifiers::SHIFT, "shift-"),
@@ -257,7 +353,7 @@ mod tests {
         said
     }
 
-    const ALL: [(&str, &str); 31] = [
+    const ALL: [(&str, &str); 35] = [
         ("q", "q"),
         ("Q", "Q"),
         ("\r", "Enter"),
@@ -288,6 +384,10 @@ mod tests {
         ("\x1bb", "alt-b"),
         ("\x1b\x1b", "Esc"),
         ("\x1b[0n", "taken"),
+        ("\x1b[<0;1;1M", "Click 0,0"),
+        ("\x1b[<0;120;40M", "Click 119,39"),
+        ("\x1b[<64;3;2M", "WheelUp 2,1"),
+        ("\x1b[<65;65535;2M", "WheelDown 65534,1"),
         ("\x1b[200~a\nb\x1b[201~", "\"a\\nb\""),
     ];
 
@@ -341,11 +441,54 @@ mod tests {
             b"\xff\xc0\x80x",
             b"\x1b[[Ax",
             b"\x1bOXx",
+            // The mouse: released, moved, another button, with a key held, nowhere,
+            // too far, too much, too little, nothing like it.
+            b"\x1b[<0;3;4mx",
+            b"\x1b[<35;3;4Mx",
+            b"\x1b[<2;3;4Mx",
+            b"\x1b[<16;3;4Mx",
+            b"\x1b[<0;0;4Mx",
+            b"\x1b[<0;3;65536Mx",
+            b"\x1b[<0;3;4;5Mx",
+            b"\x1b[<0;3Mx",
+            b"\x1b[<Mx",
+            b"\x1b[<;;;;;Mx",
+            b"\x1b[<0;-3;4Mx",
+            b"\x1b[<0;3\x01x",
+            b"\x1b[M !!x",
+            b"\x1b[M\x03\r\rx",
         ] {
             let mut keys = Keys::default();
             keys.take(bytes);
             let said = read(&mut keys);
             assert_eq!(said.last().map(String::as_str), Some("x"), "{bytes:?}");
+            let meant = ["Enter", "Click", "Wheel", "ctrl-c"];
+            let none = |text: &String| !meant.iter().any(|word| text.contains(word));
+            assert!(said.iter().all(none), "{bytes:?}: {said:?}");
+        }
+    }
+
+    /// A slow line may cut a report in two; its rest is no text, and what comes after
+    /// it is.
+    #[test]
+    fn the_rest_of_a_report_that_was_cut_is_dropped() {
+        for (first, rest) in [
+            ("\x1b[<", "0;3;4Mq"),
+            ("\x1b[<0;3", ";4Mq"),
+            ("\x1b[<0;3;4", "mq"),
+            ("\x1b[<65;3;", "q"),
+        ] {
+            let mut keys = Keys::default();
+            keys.take(first.as_bytes());
+            assert_eq!((read(&mut keys).len(), keys.give_up()), (0, None));
+            let mut said = Vec::new();
+            for byte in rest.bytes() {
+                keys.take(&[byte]);
+                said.extend(read(&mut keys));
+            }
+            keys.take(b"4M");
+            said.extend(read(&mut keys));
+            assert_eq!(said, ["q", "4", "M"], "{first:?} {rest:?}");
         }
     }
 

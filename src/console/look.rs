@@ -5,7 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::keymap::Keymap;
+use super::model::devices::columns::Columns;
+use super::model::views::{self, View};
 use super::theme::Theme;
 
 /// Keys by place and action: `keys.table.open = ["<enter>", "o"]`.
@@ -22,8 +26,27 @@ pub struct LookSettings {
     pub keys: Keys,
     /// Draw with ASCII alone?
     pub ascii: bool,
+    /// The table's columns, by their names; without any the usual ones.
+    pub columns: Vec<String>,
+    /// Views of the configuration, by their names.
+    pub views: BTreeMap<String, ViewText>,
+    /// Is the mouse ours from the start?
+    pub mouse: bool,
     /// Without any colour, whatever the theme: for `NO_COLOR`.
     pub no_colour: bool,
+}
+
+/// A view of the table as files tell it, the same in the configuration and in the
+/// operator's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ViewText {
+    /// What is typed after `/`.
+    pub filter: String,
+    /// The names of the columns; without any the usual ones.
+    pub columns: Vec<String>,
+    /// A column, and `down` for the other way round.
+    pub sort: String,
 }
 
 /// How the console looks, ready for use.
@@ -33,6 +56,9 @@ pub struct Look {
     at: usize,
     pub(crate) keymap: Keymap,
     pub(crate) ascii: bool,
+    pub(crate) columns: Columns,
+    pub(crate) views: BTreeMap<String, View>,
+    pub(crate) mouse: bool,
 }
 
 impl Default for Look {
@@ -42,6 +68,9 @@ impl Default for Look {
             at: 0,
             keymap: Keymap::built_in(),
             ascii: false,
+            columns: Columns::default(),
+            views: BTreeMap::new(),
+            mouse: false,
         }
     }
 }
@@ -70,6 +99,8 @@ impl Look {
             let bare = themes.map(|(name, theme)| (name, theme.without_colours()));
             look.themes = bare.collect();
         }
+        look.mouse = settings.mouse;
+        wrong.extend(look.take_table(settings));
         let theme = match settings.no_colour {
             // It tells apart without colours what the others tell apart by them.
             true => Some("mono"),
@@ -79,6 +110,26 @@ impl Look {
             wrong.push(why);
         }
         (look, wrong)
+    }
+
+    /// Columns and views of the settings; gives what is wrong with them.
+    fn take_table(&mut self, settings: &LookSettings) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if !settings.columns.is_empty() {
+            match Columns::of(settings.columns.iter().map(String::as_str)) {
+                Ok(columns) => self.columns = columns,
+                Err(why) => wrong.push(format!("columns: {why}; the usual columns hold")),
+            }
+        }
+        for (name, text) in &settings.views {
+            match views::check_name(name).and_then(|()| View::read(text, &self.columns)) {
+                Ok(view) => {
+                    self.views.insert(name.clone(), view);
+                }
+                Err(why) => wrong.push(format!("view {name}: {why}; it is left out")),
+            }
+        }
+        wrong
     }
 
     /// The built-in look, with colours or without.

@@ -1,14 +1,17 @@
 //! What happened, and what is to be done: plain data on both sides of
 //! [`update`](super::update()).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use ratatui::layout::Rect;
 use tui_input::InputRequest;
 
 use super::action::Action;
 use super::clipboard::Clip;
 use super::hubs::{Granted, Wish};
+use super::model::views::View;
 use crate::domain::doctor::Check;
 use crate::domain::event::{Command, Event};
 use crate::domain::history::Ask;
@@ -36,6 +39,10 @@ pub enum Message {
     Past(Ask, Box<Past>),
     /// What was wished of the other hubs, and what comes of it.
     Granted(Wish, Granted),
+    /// Something was done with the mouse.
+    Mouse(Mouse),
+    /// The operator's own views were read or changed.
+    Views(Kept),
     /// Something is to be known that no event tells, about the log for example.
     Notice(String),
     /// Events were missed, because there were too many at once; a snapshot follows.
@@ -71,8 +78,67 @@ pub enum Effect {
     Examine,
     /// Give a text to the clipboard or to a file; answered by [`Message::Copied`].
     Copy(Clip),
+    /// Read or change the operator's own views; answered by [`Message::Views`].
+    Views(Keep),
     /// Stop the process until the shell continues it; nothing answers.
     Suspend,
     /// Leave the loop and restore the terminal; nothing answers.
     Quit,
+}
+
+/// What is to be done to the operator's own views.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Keep {
+    /// Tell which there are.
+    Read,
+    /// Keep this one under that name.
+    Save(String, View),
+    /// Forget the one of that name.
+    Forget(String),
+}
+
+/// How the operator's own views are now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// Them by name; `None` when they could not be read.
+    pub views: Option<BTreeMap<String, View>>,
+    /// What is wrong with them, or was not done; empty when all is well.
+    pub wrong: Vec<String>,
+}
+
+/// Something that was done with the mouse, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mouse {
+    /// What.
+    pub kind: MouseKind,
+    /// The column, from 0.
+    pub column: u16,
+    /// The row, from 0.
+    pub row: u16,
+}
+
+/// What can be done with the mouse here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MouseKind {
+    /// The first button was pressed.
+    Click,
+    /// The wheel was turned, up.
+    WheelUp,
+    /// Down.
+    WheelDown,
+}
+
+impl Mouse {
+    /// Was it there?
+    pub(crate) fn is_in(self, area: Rect) -> bool {
+        area.contains((self.column, self.row).into())
+    }
+
+    /// The line below so many lines of heading, if it was there.
+    pub(crate) fn line_in(self, area: Rect, heading: usize) -> Option<usize> {
+        let line = usize::from(self.row.checked_sub(area.y)?);
+        self.is_in(area)
+            .then(|| line.checked_sub(heading))
+            .flatten()
+    }
 }

@@ -8,9 +8,9 @@
 //! ```
 //!
 //! [`update()`] and [`view()`] are pure; time comes in as a value. Only [`run()`]
-//! and what it uses directly (`terminal`, `tty`, `input`, `outfile`, `signals`) touch the
-//! world. A frame is drawn when something has changed, at most one each 16 ms and no
-//! faster than the terminal takes them; the process wakes by itself only when something on
+//! and what it uses directly (`terminal`, `tty`, `input`, `outfile`, `shelf`, `signals`)
+//! touch the world. A frame is drawn when something has changed, at most one each 16 ms
+//! and no faster than the terminal takes them; the process wakes by itself only when something on
 //! the screen ages visibly.
 //!
 //! | module | what it is |
@@ -30,6 +30,7 @@
 //! | `line` | the same without a screen, in lines |
 //! | `hubs` | the other hubs that can be gone to |
 //! | `outside` | what comes in beside the engine: remarks, a doctor |
+//! | `shelf` | the operator's own views, in a file |
 //! | `signals` | what the system tells: signals |
 //! | `terminal` | the terminal, taken and given back |
 //! | `pen` | frames in few bytes |
@@ -53,6 +54,7 @@ mod outfile;
 mod outside;
 mod pen;
 mod run;
+mod shelf;
 mod signals;
 mod stage;
 mod terminal;
@@ -66,8 +68,9 @@ mod view;
 pub use action::Action;
 pub use clipboard::Clip;
 pub use hubs::{Grant, Granted, Granting, HubEntry, Wish};
-pub use look::{Keys, Look, LookSettings};
-pub use message::{Effect, Message};
+pub use look::{Keys, Look, LookSettings, ViewText};
+pub use message::{Effect, Keep, Kept, Message, Mouse, MouseKind};
+pub use model::views::View;
 pub use model::{Carried, Context, Model};
 pub use outside::{Doctor, Outside};
 pub use run::{ConsoleError, Ended, Exit, replay, run};

@@ -18,10 +18,11 @@ use super::flow::Why;
 use super::hubs::{Grant, Granted, Granting, Wish};
 use super::input::{Input, Keyboard};
 use super::keys::Typed;
-use super::message::{Effect, Message};
+use super::message::{Effect, Keep, Kept, Message};
 use super::model::{Carried, Context, Model};
 use super::outfile;
 use super::outside::{Came, Outside};
+use super::shelf::Shelf;
 use super::signals::{self, Heard, SIGHUP, Signals};
 use super::stage::{Set, Stage};
 use super::terminal::{self, Screen};
@@ -160,7 +161,10 @@ async fn show(
         }
     }
     let events = engine.subscribe();
+    let mut shelf = Shelf::on(model.context.views_file.clone());
+    shelf.ask(Keep::Read);
     let mut console = Console {
+        shelf,
         answer: Some(ask(&engine)),
         past: None,
         outbox,
@@ -181,6 +185,7 @@ async fn show(
     if let Ok(exit) = &exit {
         console.settle(&mut screen, *exit).await;
     }
+    console.shelf.finish().await;
     stage.outside = std::mem::take(&mut console.outside);
     stage.grant = console.grant.take();
     match exit {
@@ -229,6 +234,8 @@ struct Console {
     past: Option<PastAnswer>,
     /// Commands that wait for the engine, in their order.
     outbox: VecDeque<Command>,
+    /// The operator's own views.
+    shelf: Shelf,
     input: Keyboard,
     outside: Outside,
     /// What leads to other hubs.
@@ -263,6 +270,7 @@ enum Woken {
     Told(Option<Batch>),
     Outside(Came),
     Copied(String),
+    Kept(Kept),
     Aged,
 }
 
@@ -356,6 +364,8 @@ impl Console {
                 screen.answered();
                 return Ok(Next::Nothing);
             }
+            Woken::Input(Input::Typed(Typed::Mouse(done))) => Some(Message::Mouse(done)),
+            Woken::Kept(kept) => Some(Message::Views(kept)),
             Woken::Answered(Ok(snapshot)) => {
                 if let Some(events) = &mut self.events {
                     events.after(&snapshot);
@@ -403,6 +413,7 @@ impl Console {
             answer,
             past,
             outbox,
+            shelf,
             input,
             granting,
             outside,
@@ -448,6 +459,7 @@ impl Console {
             batch = next_batch(events.as_mut()) => Woken::Told(batch),
             came = outside.next() => Woken::Outside(came),
             text = next_file(files) => Woken::Copied(text),
+            kept = shelf.next() => Woken::Kept(kept),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Woken::Aged,
         }
     }
@@ -480,6 +492,7 @@ impl Console {
                 Effect::Examine => self.outside.examine(),
                 Effect::Send(command) => self.outbox.push_back(command),
                 Effect::Copy(clip) => self.copy(model, clip),
+                Effect::Views(keep) => self.shelf.ask(keep),
                 Effect::Suspend => next = Some(Next::Stop(Job::Whole)),
             }
         }

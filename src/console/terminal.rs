@@ -51,8 +51,11 @@ const ROOM: Duration = Duration::from_millis(80);
 pub const GIVEN_BACK: Duration = ROOM.saturating_mul(3);
 
 /// What gives the terminal back: cancels a sequence that was cut, ends a frame,
-/// then colours, bracketed paste, the alternate screen, the hidden cursor.
-const LEAVE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b[?2004l\x1b[?1049l\x1b[?25h";
+/// then colours, the mouse, bracketed paste, the alternate screen, the hidden cursor.
+const LEAVE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?1049l\x1b[?25h";
+/// What takes the mouse, and what leaves it to the terminal: presses and the wheel
+/// alone, no moves, in numbers that any screen is small enough for.
+const MOUSE: [&[u8]; 2] = [b"\x1b[?1006l\x1b[?1000l", b"\x1b[?1000h\x1b[?1006h"];
 
 /// Is the terminal ours at the moment?
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -78,6 +81,8 @@ pub(super) struct Screen {
     flow: Flow,
     told: Told,
     titled: bool,
+    /// Is the mouse ours?
+    mouse: bool,
 }
 
 impl Screen {
@@ -104,6 +109,7 @@ impl Screen {
             flow: Flow::new(wire.max_fps, tty::answers_come_here(), Instant::now()),
             told: Told::default(),
             titled: wire.title,
+            mouse: false,
         };
         screen.take()?;
         Ok(screen)
@@ -143,6 +149,7 @@ impl Screen {
     fn take(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::Release);
+        self.mouse = false;
         if self.titled {
             TITLED.store(true, Ordering::Release);
             self.first.extend_from_slice(SAVE_TITLE);
@@ -179,6 +186,10 @@ impl Screen {
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
         if model.updates.open().any(|update| update.answer.is_some()) {
             crate::rehearsal::panic_at("view");
+        }
+        if model.mouse != self.mouse {
+            self.mouse = model.mouse;
+            self.first.extend_from_slice(MOUSE[usize::from(self.mouse)]);
         }
         if model.size != self.size {
             self.size = model.size;

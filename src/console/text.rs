@@ -16,9 +16,14 @@ pub(crate) fn safe(text: &str) -> String {
     clean::line(text, LONGEST)
 }
 
-/// How many columns a harmless text takes.
+/// How many columns a harmless text takes on the screen, where each grapheme is
+/// drawn by itself. Measured as a whole, some would be narrower: two Arabic letters
+/// that are joined in writing still get a cell each.
 pub(crate) fn width(text: &str) -> usize {
-    text.width()
+    match text.is_ascii() {
+        true => text.len(),
+        false => text.graphemes(true).map(UnicodeWidthStr::width).sum(),
+    }
 }
 
 /// The text, cut to `max` columns; what is cut is marked with `…`.

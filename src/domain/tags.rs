@@ -39,6 +39,12 @@ impl Tags {
         lines.map(|line| line.split_once('=').unwrap_or((line, "")))
     }
 
+    /// All of them, each in a line as `path=value`; `None` when there are none.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// The value at a path, without regard to case.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&str> {

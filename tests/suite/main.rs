@@ -41,4 +41,5 @@ mod switching;
 mod tags;
 mod terminal;
 mod told;
+mod views;
 mod watching;

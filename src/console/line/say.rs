@@ -180,7 +180,7 @@ pub(super) fn rests_on(evidence: &Evidence) -> String {
 
 /// How much is left if it goes as it went before.
 fn left(model: &Model, id: &UpdateId, event: &Event) -> Option<String> {
-    let update = model.updates.get(id).filter(|update| update.is_open())?;
+    let update = &model.updates.get(id).filter(|t| t.update.is_open())?.update;
     let estimate = model.durations.left(update, event.time)?;
     let samples = estimate.samples;
     Some(format!(

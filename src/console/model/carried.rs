@@ -1,9 +1,10 @@
-//! What is carried from one hub to the next: how the console looks, the order of the
-//! table, and the commands that were typed. Nothing that could be done to the new hub
-//! because it was meant for the old one: no marks, no filter, no query, no package, no
+//! What is carried from one hub to the next: how the console looks, the order and the
+//! columns of the table, and the commands that were typed. Nothing that could be done to
+//! the new hub because it was meant for the old one: no marks, no filter, no query, no package, no
 //! name that was typed to arm it.
 
 use super::command_line::Typed;
+use super::devices::columns::Columns;
 use super::devices::sort::Order;
 use super::{Context, Model};
 use crate::console::look::Look;
@@ -13,6 +14,7 @@ use crate::console::look::Look;
 pub struct Carried {
     look: Look,
     order: Order,
+    columns: Columns,
     typed: Typed,
 }
 
@@ -21,7 +23,8 @@ impl Model {
     pub(crate) fn carried(&self) -> Carried {
         Carried {
             look: self.context.look.clone(),
-            order: self.devices.order(),
+            order: self.devices.order().clone(),
+            columns: self.columns.clone(),
             typed: self.typed.clone(),
         }
     }
@@ -29,6 +32,7 @@ impl Model {
     /// Has what was carried here.
     pub(super) fn with_carried(mut self, carried: Carried) -> Self {
         self.devices.set_order(carried.order);
+        self.columns = carried.columns;
         self.typed = carried.typed;
         self
     }

@@ -9,11 +9,14 @@ pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod facts;
 pub(crate) mod field;
+pub(crate) mod flights;
 pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod updates;
+pub(crate) mod views;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,12 +26,15 @@ use self::attention::Attention;
 pub use self::carried::Carried;
 use self::command_line::{CommandLine, Typed};
 use self::devices::Devices;
+use self::devices::columns::Columns;
 use self::doctor::Examination;
 use self::facts::Facts;
 use self::field::{Dropped, Field};
+use self::flights::Flights;
 use self::history::{History, Played};
 use self::log::{Log, LogScreen, Weight};
 use self::updates::Updates;
+use self::views::Views;
 use super::hubs::HubEntry;
 use super::keymap::{Keymap, Place};
 use super::look::Look;
@@ -93,6 +99,8 @@ pub struct Context {
     pub look: Look,
     /// How much goes to the terminal, and what it is told.
     pub wire: Wire,
+    /// The file of the operator's own views; without one none are kept.
+    pub views_file: Option<PathBuf>,
 }
 
 impl Context {
@@ -124,6 +132,7 @@ impl Context {
             arm_for: ARMED,
             look: Look::default(),
             wire: Wire::default(),
+            views_file: None,
         }
     }
 }
@@ -237,8 +246,6 @@ pub(crate) enum Dialog {
     Connecting(String),
     /// What the keys do; lines scrolled away.
     Help(usize),
-    /// The updates of this session, and the selected line.
-    Updates(usize),
 }
 
 /// A screen of its own over devices, details and the past.
@@ -306,6 +313,11 @@ pub struct Model {
     pub(crate) last_key: Timestamp,
     pub(crate) size: (u16, u16),
     pub(crate) devices: Devices,
+    /// What is shown of each device.
+    pub(crate) columns: Columns,
+    pub(crate) views: Views,
+    /// Is the mouse ours? Else it is the terminal's, which copies text with it.
+    pub(crate) mouse: bool,
     pub(crate) inventory: Inventory,
     pub(crate) link: Way,
     pub(crate) budget: Budget,
@@ -325,6 +337,8 @@ pub struct Model {
     pub(crate) panel: Option<Panel>,
     pub(crate) bar: Option<Bar>,
     pub(crate) dialog: Option<Dialog>,
+    /// The updates of this session, over devices and details.
+    pub(crate) flights: Option<Flights>,
     /// Past updates, over devices and details.
     pub(crate) history: Option<History>,
     /// One of them played again, over that.
@@ -363,6 +377,12 @@ impl Model {
             last_key: now,
             size,
             devices: Devices::default(),
+            columns: context.look.columns.clone(),
+            views: Views {
+                fixed: context.look.views.clone(),
+                own: None,
+            },
+            mouse: context.look.mouse,
             inventory: Inventory::default(),
             link: Way::new(Link::Connecting),
             budget: Budget::at_rest(&context.profile),
@@ -384,6 +404,7 @@ impl Model {
             panel: None,
             bar: None,
             dialog: None,
+            flights: None,
             history: None,
             replay: None,
             cover: None,
@@ -417,7 +438,6 @@ impl Model {
             Some(Dialog::Connecting(_)) => Place::Connecting,
             Some(Dialog::Quit) => Place::Quit,
             Some(Dialog::Help(_)) => Place::Help,
-            Some(Dialog::Updates(_)) => Place::Updates,
             None => self.place_below(),
         }
     }
@@ -431,6 +451,7 @@ impl Model {
             (Some(Bar::Search(_)), _) => Place::Search,
             (None, _) if self.cover.is_some() => self.place_in_cover(),
             (None, _) if self.history.is_some() => self.place_in_history(),
+            (None, _) if self.shows_flights() => Place::Updates,
             (None, None) => Place::Table,
             (None, Some(panel)) => match panel.focus {
                 Focus::Field => Place::Field,
@@ -471,6 +492,7 @@ impl Model {
     pub(crate) fn in_view(&self) -> Option<&DeviceId> {
         match &self.panel {
             _ if self.shows_past() => None,
+            _ if self.shows_flights() => self.flight_in_view(),
             Some(panel) => Some(&panel.device),
             None if self.is_wide() => self.devices.selected(),
             None => None,

@@ -102,11 +102,6 @@ impl Updates {
         self.all.get(self.latest.get(device)?)
     }
 
-    /// The update of that name.
-    pub(crate) fn get(&self, id: &UpdateId) -> Option<&Update> {
-        self.all.get(id).map(|tracked| &tracked.update)
-    }
-
     /// The update of a device that has not ended.
     pub(crate) fn open_of(&self, device: &DeviceId) -> Option<&Update> {
         self.of(device)
@@ -119,10 +114,14 @@ impl Updates {
         self.all.values().map(|t| &t.update).filter(|u| u.is_open())
     }
 
-    /// How they are listed: those in flight first, then those that ended,
-    /// the newest of each on top.
+    /// All of them, the newest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Tracked> {
+        self.all.values().rev()
+    }
+
+    /// Those in flight first, then those that ended, the newest of each first.
     pub(crate) fn listed(&self) -> Vec<&Update> {
-        let mut all: Vec<&Update> = self.all.values().rev().map(|t| &t.update).collect();
+        let mut all: Vec<&Update> = self.all().map(|tracked| &tracked.update).collect();
         all.sort_by_key(|update| !update.is_open());
         all
     }
@@ -130,6 +129,11 @@ impl Updates {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// That one.
+    pub(crate) fn get(&self, id: &UpdateId) -> Option<&Tracked> {
+        self.all.get(id)
     }
 }
 

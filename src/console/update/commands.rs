@@ -2,13 +2,15 @@
 //! them in the help is the same.
 
 use super::super::message::Effect;
-use super::super::model::devices::sort::{Column, Order};
+use super::super::model::devices::sort::Order;
 use super::super::model::{Dialog, Focus, Model};
-use super::{arming, copying, dialogs, doctor, history, hub, log, narrow, panel, table};
+use super::{
+    arming, copying, dialogs, doctor, flights, history, hub, log, narrow, panel, table, views,
+};
 use crate::domain::id::DeviceId;
 
 /// What comes of a command, or what is wrong with it.
-type Ran = Result<Vec<Effect>, String>;
+pub(super) type Ran = Result<Vec<Effect>, String>;
 
 /// Devices that are offered to complete an id.
 const OFFERED: usize = 8;
@@ -41,6 +43,7 @@ pub(crate) const ALL: &[Command] = &[
         about: "back to the devices",
         run: |model, _| {
             model.panel = None;
+            model.flights = None;
             Ok(Vec::new())
         },
         complete: nothing,
@@ -50,7 +53,7 @@ pub(crate) const ALL: &[Command] = &[
         argument: "",
         about: "the updates of this session",
         run: |model, _| {
-            model.dialog = Some(Dialog::Updates(0));
+            flights::open(model);
             Ok(Vec::new())
         },
         complete: nothing,
@@ -108,7 +111,42 @@ pub(crate) const ALL: &[Command] = &[
         argument: "COLUMN [down]",
         about: "sort the devices by a column",
         run: sort,
-        complete: |_, text| begins(Column::ALL.iter().map(|column| column.name()), text),
+        complete: views::column_names,
+    },
+    Command {
+        name: "columns",
+        argument: "[NAME,…]",
+        about: "show these columns, in this order, also tag:NAME; alone: the usual ones",
+        run: views::columns,
+        complete: views::more_columns,
+    },
+    Command {
+        name: "view",
+        argument: "NAME",
+        about: "take a saved view: filter, columns and order",
+        run: views::view,
+        complete: views::names,
+    },
+    Command {
+        name: "save",
+        argument: "NAME",
+        about: "keep filter, columns and order under a name",
+        run: views::save,
+        complete: views::own_names,
+    },
+    Command {
+        name: "forget",
+        argument: "NAME",
+        about: "forget a saved view",
+        run: views::forget,
+        complete: views::own_names,
+    },
+    Command {
+        name: "mouse",
+        argument: "on|off",
+        about: "wheel and clicks come here, or stay with the terminal",
+        run: views::mouse,
+        complete: |_, text| begins(["on", "off"].into_iter(), text),
     },
     Command {
         name: "unmark",
@@ -266,6 +304,7 @@ fn device(model: &mut Model, text: &str) -> Ran {
     }
     let id = DeviceId::parse(text).map_err(|e| e.to_string())?;
     if model.devices.select(&id) {
+        model.flights = None;
         return Ok(Vec::new());
     }
     if model.inventory.is_whole() && model.inventory.query.is_none() {
@@ -277,17 +316,7 @@ fn device(model: &mut Model, text: &str) -> Ran {
 
 /// Sorts by a column, downwards if that is said too.
 fn sort(model: &mut Model, text: &str) -> Ran {
-    let (name, way) = text.split_once(' ').unwrap_or((text, ""));
-    let down = match way.trim() {
-        "" | "up" => false,
-        "down" => true,
-        _ => return Err("a column is sorted up or down: :sort age down".to_owned()),
-    };
-    let Some(by) = Column::named(name) else {
-        let names = Column::ALL.map(Column::name).join(", ");
-        return Err(format!("by which column? there are {names}"));
-    };
-    model.devices.set_order(Order { by, down });
+    model.devices.set_order(Order::read(text)?);
     Ok(Vec::new())
 }
 

@@ -1,9 +1,8 @@
-//! Help, the list of updates, and the question before quitting.
+//! Help, and the question before quitting.
 
 use super::super::action::Action;
 use super::super::message::Effect;
-use super::super::model::{Dialog, Focus, Model};
-use super::panel;
+use super::super::model::{Dialog, Model};
 
 /// Quits; asks first while something is in flight, unless it is asked already.
 pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
@@ -37,28 +36,6 @@ pub(super) fn help(model: &mut Model, action: Action) -> Vec<Effect> {
             Action::Back => model.dialog = None,
             _ => {}
         }
-    }
-    Vec::new()
-}
-
-/// Moves in the list of updates, or opens one's device.
-pub(super) fn updates(model: &mut Model, action: Action) -> Vec<Effect> {
-    let Some(Dialog::Updates(at)) = model.dialog else {
-        return Vec::new();
-    };
-    let last = model.updates.len().saturating_sub(1);
-    match action {
-        Action::Next => model.dialog = Some(Dialog::Updates((at + 1).min(last))),
-        Action::Previous => model.dialog = Some(Dialog::Updates(at.saturating_sub(1))),
-        Action::Back => model.dialog = None,
-        Action::Open => {
-            let device = model.updates.listed().get(at).map(|u| u.device.clone());
-            model.dialog = None;
-            if let Some(device) = device {
-                panel::open(model, device, Focus::Details);
-            }
-        }
-        _ => {}
     }
     Vec::new()
 }

@@ -8,10 +8,12 @@ mod copying;
 mod dialogs;
 mod doctor;
 mod engine;
+mod flights;
 mod history;
 mod hub;
 pub(crate) mod lines;
 mod log;
+mod mouse;
 mod narrow;
 mod package;
 mod panel;
@@ -19,6 +21,7 @@ mod prompt;
 mod table;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use super::action::Action;
 use super::keymap::Place;
@@ -30,7 +33,7 @@ use super::view::layout::Areas;
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     if matches!(
         message,
-        Message::Act(_) | Message::Edit(_) | Message::Paste(_)
+        Message::Act(_) | Message::Edit(_) | Message::Paste(_) | Message::Mouse(_)
     ) {
         model.last_key = model.now;
         model.brief = None;
@@ -54,6 +57,11 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::Paste(text) => {
             package::paste(model, &text);
+            Vec::new()
+        }
+        Message::Mouse(done) => mouse::mouse(model, done),
+        Message::Views(kept) => {
+            views::kept(model, kept);
             Vec::new()
         }
         Message::Events(batch) => engine::events(model, &batch),
@@ -120,7 +128,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Place::Confirm | Place::Arm => confirm::act(model, action),
         Place::Quit => dialogs::quit_question(model, action),
         Place::Help => dialogs::help(model, action),
-        Place::Updates => dialogs::updates(model, action),
+        Place::Updates => flights::act(model, action),
         Place::Hubs => hub::list(model, action),
         Place::Connecting => hub::connecting(model, action),
         Place::History => history::list(model, action),
@@ -181,6 +189,7 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut super::model::field::Field))
 /// Keeps the selected row in its window and every scrolled text within its
 /// length, whatever has just changed.
 fn settle(model: &mut Model) {
+    flights::settle(model);
     let areas = Areas::of(model);
     model.devices.follow(areas.table_rows());
     let most = |lines: usize, height: u16| lines.saturating_sub(usize::from(height));

@@ -65,7 +65,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 panel.raw = !panel.raw;
             }
         }
-        Action::Updates => model.dialog = Some(Dialog::Updates(0)),
+        Action::Updates => super::flights::open(model),
         Action::NextUpdate | Action::PreviousUpdate => {
             let forward = action == Action::NextUpdate;
             if let Some(id) = neighbour_in_flight(model, forward) {

@@ -3,9 +3,9 @@
 use super::super::action::Action;
 use super::super::message::Effect;
 use super::super::model::field::Field;
-use super::super::model::{Bar, Dialog, Focus, Model};
+use super::super::model::{Bar, Focus, Model};
 use super::super::view::layout::Areas;
-use super::{copying, history, narrow, panel};
+use super::{copying, flights, history, narrow, panel};
 use crate::domain::event::{Command, InventoryState};
 
 /// An action while the keys go to the table.
@@ -38,12 +38,15 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::List => return list(model),
         Action::Log => super::log::open(model, ""),
         Action::History => history::open(model, ""),
-        Action::Updates => model.dialog = Some(Dialog::Updates(0)),
+        Action::Updates => flights::open(model),
         Action::NextUpdate => jump_to_update(model, true),
         Action::PreviousUpdate => jump_to_update(model, false),
         Action::Mark => model.devices.mark(),
         Action::MarkShown => model.devices.mark_shown(),
-        Action::Sort => model.devices.set_order(model.devices.order().next()),
+        Action::Sort => {
+            let order = model.devices.order().next(model.columns.all());
+            model.devices.set_order(order);
+        }
         Action::Reverse => model.devices.set_order(model.devices.order().reversed()),
         Action::Back => back(model),
         _ => {}

@@ -1,20 +1,23 @@
 //! The table of devices: only the rows in the window are built.
 
+mod grid;
+
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Widget;
 
-use super::super::model::devices::sort::Column;
+use self::grid::Grid;
+use super::super::model::devices::columns::Column;
 use super::super::model::{Asking, Bar, Model};
-use super::super::text::{age, count, cut, fit, safe, width};
+use super::super::text::{count, cut, plural, safe, width};
 use super::super::theme::Role;
 use super::doc::Doc;
 use super::instead;
-use super::state::{State, connection_sign, last_update};
-use crate::domain::device::DeviceRow;
+use super::put::put;
 use crate::domain::event::InventoryState;
+
+/// Columns at the right end of the heading, for how many rows are out of sight.
+const BEYOND: usize = 10;
 
 /// Lines above the rows: the heading, what is wrong with the list, the heads.
 pub(super) fn heading_height(model: &Model, area: Rect) -> usize {
@@ -29,7 +32,8 @@ pub(super) fn heading_height(model: &Model, area: Rect) -> usize {
 
 pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let mut row = Rect { height: 1, ..area };
-    heading(model, frame, row);
+    let grid = grid(model, area);
+    heading(model, &grid, frame, row);
     row.y += 1;
     if model.devices.len() == 0 {
         let rest = Rect {
@@ -46,18 +50,15 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     };
     trouble(model, area.width).draw(frame, part, 0, &model.theme);
     row.y += between;
-    let columns = Columns::of(model, usize::from(area.width));
-    columns.heads(model).render(row, frame.buffer_mut());
+    put(&grid.heads(), row, frame.buffer_mut());
     row.y += 1;
-    let height = usize::from(area.bottom().saturating_sub(row.y));
-    for (device, selected) in model.devices.window(height) {
-        let line = columns.row(model, device, selected);
+    for (line, selected) in grid.lines() {
         if selected && model.panel.is_none() {
             frame
                 .buffer_mut()
                 .set_style(row, model.theme.style(Role::Selected));
         }
-        line.render(row, frame.buffer_mut());
+        put(&line, row, frame.buffer_mut());
         row.y += 1;
     }
     if model.devices.shown() == 0 {
@@ -69,8 +70,23 @@ pub(super) fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     }
 }
 
+fn grid(model: &Model, area: Rect) -> Grid<'_> {
+    let rows = usize::from(area.height).saturating_sub(heading_height(model, area));
+    Grid::of(model, usize::from(area.width), rows)
+}
+
+/// The column whose head stands there, for whoever points at it.
+pub(super) fn head_at(model: &Model, area: Rect, x: u16, y: u16) -> Option<Column> {
+    let line = usize::from(y.checked_sub(area.y)?);
+    if model.devices.len() == 0 || line + 1 != heading_height(model, area) {
+        return None;
+    }
+    let x = usize::from(x.checked_sub(area.x).filter(|x| *x < area.width)?);
+    grid(model, area).column_at(x).cloned()
+}
+
 /// `Devices 1,204` with the filter, how many it shows, and how far the list is.
-fn heading(model: &Model, frame: &mut Frame, area: Rect) {
+fn heading(model: &Model, grid: &Grid, frame: &mut Frame, area: Rect) {
     let style = |role| model.theme.style(role);
     let mut spans = vec![Span::styled(" Devices ", style(Role::Title))];
     if model.devices.len() > 0 || model.inventory.query.is_some() {
@@ -115,8 +131,10 @@ fn heading(model: &Model, frame: &mut Frame, area: Rect) {
     if listing && model.devices.len() > 0 && model.inventory.asking.is_none() {
         spans.push(Span::styled("  listing…", style(Role::Busy)));
     }
+    view_name(model, area, &mut spans);
+    more_columns(model, grid, area, &mut spans);
     beyond(model, area, &mut spans);
-    Line::from(spans).render(area, frame.buffer_mut());
+    put(&Line::from(spans), area, frame.buffer_mut());
     if let Some(at) = cursor.filter(|_| model.dialog.is_none()) {
         let x = area.x + u16::try_from(at).unwrap_or(0);
         frame.set_cursor_position(Position::new(x, area.y));
@@ -159,6 +177,32 @@ fn condition(query: &str) -> &str {
     }
 }
 
+/// The saved view that is shown, at the right of what else there is to say.
+fn view_name(model: &Model, area: Rect, spans: &mut Vec<Span<'static>>) {
+    let Some(name) = model.view_in_use() else {
+        return;
+    };
+    let text = format!("  · {}", cut(name, 20));
+    let used: usize = spans.iter().map(|s| width(&s.content)).sum();
+    if used + width(&text) + BEYOND <= usize::from(area.width) {
+        spans.push(Span::styled(text, model.theme.style(Role::Key)));
+    }
+}
+
+/// How many columns have no room, where it can be said without taking the place of
+/// what stands at the right end.
+fn more_columns(model: &Model, grid: &Grid, area: Rect, spans: &mut Vec<Span<'static>>) {
+    if grid.hidden() == 0 || model.devices.len() == 0 {
+        return;
+    }
+    let used: usize = spans.iter().map(|s| width(&s.content)).sum();
+    let long = format!("  +{}", plural(grid.hidden(), "column"));
+    let room = usize::from(area.width).saturating_sub(used + BEYOND);
+    if width(&long) <= room {
+        spans.push(Span::styled(long, model.theme.style(Role::Muted)));
+    }
+}
+
 /// At the right end: how many rows are above and below the window.
 fn beyond(model: &Model, area: Rect, spans: &mut Vec<Span<'static>>) {
     let height = super::layout::Areas::of(model).table_rows();
@@ -190,152 +234,4 @@ fn trouble(model: &Model, columns: u16) -> Doc<'_> {
         (_, None) => {}
     }
     doc
-}
-
-/// How wide each column is; 0 is not shown.
-struct Columns {
-    all: usize,
-    id: usize,
-    firmware: usize,
-    phase: usize,
-    last: usize,
-    age: usize,
-}
-
-/// The bar, the mark, the sign, a blank.
-const FRONT: usize = 4;
-const GAP: usize = 2;
-/// Widths of phase, firmware and last update, from generous to none.
-const WIDTHS: [(usize, usize, usize); 8] = [
-    (16, 10, 16),
-    (16, 10, 10),
-    (15, 8, 10),
-    (15, 8, 0),
-    (16, 0, 0),
-    (14, 0, 0),
-    (12, 0, 0),
-    (0, 0, 0),
-];
-
-impl Columns {
-    fn of(model: &Model, all: usize) -> Self {
-        let age = 5;
-        let longest = model.devices.longest_id().max(6);
-        let id = longest.min(all * 2 / 5);
-        // The connection's sign and the age are always there; the others as
-        // many and as wide as fit.
-        let rest = all.saturating_sub(FRONT + id + GAP + 1 + GAP + age + 1);
-        let taken = |(phase, firmware, last): (usize, usize, usize)| {
-            [phase, firmware, last]
-                .into_iter()
-                .filter(|columns| *columns > 0)
-                .map(|columns| columns + GAP)
-                .sum::<usize>()
-        };
-        let fits = WIDTHS.into_iter().find(|widths| taken(*widths) <= rest);
-        let (phase, firmware, last) = fits.unwrap_or_default();
-        // What is left goes to ids that were cut.
-        let more = (rest - taken((phase, firmware, last))).min(longest - id);
-        Self {
-            all,
-            id: id + more,
-            firmware,
-            phase,
-            last,
-            age,
-        }
-    }
-
-    fn heads(&self, model: &Model) -> Line<'static> {
-        let order = model.devices.order();
-        let head = |column: Column, name: &str| match (column == order.by, order.down) {
-            _ if order.is_natural() || column != order.by => name.to_owned(),
-            (_, true) => format!("{name}▼"),
-            (_, false) => format!("{name}▲"),
-        };
-        // The connection's sign has a column of its own, and no room for a name.
-        let by_state = order.by == Column::State;
-        let sign = if by_state {
-            head(Column::State, "")
-        } else {
-            String::new()
-        };
-        let device = head(Column::Device, "device");
-        let mut text = " ".repeat(FRONT);
-        text.push_str(&fit(&device, self.id + GAP - usize::from(by_state)));
-        text.push_str(&fit(&sign, 1 + GAP + usize::from(by_state)));
-        for (head, columns) in [
-            (head(Column::Firmware, "firmware"), self.firmware),
-            (head(Column::Phase, "phase"), self.phase),
-            (head(Column::Last, "last update"), self.last),
-        ] {
-            if columns > 0 {
-                text.push_str(&fit(&head, columns + GAP));
-            }
-        }
-        let age = head(Column::Age, "age");
-        let fill = self.all.saturating_sub(width(&text) + width(&age) + 1);
-        text.push_str(&" ".repeat(fill));
-        text.push_str(&age);
-        Line::styled(text, model.theme.style(Role::Head))
-    }
-
-    fn row(&self, model: &Model, row: &DeviceRow, selected: bool) -> Line<'static> {
-        let style = |role| model.theme.style(role);
-        // On the selected row the theme's own ground and ink stand, except
-        // where a colour tells a state.
-        let lit = selected && model.panel.is_none();
-        let quiet = if lit {
-            Style::new()
-        } else {
-            style(Role::Muted)
-        };
-        let strong = if selected {
-            style(Role::Title)
-        } else {
-            Style::new()
-        };
-        let bar = if selected { "▌" } else { " " };
-        let marked = model.devices.is_marked(&row.device_id);
-        let mark = if marked { "◆" } else { " " };
-        let state = State::of(model, row);
-        let mut spans = vec![
-            Span::styled(bar, style(Role::Cursor)),
-            Span::styled(mark, style(Role::Key)),
-            Span::styled(format!("{} ", state.sign), state.style(model, quiet)),
-            Span::styled(fit(&safe(row.device_id.as_str()), self.id + GAP), strong),
-        ];
-        let (sign, role) = connection_sign(row);
-        let live = !model.is_aging();
-        let sign_style = role.filter(|_| live).map_or(quiet, style);
-        spans.push(Span::styled(format!("{sign}  "), sign_style));
-        if self.firmware > 0 {
-            let text = row.firmware.as_deref().map_or("–".to_owned(), safe);
-            let style = row.firmware.as_ref().map_or(quiet, |_| Style::new());
-            let text = fit(&cut(&text, self.firmware), self.firmware + GAP);
-            spans.push(Span::styled(text, style));
-        }
-        if self.phase > 0 {
-            let text = fit(&state.text(self.phase), self.phase + GAP);
-            spans.push(Span::styled(text, state.style(model, quiet)));
-        }
-        if self.last > 0 {
-            let text = last_update(row, self.last);
-            spans.push(Span::styled(
-                fit(&cut(&text, self.last), self.last + GAP),
-                quiet,
-            ));
-        }
-        let age = age(model.now, state.seen, state.grain);
-        let used: usize = spans.iter().map(|s| width(&s.content)).sum();
-        let fill = self.all.saturating_sub(used + width(&age) + 1);
-        debug_assert!(width(&age) <= self.age);
-        spans.push(Span::raw(" ".repeat(fill)));
-        let old = match live {
-            true => quiet,
-            false => style(Role::Doubt),
-        };
-        spans.push(Span::styled(age, old));
-        Line::from(spans)
-    }
 }

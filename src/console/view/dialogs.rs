@@ -1,4 +1,4 @@
-//! The windows over everything else: help, the list of updates, questions.
+//! The windows over everything else: help, questions.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -8,16 +8,13 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
 use super::super::keymap::{Binding, Place, shown};
 use super::super::model::{Dialog, Model};
-use super::super::text::{Grain, age, cut, fit, plural, safe, width};
+use super::super::text::{fit, plural, safe, width};
 use super::super::theme::Role;
 use super::super::update::commands;
 use super::arming;
 use super::doc::Doc;
-use super::gauge;
 use super::header;
 use super::layout::Areas;
-use crate::domain::gauge::Gauge;
-use crate::domain::update::Update;
 
 /// Below this size a window has no border and takes the whole screen.
 const FRAMED: (u16, u16) = (60, 18);
@@ -148,15 +145,6 @@ pub(super) fn framed(model: &Model) -> bool {
 pub(super) fn draw(model: &Model, dialog: &Dialog, frame: &mut Frame) {
     let (title, body, foot, scroll) = match dialog {
         Dialog::Help(scroll) => ("Keys", help(model), Doc::new(&model.theme, 8), *scroll),
-        Dialog::Updates(at) => {
-            let scroll = (at + 1).saturating_sub(usize::from(model.size.1.saturating_sub(8)));
-            (
-                "Updates of this session",
-                updates(model, *at),
-                Doc::new(&model.theme, 8),
-                scroll,
-            )
-        }
         Dialog::Quit => ("Quit?", quit(model), yes_or_no(model, "quits", "stays"), 0),
         Dialog::Arm(naming) => {
             let (body, foot) = (arming::body(model), arming::foot(model, naming));
@@ -295,54 +283,4 @@ pub(super) fn yes_or_no<'a>(model: &'a Model, yes: &str, no: &str) -> Doc<'a> {
     ];
     doc.line(line);
     doc
-}
-
-/// One line an update: device, a small gauge, a word, how long ago.
-fn updates(model: &Model, at: usize) -> Doc<'_> {
-    let mut doc = Doc::new(&model.theme, Window::inner_width(model, 76));
-    let listed = model.updates.listed();
-    if listed.is_empty() {
-        doc.text(
-            Role::Muted,
-            "None yet: open a device and give it a package.",
-        );
-    }
-    for (n, update) in listed.into_iter().enumerate() {
-        let line = update_line(&doc, model, update, n == at);
-        doc.line(line);
-    }
-    doc
-}
-
-fn update_line(doc: &Doc, model: &Model, update: &Update, here: bool) -> Vec<Span<'static>> {
-    let columns = doc.width;
-    let role = gauge::role(update);
-    let dialect = model.context.dialects.named(&update.intent.dialect);
-    let id_width = (columns / 3).min(24);
-    let bar_width = if columns > 56 { 22 } else { 0 };
-    let grain = if update.is_open() {
-        Grain::Fine
-    } else {
-        Grain::Coarse
-    };
-    let mut spans = vec![
-        doc.span(Role::Cursor, if here { "▌" } else { " " }),
-        doc.span(role, format!("{} ", gauge::sign(update))),
-        doc.span(
-            if here { Role::Title } else { Role::Input },
-            fit(&cut(&safe(update.device.as_str()), id_width), id_width + 2),
-        ),
-    ];
-    if bar_width > 0 {
-        let gauge = Gauge::at(update, &dialect.phases(), &model.durations, model.now);
-        spans.extend(gauge::bar(&gauge, role, bar_width, doc.theme));
-        spans.push(Span::raw("  "));
-    }
-    spans.push(doc.span(role, fit(update.word(), 13)));
-    let age = age(model.now, update.changed, grain);
-    let used: usize = spans.iter().map(|s| width(&s.content)).sum();
-    let fill = columns.saturating_sub(used + width(&age));
-    spans.push(Span::raw(" ".repeat(fill)));
-    spans.push(doc.span(Role::Muted, age));
-    spans
 }

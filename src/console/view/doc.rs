@@ -8,6 +8,7 @@ use ratatui::widgets::Widget;
 use super::super::model::field::Field;
 use super::super::text::{cut, fold, safe, width, wrap};
 use super::super::theme::{Role, Theme};
+use super::put::put;
 use crate::domain::problem::Problem;
 
 /// Lines under construction.
@@ -110,9 +111,9 @@ impl<'a> Doc<'a> {
         let room = usize::from(row.width).saturating_sub(width(&mark) + 1);
         for (n, line) in self.lines.iter().skip(scroll).take(height).enumerate() {
             if n + 1 == height && !mark.is_empty() {
-                shortened(line, room).render(row, frame.buffer_mut());
+                put(&shortened(line, room), row, frame.buffer_mut());
             } else {
-                line.render(row, frame.buffer_mut());
+                put(line, row, frame.buffer_mut());
             }
             row.y += 1;
         }

@@ -119,7 +119,7 @@ fn offer(model: &Model, text: &str) -> String {
             format!("{name}{gap}{argument}: {about}")
         }
         _ => {
-            let last = |line: &String| line.rsplit(' ').next().map(safe);
+            let last = |line: &String| line.rsplit([' ', ',']).next().map(safe);
             let offered: Vec<String> = all.iter().filter_map(last).collect();
             offered.join(" · ")
         }
@@ -148,6 +148,7 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
         Place::Table
             | Place::Details
             | Place::Pick
+            | Place::Updates
             | Place::History
             | Place::Record
             | Place::Log
@@ -160,9 +161,11 @@ fn hint_line(model: &Model, room: usize) -> Vec<Span<'static>> {
     // Giving up is for an update that is in doubt; it works without a hint too.
     let update = in_view.and_then(|id| model.updates.open_of(id));
     let doubtful = update.is_some_and(|update| update.doubt.is_some());
+    let flight = model.flight().filter(|_| place == Place::Updates);
+    let flight_in_doubt = flight.is_some_and(|t| t.update.is_open() && t.update.doubt.is_some());
     let offered = |binding: &&Binding| match binding.action {
         Action::Open if place == Place::Details => may_ask,
-        Action::GiveUp => doubtful,
+        Action::GiveUp => doubtful || flight_in_doubt,
         // Not every question has a command that does the same.
         Action::Copy => matches!(model.dialog, None | Some(Dialog::Confirm(_))),
         _ => true,

@@ -4,7 +4,7 @@
 use ratatui::layout::Rect;
 
 use super::super::model::Model;
-use super::{devices, footer, history, notice};
+use super::{devices, flights, footer, history, notice};
 
 /// Below this height nothing is spent on lines that only separate.
 const ROOMY: u16 = 18;
@@ -48,7 +48,7 @@ impl Areas {
         };
         let notices = take_top(&mut rest, wanted);
         let body = rest;
-        let past = model.shows_past();
+        let covered = model.shows_past() || model.shows_flights();
         let (mut table, mut divider, mut panel) = (body, Rect::ZERO, body);
         if model.is_wide() {
             table.width = (body.width * 27 / 50).min(78);
@@ -66,8 +66,8 @@ impl Areas {
             page: body,
             footer_rule,
             footer,
-            shows_table: !past && (model.is_wide() || model.panel.is_none()),
-            shows_panel: !past && (model.is_wide() || model.panel.is_some()),
+            shows_table: !covered && (model.is_wide() || model.panel.is_none()),
+            shows_panel: !covered && (model.is_wide() || model.panel.is_some()),
             heading: devices::heading_height(model, table),
         }
     }
@@ -75,6 +75,16 @@ impl Areas {
     /// Lines of the history's list that hold updates.
     pub(crate) fn past_rows(&self) -> usize {
         usize::from(self.page.height).saturating_sub(history::HEADING)
+    }
+
+    /// Lines of the list of updates that hold updates.
+    pub(crate) fn flight_rows(&self) -> usize {
+        usize::from(self.table.height).saturating_sub(flights::HEADING)
+    }
+
+    /// Lines of the table above its devices.
+    pub(crate) fn table_heading(&self) -> usize {
+        self.heading
     }
 
     /// Lines of the table that hold devices.

@@ -14,11 +14,13 @@
 //! | `history` | past updates, and one of them opened |
 //! | `log`, `doctor` | what happened in this session; what the doctor finds |
 //! | `replay` | a past update, played again |
+//! | `flights` | the updates of this session |
 //! | `running` | an update: verdict, timeline, evidence, log |
 //! | `gauge` | how far an update is |
-//! | `confirm`, `arming`, `dialogs` | questions, help, the list of updates |
+//! | `confirm`, `arming`, `dialogs` | questions, help |
 //! | `hubs` | the hubs, and the way to another one |
 //! | `ascii` | the same for terminals that have nothing else |
+//! | `put` | lines onto the screen |
 //! | `footer` | what can be done now |
 //! | `wake` | when the screen changes by itself |
 
@@ -29,6 +31,7 @@ mod devices;
 mod dialogs;
 mod doc;
 pub(super) mod doctor;
+mod flights;
 mod footer;
 mod gauge;
 mod header;
@@ -40,6 +43,7 @@ pub(super) mod log;
 mod notice;
 mod package;
 mod panel;
+mod put;
 mod replay;
 mod running;
 mod state;
@@ -52,6 +56,7 @@ use ratatui::text::Line;
 use ratatui::widgets::Widget;
 
 use self::layout::Areas;
+use super::model::devices::columns::Column;
 use super::model::{Cover, Dialog, Focus, Model};
 use super::theme::Role;
 
@@ -68,12 +73,15 @@ pub fn view(model: &Model, frame: &mut Frame) {
     if model.replay.is_none() {
         notice::draw(model, frame, areas.notices);
     }
+    if let Some(list) = model.flights.as_ref().filter(|_| model.shows_flights()) {
+        flights::draw(model, list, frame, &areas);
+    }
     if areas.shows_table {
         devices::draw(model, frame, areas.table);
     }
     if model.shows_past() {
         draw_past(model, frame, areas.page);
-    } else {
+    } else if !model.shows_flights() {
         divider(model, frame, areas.divider);
     }
     if areas.shows_panel {
@@ -97,6 +105,16 @@ pub fn view(model: &Model, frame: &mut Frame) {
 /// How many lines the panel's text has at that width.
 pub(crate) fn panel_length(model: &Model, width: u16) -> usize {
     panel::document(model, width).lines.len()
+}
+
+/// How many lines are told of the selected update beside the list of them.
+pub(crate) fn flight_length(model: &Model, width: u16) -> usize {
+    flights::document(model, width).lines.len()
+}
+
+/// The column of the table whose head stands there.
+pub(crate) fn head_at(model: &Model, x: u16, y: u16) -> Option<Column> {
+    devices::head_at(model, Areas::of(model).table, x, y)
 }
 
 /// How many lines of the open dialog do not fit: how far it scrolls.

@@ -55,7 +55,8 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn live(model: &'a Model, update: &Update) -> Self {
+    /// As it is now.
+    pub(super) fn live(model: &'a Model, update: &Update) -> Self {
         Self {
             model,
             now: model.now,

@@ -47,6 +47,11 @@ impl State {
         }
     }
 
+    /// The word alone.
+    pub(super) fn word(&self) -> &str {
+        &self.word
+    }
+
     /// The word with the percentage where both fit, else the word.
     pub(super) fn text(&self, columns: usize) -> String {
         let whole = self.percent.map(|p| format!("{} {p:.0}%", self.word));

@@ -4,8 +4,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::model::Model;
+use super::super::model::devices::columns::Column;
 use super::super::model::history::Played;
-use super::super::model::{Dialog, Model};
 use super::super::text::{Grain, next_age, next_count, next_second};
 use super::header;
 use super::layout::Areas;
@@ -23,7 +24,7 @@ pub(crate) fn next_wake(model: &Model) -> Option<Timestamp> {
         model.attention_wakes(),
         table(model),
         panel(model),
-        listed(model),
+        super::flights::wakes(model, &Areas::of(model)),
         outage(model),
         header::wakes(model),
         past(model),
@@ -43,7 +44,7 @@ fn outage(model: &Model) -> Option<Timestamp> {
 
 fn table(model: &Model) -> Option<Timestamp> {
     let areas = Areas::of(model);
-    if !areas.shows_table || model.shows_past() {
+    if !areas.shows_table || !model.columns.holds(&Column::Age) {
         return None;
     }
     let rows = model.devices.window(areas.table_rows());
@@ -94,15 +95,5 @@ fn past(model: &Model) -> Option<Timestamp> {
         .window(Areas::of(model).past_rows())
         .map(|(row, _)| row);
     rows.map(|row| next_age(model.now, row.intended, Grain::Coarse))
-        .min()
-}
-
-fn listed(model: &Model) -> Option<Timestamp> {
-    if !matches!(model.dialog, Some(Dialog::Updates(_))) {
-        return None;
-    }
-    let updates = model.updates.open();
-    updates
-        .map(|update| next_age(model.now, update.changed, Grain::Fine))
         .min()
 }

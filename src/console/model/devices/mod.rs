@@ -9,6 +9,7 @@
 //! Selection and marks are devices, not line numbers: rows that come, and a filter
 //! that is typed, move lines but not what the operator has in mind.
 
+pub(crate) mod columns;
 pub(crate) mod filter;
 mod relist;
 pub(crate) mod sort;
@@ -16,8 +17,9 @@ pub(crate) mod sort;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
+use self::columns::Column;
 use self::filter::{Asked, Filter};
-use self::sort::{Column, Order};
+use self::sort::Order;
 use crate::domain::device::DeviceRow;
 use crate::domain::id::DeviceId;
 
@@ -150,8 +152,8 @@ impl Devices {
     }
 
     /// The order of the rows.
-    pub(crate) fn order(&self) -> Order {
-        self.order
+    pub(crate) fn order(&self) -> &Order {
+        &self.order
     }
 
     /// Shows the rows in that order.
@@ -222,6 +224,30 @@ impl Devices {
         }
         self.shown = Some(shown);
         self.reselect();
+    }
+
+    /// Moves the window by so many lines, and the selection only when it would be
+    /// left behind.
+    pub(crate) fn scroll(&mut self, by: isize, height: usize) {
+        let height = height.max(1);
+        let last_top = self.shown().saturating_sub(height);
+        self.top = self.top.saturating_add_signed(by).min(last_top);
+        let at = self.cursor().unwrap_or_else(|near| near);
+        let within = at.clamp(self.top, self.top + height - 1);
+        if within != at {
+            self.moved = true;
+            self.select_at(within);
+        }
+    }
+
+    /// Selects the device in that line of the window; `true` when it was selected
+    /// before, `None` when there is none.
+    pub(crate) fn point(&mut self, line: usize) -> Option<bool> {
+        let id = self.at(self.top + line)?.device_id.clone();
+        let before = self.selected.as_ref() == Some(&id);
+        self.selected = Some(id);
+        self.moved = true;
+        Some(before)
     }
 
     /// Keeps the selected device, or takes the nearest that is shown.
@@ -444,6 +470,33 @@ mod tests {
     }
 
     #[test]
+    fn scrolling_takes_the_selection_along_only_at_the_edge() {
+        let ids: Vec<String> = (0..20).map(|n| format!("d{n:03}")).collect();
+        let mut devices = of(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        devices.select(&DeviceId::parse("d005").unwrap());
+        devices.follow(10);
+        let at = |devices: &Devices| (devices.beyond(10).0, devices.selected().cloned());
+        let id = |text: &str| Some(DeviceId::parse(text).unwrap());
+        for (by, want) in [
+            (3, (3, id("d005"))),
+            (3, (6, id("d006"))),
+            (99, (10, id("d010"))),
+            (-2, (8, id("d010"))),
+            (-99, (0, id("d009"))),
+        ] {
+            devices.scroll(by, 10);
+            devices.follow(10);
+            assert_eq!(at(&devices), want);
+        }
+        assert_eq!(devices.point(2), Some(false));
+        assert_eq!(devices.point(2), Some(true));
+        assert_eq!(devices.selected().cloned(), id("d002"));
+        devices.set_filter("d019");
+        assert_eq!(devices.point(3), None);
+        assert_eq!(seen(&devices, 9), [">d019"]);
+    }
+
+    #[test]
     fn a_jump_drops_a_filter_that_hides_its_goal() {
         let mut devices = of(&["press-1", "pump-1"]);
         devices.set_filter("press");
@@ -520,9 +573,17 @@ mod tests {
         }
     }
 
+    /// Of those with an odd firmware.
+    fn tags(firmware: u8) -> crate::domain::tags::Tags {
+        let site = serde_json::json!({"site": firmware, "line": 7});
+        let known = site.as_object().filter(|_| firmware % 2 == 1);
+        known.map(crate::domain::tags::Tags::of).unwrap_or_default()
+    }
+
     fn changed(id: &str, firmware: u8) -> DeviceRow {
         DeviceRow {
             firmware: Some(format!("1.{firmware}")),
+            tags: tags(firmware),
             ..row(id)
         }
     }
@@ -534,12 +595,14 @@ mod tests {
         fn changes_one_by_one_show_what_all_at_once_show(
             changes in prop::collection::vec(("[ab]{1,2}", 0..3_u8), 0..40),
             filter in prop::sample::select(vec!["", "a", "!b", "fw:1.1", "~ab", "!fw:1.2 a"]),
-            by in 0..6_usize,
+            by in 0..8_usize,
             down in any::<bool>(),
         ) {
-            let order = Order { by: Column::ALL[by], down };
+            let tag = Column::Tag("site".into());
+            let by = Column::NAMED.into_iter().nth(by).unwrap_or(tag);
+            let order = Order { by, down };
             let mut one_by_one = Devices::default();
-            one_by_one.set_order(order);
+            one_by_one.set_order(order.clone());
             one_by_one.set_filter(filter);
             for (id, firmware) in &changes {
                 one_by_one.take([changed(id, *firmware)]);

@@ -4,62 +4,14 @@ use std::cmp::{Ordering, Reverse};
 
 use jiff::Timestamp;
 
+use super::columns::Column;
 use super::filter::Asked;
 use crate::domain::device::{Connection, DeviceRow, Enablement};
 use crate::domain::id::DeviceId;
 use crate::domain::time::hub_time;
 
-/// A column of the table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Column {
-    /// The device's id.
-    #[default]
-    Device,
-    /// How it is connected.
-    State,
-    /// The firmware that it reports.
-    Firmware,
-    /// How its update stands.
-    Phase,
-    /// When its last update ended.
-    Last,
-    /// How old the row is.
-    Age,
-}
-
-impl Column {
-    /// All of them, in the table's order.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Device,
-        Self::State,
-        Self::Firmware,
-        Self::Phase,
-        Self::Last,
-        Self::Age,
-    ];
-
-    /// The column of that name, or the only one whose name begins so.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        let mut begins = Self::ALL.into_iter().filter(|c| c.name().starts_with(name));
-        let first = begins.next().filter(|_| !name.is_empty())?;
-        begins.next().is_none().then_some(first)
-    }
-
-    /// Its name, in its head and in commands.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Device => "device",
-            Self::State => "state",
-            Self::Firmware => "firmware",
-            Self::Phase => "phase",
-            Self::Last => "last",
-            Self::Age => "age",
-        }
-    }
-}
-
 /// By which column the rows stand, and from which end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Order {
     /// The column; rows alike in it stand by their ids.
     pub(crate) by: Column,
@@ -69,30 +21,54 @@ pub(crate) struct Order {
 
 impl Order {
     /// Is it the order in which the rows are kept?
-    pub(crate) fn is_natural(self) -> bool {
-        self == Self::default()
+    pub(crate) fn is_natural(&self) -> bool {
+        self.by == Column::Device && !self.down
     }
 
-    /// By the next column.
-    pub(crate) fn next(self) -> Self {
-        let at = Column::ALL.iter().position(|column| *column == self.by);
-        let by = Column::ALL[(at.unwrap_or_default() + 1) % Column::ALL.len()];
-        Self { by, down: false }
+    /// By the next of those columns.
+    pub(crate) fn next(&self, columns: &[Column]) -> Self {
+        let at = columns.iter().position(|column| *column == self.by);
+        let next = at.map_or(0, |at| (at + 1) % columns.len());
+        Self {
+            by: columns.get(next).cloned().unwrap_or_default(),
+            down: false,
+        }
     }
 
     /// The other way round.
-    pub(crate) fn reversed(self) -> Self {
+    pub(crate) fn reversed(&self) -> Self {
         Self {
+            by: self.by.clone(),
             down: !self.down,
-            ..self
         }
+    }
+
+    /// The order of a text such as `age down`.
+    ///
+    /// # Errors
+    /// Says what is no column, or no way to sort.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let (name, way) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let down = match way.trim() {
+            "" | "up" => false,
+            "down" => true,
+            _ => return Err("a column is sorted up or down: age down".to_owned()),
+        };
+        let by = Column::read(name)?;
+        Ok(Self { by, down })
+    }
+
+    /// The same as it is typed.
+    pub(crate) fn text(&self) -> String {
+        let down = if self.down { " down" } else { "" };
+        format!("{}{down}", self.by.name())
     }
 
     /// What decides where a row stands: the lesser stands above. Made once for each
     /// row that is sorted.
-    pub(crate) fn key<'a>(self, asked: Asked<'a>) -> Key<'a> {
+    pub(crate) fn key<'a>(&self, asked: Asked<'a>) -> Key<'a> {
         let row = asked.row;
-        let part = match self.by {
+        let part = match &self.by {
             Column::Device => Part::Id(&row.device_id),
             Column::State => Part::Rank(connection(row), ""),
             Column::Firmware => Part::Version(row.firmware.as_deref().unwrap_or_default()),
@@ -101,6 +77,8 @@ impl Order {
                 let text = row.last_update.as_deref().unwrap_or_default();
                 Part::Time(hub_time(text), text)
             }
+            Column::Tags => tag(row.tags.text()),
+            Column::Tag(path) => tag(row.tags.get(path)),
             // The youngest row has been seen last.
             Column::Age => Part::Age(Reverse(row.seen)),
         };
@@ -128,6 +106,7 @@ enum Part<'a> {
     Version(&'a str),
     Time(Option<Timestamp>, &'a str),
     Age(Reverse<Timestamp>),
+    Tag(Reverse<bool>, &'a str),
 }
 
 impl Ord for Key<'_> {
@@ -138,6 +117,7 @@ impl Ord for Key<'_> {
             (Part::Version(a), Part::Version(b)) => natural(a, b),
             (Part::Time(a, x), Part::Time(b, y)) => (a, x).cmp(&(b, y)),
             (Part::Age(a), Part::Age(b)) => a.cmp(b),
+            (Part::Tag(a, x), Part::Tag(b, y)) => a.cmp(b).then_with(|| natural(x, y)),
             _ => Ordering::Equal,
         };
         let order = if self.down { order.reverse() } else { order };
@@ -149,6 +129,11 @@ impl PartialOrd for Key<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// Devices without the tag stand below those that have it.
+fn tag(value: Option<&str>) -> Part<'_> {
+    Part::Tag(Reverse(value.is_some()), value.unwrap_or_default())
 }
 
 /// Connected ones first, then those that are not, then those shut out.
@@ -218,6 +203,34 @@ mod tests {
     ) {
         assert_eq!(natural(a, b), order);
         assert_eq!(natural(b, a), order.reverse());
+    }
+
+    #[rstest::rstest]
+    #[case("age down", Ok("age down"))]
+    #[case("fi up", Ok("firmware"))]
+    #[case("tag:site  down", Ok("tag:site down"))]
+    #[case("", Err("no column"))]
+    #[case("age sideways", Err("up or down"))]
+    fn orders_are_read(#[case] typed: &str, #[case] want: Result<&str, &str>) {
+        match (Order::read(typed), want) {
+            (Ok(order), Ok(text)) => assert_eq!(order.text(), text),
+            (Err(error), Err(told)) => assert!(error.contains(told), "{error}"),
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_next_column_is_the_next_that_is_shown() {
+        let columns = [Column::Device, Column::Tag("site".into()), Column::Age];
+        let mut order = Order::default();
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            order = order.next(&columns);
+            seen.push(order.text());
+        }
+        assert_eq!(seen, ["tag:site", "age", "device", "tag:site"]);
+        let hidden = Order::read("phase down").unwrap();
+        assert_eq!(hidden.next(&columns).text(), "device");
     }
 
     proptest! {
