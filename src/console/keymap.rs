@@ -355,7 +355,7 @@ mod tests {
             assert!(!bindings.is_empty(), "{place:?}");
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
-        assert_eq!(keymap.places().count(), 19);
+        assert_eq!(keymap.places().count(), 21);
     }
 
     #[test]

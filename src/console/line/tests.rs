@@ -452,7 +452,9 @@ fn a_snapshot_tells_how_updates_stand() {
 #[case("giveup a-1", "no command")]
 #[case("theme dark", "theme is for the screen: lines have no colours")]
 #[case("unmark", "unmark is for the screen")]
-#[case("sort nonsense", "by which column?")]
+#[case("sort nonsense", "no column \"nonsense\"")]
+#[case("view lab", "view is for the screen: lines have no views")]
+#[case("arm", "arm is for the screen: here an order asks")]
 fn mistakes_are_said_and_nothing_is_done(#[case] line: &str, #[case] why: &str) {
     for attended in [false, true] {
         let mut story = Story::with(profile(), attended);

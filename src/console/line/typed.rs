@@ -111,15 +111,20 @@ const ONLY_ON_SCREEN: &[(&str, &str)] = &[
         "arm",
         "here an order asks for the hub's name itself, and that arms it",
     ),
+    ("columns", "lines name what they tell"),
     ("copy", "lines can be copied as they stand"),
     ("doctor", "otadeck doctor looks at the same"),
+    ("forget", "lines have no views"),
     ("hub", "start otadeck --hub NAME beside this one"),
     ("log", "lines tell everything when it happens"),
+    ("mouse", "lines have no mouse"),
+    ("save", "lines have no views"),
     ("theme", "lines have no colours"),
     (
         "unmark",
         "lines have no marks; name the devices: update ID… URI",
     ),
+    ("view", "lines have no views; devices takes a filter"),
 ];
 
 /// Is this command of the screen's table one that lines have too?
@@ -481,8 +486,13 @@ fn command(line: &str) -> Result<(Named, &str), String> {
             let word = clean::line(&redact::text(word), REPEATED);
             Err(format!("no command \"{word}\"; help tells which there are"))
         }
-        // `d` has always meant a device.
+        // These have always meant a device, and quitting.
         [_, device, ..] if device.name() == "device" => Ok((*device, rest)),
+        several if word == "q" => {
+            let quit = several.iter().find(|named| named.name() == "quit");
+            quit.map(|quit| (*quit, rest))
+                .ok_or_else(|| "quit ends it".to_owned())
+        }
         several => {
             let names: Vec<&str> = several.iter().map(|named| named.name()).collect();
             Err(format!("\"{word}\" may be {}", names.join(" or ")))
