@@ -242,6 +242,19 @@ impl Keymap {
         self.bindings.get(&place).map_or(&[], Vec::as_slice)
     }
 
+    /// The keys that mean this at a place, as they are shown, at most so many, with a
+    /// slash between. Whatever names a key on the screen asks here: keys can be set.
+    pub(crate) fn named(&self, place: Place, action: Action, most: usize) -> String {
+        let here = self.at(place).iter().chain(self.at(Place::Anywhere));
+        let keys = here.filter(|binding| binding.action == action);
+        let keys = keys.flat_map(|binding| &binding.keys);
+        let keys: Vec<&str> = keys.take(most).map(|key| shown(key)).collect();
+        match keys.is_empty() {
+            true => "(no key)".to_owned(),
+            false => keys.join("/"),
+        }
+    }
+
     /// Every place with its bindings, in the help's order.
     pub(crate) fn places(&self) -> impl Iterator<Item = (Place, &[Binding])> {
         self.bindings.iter().map(|(p, list)| (*p, list.as_slice()))
@@ -356,6 +369,22 @@ mod tests {
             assert!(bindings.iter().all(|b| !b.about.is_empty()), "{place:?}");
         }
         assert_eq!(keymap.places().count(), 21);
+    }
+
+    /// What the screen says of a key is what the key does.
+    #[test]
+    fn keys_are_named_as_they_are_set() {
+        let built_in = Keymap::built_in();
+        let named = |keymap: &Keymap, most| keymap.named(Place::Confirm, Action::Confirm, most);
+        assert_eq!(named(&built_in, 2), "y/enter");
+        assert_eq!(named(&built_in, 1), "y");
+        let own = BTreeMap::from([(
+            "confirm".to_owned(),
+            BTreeMap::from([("confirm".to_owned(), vec!["Y".to_owned()])]),
+        )]);
+        assert_eq!(named(&Keymap::with(&own).unwrap(), 2), "Y");
+        let quit = built_in.named(Place::Table, Action::Quit, 1);
+        assert_eq!(quit, "q", "a key that works everywhere works here");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What can be typed after `:`. One table: what runs them, completes them and lists
 //! them in the help is the same.
 
+use super::super::action::Action;
+use super::super::keymap::Place;
 use super::super::message::Effect;
 use super::super::model::devices::sort::Order;
 use super::super::model::{Dialog, Focus, Model};
@@ -308,7 +310,8 @@ fn device(model: &mut Model, text: &str) -> Ran {
         return Ok(Vec::new());
     }
     if model.inventory.is_whole() && model.inventory.query.is_none() {
-        return Err(format!("no device {id} on this hub; r lists again"));
+        let key = model.keymap.named(Place::Table, Action::List, 1);
+        return Err(format!("no device {id} on this hub; {key} lists again"));
     }
     panel::open(model, id, Focus::Details);
     Ok(Vec::new())
@@ -338,7 +341,6 @@ fn theme(model: &mut Model, name: &str) -> Ran {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::keymap::Place;
     use crate::console::model::Context;
     use crate::domain::profile::Profile;
     use jiff::Timestamp;

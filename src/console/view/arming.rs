@@ -2,6 +2,8 @@
 
 use ratatui::text::Span;
 
+use super::super::action::Action;
+use super::super::keymap::Place;
 use super::super::model::Model;
 use super::super::model::arming::Naming;
 use super::super::text::{safe, width};
@@ -47,8 +49,10 @@ fn meaning(model: &Model) -> String {
         false => "",
     };
     format!(
-        "{again}For {minutes} an update needs a y alone. :disarm, ctrl-z and leaving end it \
+        "{again}For {minutes} an update needs a {yes} alone. :disarm, {stop} and leaving end it \
          before that. Without the console each order is confirmed by itself: --confirm {name}.",
+        yes = model.keymap.named(Place::Confirm, Action::Confirm, 1),
+        stop = model.keymap.named(Place::Anywhere, Action::Suspend, 1),
         name = safe(&model.context.profile.name)
     )
 }
@@ -57,14 +61,16 @@ fn meaning(model: &Model) -> String {
 pub(super) fn foot<'a>(model: &'a Model, naming: &Naming) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, Window::inner_width(model, 64));
     let name = safe(&model.context.profile.name);
+    let named = |action| model.keymap.named(Place::Arm, action, 1);
+    let (enter, esc) = (named(Action::Submit), named(Action::Back));
     let (role, ask) = match naming.wrong {
         true => (
             Role::Bad,
-            format!("✗ that is not the hub's name; type {name}, or esc to go back"),
+            format!("✗ that is not the hub's name; type {name}, or {esc} to go back"),
         ),
         false => (
             Role::Doubt,
-            format!("Production: type {name} and enter to arm it; esc goes back"),
+            format!("Production: type {name} and {enter} to arm it; {esc} goes back"),
         ),
     };
     doc.text(role, &ask);

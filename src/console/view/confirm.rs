@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::text::Span;
 
 use super::super::action::Action;
-use super::super::keymap::shown;
+use super::super::keymap::{Place, shown};
 use super::super::model::{Model, Order};
 use super::super::text::{count, cut, safe, wrap};
 use super::super::theme::Role;
@@ -209,22 +209,19 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     }
     if let Some(refusal) = order.refusal() {
         doc.text(Role::Bad, &format!("✗ not sent: {}", safe(&refusal.text)));
-        let keys = vec![doc.span(Role::Key, "esc"), Span::raw(" goes back")];
+        let back = model.keymap.named(Place::Confirm, Action::Back, 2);
+        let keys = vec![doc.span(Role::Key, back), Span::raw(" goes back")];
         doc.line(keys);
         return doc;
     }
     let wanted = model.wanted(order);
     let Some((field, wanted)) = order.name.as_ref().zip(wanted) else {
         let apart = if columns < 44 { "  " } else { "    " };
+        let named = |action| model.keymap.named(Place::Confirm, action, 2);
         let keys = vec![
-            doc.span(Role::Key, "y"),
-            doc.span(Role::Muted, "/"),
-            doc.span(Role::Key, "enter"),
-            Span::raw(" sends it"),
-            Span::raw(apart),
-            doc.span(Role::Key, "n"),
-            doc.span(Role::Muted, "/"),
-            doc.span(Role::Key, "esc"),
+            doc.span(Role::Key, named(Action::Confirm)),
+            Span::raw(format!(" sends it{apart}")),
+            doc.span(Role::Key, named(Action::Back)),
             Span::raw(" goes back"),
         ];
         doc.line(keys);
@@ -241,11 +238,13 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
         ),
         (false, _) => ("To take it over", "the device's id", "device › "),
     };
+    let named = |action| model.keymap.named(Place::Arm, action, 1);
+    let (enter, esc) = (named(Action::Submit), named(Action::Back));
     if order.wrong {
-        let why = format!("✗ that is not {what}; type {name}, or esc to go back");
+        let why = format!("✗ that is not {what}; type {name}, or {esc} to go back");
         doc.text(Role::Bad, &why);
     } else {
-        let ask = format!("{why}: type {name} and enter to send; esc goes back");
+        let ask = format!("{why}: type {name} and {enter} to send; {esc} goes back");
         doc.text(Role::Doubt, &ask);
     }
     doc.typed(prompt, field);

@@ -7,6 +7,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use self::grid::Grid;
+use super::super::action::Action;
+use super::super::keymap::Place;
 use super::super::model::devices::columns::Column;
 use super::super::model::{Asking, Bar, Model};
 use super::super::text::{count, cut, plural, safe, width};
@@ -228,7 +230,9 @@ fn trouble(model: &Model, columns: u16) -> Doc<'_> {
             if !instead::is_said(model, problem) {
                 doc.problem(Role::Bad, "✗", problem);
             }
-            doc.indented(Role::Hint, 2, "The list is not whole; r lists again.");
+            let key = model.keymap.named(Place::Table, Action::List, 1);
+            let text = format!("The list is not whole; {key} lists again.");
+            doc.indented(Role::Hint, 2, &text);
         }
         (_, Some(problem)) => instead::of_query(&mut doc, problem),
         (_, None) => {}

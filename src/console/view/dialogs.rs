@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
+use super::super::action::Action;
 use super::super::keymap::{Binding, Place, shown};
 use super::super::model::{Dialog, Model};
 use super::super::text::{fit, plural, safe, width};
@@ -275,10 +276,11 @@ fn give_up<'a>(model: &'a Model, device: &str) -> Doc<'a> {
 
 pub(super) fn yes_or_no<'a>(model: &'a Model, yes: &str, no: &str) -> Doc<'a> {
     let mut doc = Doc::new(&model.theme, 60);
+    let named = |action| model.keymap.named(model.place(), action, 1);
     let line = vec![
-        doc.span(Role::Key, "y"),
+        doc.span(Role::Key, named(Action::Confirm)),
         Span::raw(format!(" {yes}    ")),
-        doc.span(Role::Key, "n"),
+        doc.span(Role::Key, named(Action::Back)),
         Span::raw(format!(" {no}")),
     ];
     doc.line(line);

@@ -7,6 +7,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
+use super::super::action::Action;
+use super::super::keymap::Place;
 use super::super::model::Model;
 use super::super::model::history::{History, Opened};
 use super::super::text::{Grain, age, count, cut, day_and_clock, fit, plural, safe, width};
@@ -102,7 +104,10 @@ fn instead<'a>(model: &'a Model, history: &History, columns: u16) -> Doc<'a> {
     if let Some(problem) = &history.problem {
         gap(&mut doc, model);
         doc.problem(Role::Bad, "✗", problem);
-        doc.text(Role::Muted, "r reads the journal again; esc goes back.");
+        let named = |action| model.keymap.named(Place::History, action, 1);
+        let (again, back) = (named(Action::List), named(Action::Back));
+        let text = format!("{again} reads the journal again; {back} goes back.");
+        doc.text(Role::Muted, &text);
         return doc;
     }
     if !history.rows.is_empty() {

@@ -4,7 +4,9 @@
 use ratatui::Frame;
 use ratatui::text::Span;
 
+use super::super::action::Action;
 use super::super::hubs::HubEntry;
+use super::super::keymap::Place;
 use super::super::model::{Asked, Dialog, Model};
 use super::super::text::{cut, fit, plural, safe, width};
 use super::super::theme::Role;
@@ -196,7 +198,8 @@ fn connecting<'a>(model: &'a Model, name: &str) -> Doc<'a> {
 
 fn esc(model: &Model) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, TEXT);
-    let line = vec![doc.span(Role::Key, "esc"), Span::raw(" calls it off")];
+    let key = model.keymap.named(Place::Connecting, Action::Back, 1);
+    let line = vec![doc.span(Role::Key, key), Span::raw(" calls it off")];
     doc.line(line);
     doc
 }

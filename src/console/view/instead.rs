@@ -1,5 +1,7 @@
 //! What stands where devices are not: what is so, what was not done, and what to do.
 
+use super::super::action::Action;
+use super::super::keymap::Place;
 use super::super::model::Model;
 use super::super::text::{count, cut, safe};
 use super::super::theme::Role;
@@ -37,8 +39,11 @@ pub(super) fn of_rows(model: &Model, columns: u16) -> Doc<'_> {
                 }
                 None => doc.text(Role::Bad, "✗ The devices could not be listed."),
             }
-            let text = "Press r to list again. A device whose id you know opens with :device ID.";
-            doc.text(Role::Muted, text);
+            let key = model.keymap.named(Place::Table, Action::List, 1);
+            let text = format!(
+                "Press {key} to list again. A device whose id you know opens with :device ID."
+            );
+            doc.text(Role::Muted, &text);
         }
     }
     doc
@@ -70,13 +75,14 @@ fn no_devices(doc: &mut Doc<'_>, model: &Model) {
     let host = &model.context.profile.host;
     doc.text(Role::Title, "This hub has no devices yet.");
     let (label, domain) = host.split_once('.').unwrap_or((host, ""));
+    let key = model.keymap.named(Place::Table, Action::List, 1);
     let how = match domain.starts_with("azure-devices.") {
         true => format!(
             "Create one, as whoever manages the hub may (az iot hub device-identity create -n {} \
-             -d ID), then press r; a new one is listed after a minute.",
+             -d ID), then press {key}; a new one is listed after a minute.",
             safe(label)
         ),
-        false => "Create one, then press r.".to_owned(),
+        false => format!("Create one, then press {key}."),
     };
     doc.text(Role::Muted, &how);
     if model.context.profile.name != *host {

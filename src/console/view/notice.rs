@@ -3,6 +3,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::action::Action;
+use super::super::keymap::Place;
 use super::super::model::Model;
 use super::super::text::{as_of, cut, safe, wrap};
 use super::super::theme::Role;
@@ -37,7 +39,8 @@ fn document(model: &Model, width: u16) -> Doc<'_> {
 fn written(model: &Model, width: u16, short: bool) -> Doc<'_> {
     let mut doc = Doc::new(&model.theme, usize::from(width.saturating_sub(2)));
     if let Some(heard) = model.link.heard.filter(|_| model.is_aging()) {
-        let text = format!("! {} · r tries", as_of(model.now, heard));
+        let key = model.keymap.named(Place::Table, Action::List, 1);
+        let text = format!("! {} · {key} tries", as_of(model.now, heard));
         doc.text(Role::Doubt, &text);
     }
     if let Some(problem) = &model.unwritten {
