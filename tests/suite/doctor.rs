@@ -214,7 +214,7 @@ async fn a_spent_day_is_named_and_nothing_is_written() {
         .env("OTADECK_CA_FILE", server.ca.path().to_str().unwrap());
     let told = Told::by(&home, 4);
     assert_eq!(told.failed(), ["query"]);
-    told.says("query", "failed", "until midnight UTC");
+    told.says("query", "failed", "Until midnight UTC");
     let answer = async |request: Request| match request.path.split('?').next().unwrap() {
         "/devices/query" => Reaction::json(200, r#"[{"deviceId":"press-1"}]"#),
         "/twins/press-1" => Reaction::json(200, r#"{"deviceId":"press-1","properties":{}}"#),
