@@ -100,7 +100,7 @@ impl Keyboard {
         while matches!(read(self.tty.get_ref(), &mut self.keys), Read::Some) {}
         let typed = std::iter::from_fn(|| self.keys.next());
         let answers = typed.filter(|typed| *typed == Typed::Taken).count();
-        self.keys = Keys::default();
+        self.keys.forget();
         self.until = None;
         answers
     }

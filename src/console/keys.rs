@@ -42,6 +42,8 @@ pub(super) struct Keys {
     bytes: Vec<u8>,
     /// The pasted text so far, while its end mark has not come.
     pasting: Option<Vec<u8>>,
+    /// Is it of no interest any more?
+    unwanted: bool,
     /// Was a report of the mouse given up? Its rest may still come, and is no text.
     cut: bool,
 }
@@ -72,6 +74,23 @@ impl Keys {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Forgets what has come. What is still to come of a pasted text is no text either,
+    /// and the rest of what the terminal says by itself is no key.
+    pub(super) fn forget(&mut self) {
+        if let Some(text) = &mut self.pasting {
+            text.clear();
+            self.unwanted = true;
+            return;
+        }
+        let begun = self.bytes.len() > 1;
+        let of_its_own = [PASTE, ANSWER]
+            .iter()
+            .any(|all| all.starts_with(&self.bytes));
+        if !begun || !of_its_own {
+            self.bytes.clear();
+        }
+    }
+
     /// Does the rest of something have to come? Not of a pasted text, which may
     /// take its time.
     pub(super) fn waits(&self) -> bool {
@@ -94,7 +113,11 @@ impl Keys {
     pub(super) fn next(&mut self) -> Option<Typed> {
         loop {
             if self.pasting.is_some() {
-                return self.pasted().map(Typed::Paste);
+                let text = self.pasted()?;
+                if std::mem::take(&mut self.unwanted) {
+                    continue;
+                }
+                return Some(Typed::Paste(text));
             }
             self.drop_the_rest();
             if self.bytes.starts_with(PASTE) {
@@ -351,6 +374,38 @@ mod tests {
             });
         }
         said
+    }
+
+    /// A question has come up in the middle of what was pasted, or of an answer of the
+    /// terminal: none of the rest is a key.
+    #[test]
+    fn what_is_forgotten_leaves_no_key_behind() {
+        for begun in 1..PASTE.len() + 3 {
+            let sent = [PASTE, b"no", b"y\ry", PASTED, b"q"].concat();
+            let mut keys = Keys::default();
+            keys.take(&sent[..begun]);
+            while keys.next().is_some() {}
+            keys.forget();
+            keys.take(&sent[begun..]);
+            let rest: Vec<Typed> = std::iter::from_fn(|| keys.next()).collect();
+            let q = Typed::Key(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE));
+            let known = begun > 1;
+            let last = rest.last() == Some(&q);
+            let alone = !rest.contains(&Typed::Key(KeyEvent::new(
+                KeyCode::Char('y'),
+                KeyModifiers::NONE,
+            )));
+            assert!(last && (alone || !known), "{begun}: {rest:?}");
+        }
+        let mut keys = Keys::default();
+        keys.take(b"\x1b[0");
+        assert_eq!(keys.next(), None);
+        keys.forget();
+        keys.take(b"n");
+        assert_eq!(keys.next(), Some(Typed::Taken));
+        keys.take(b"y");
+        keys.forget();
+        assert_eq!(keys.next(), None);
     }
 
     const ALL: [(&str, &str); 35] = [

@@ -178,6 +178,7 @@ impl Screen {
     /// # Errors
     /// When the terminal has gone.
     pub(super) fn copy(&mut self, sequence: Vec<u8>) -> io::Result<()> {
+        self.flow.sent(sequence.len(), false, Instant::now());
         self.clip = sequence;
         self.send()
     }

@@ -9,6 +9,7 @@ use crate::domain::problem::Kind;
 use crate::domain::skew::{self, NOTED};
 use crate::hub::{HubError, Page, Query, Service};
 
+use super::super::exit::Code;
 use super::network::Reached;
 use super::patient::Known;
 use super::round::{Diagnosis, LIMIT, Round, too_late, within};
@@ -29,6 +30,16 @@ pub(super) async fn look(round: &Round<'_>, known: &Known, reached: Reached) {
     let page = tokio::time::timeout(LIMIT, known.client.first(&query)).await;
     let well = match &page {
         Ok(page) => round.tell("query", answer(page, began)).await,
+        Err(_) if known.client.is_signing_in() => {
+            let found = format!(
+                "the Azure command line has given no token within {} s",
+                LIMIT.as_secs()
+            );
+            let hint = "The hub was not asked. Try: az account get-access-token \
+                        --resource https://iothubs.azure.net";
+            let diagnosis = Diagnosis::failed(Code::Unauthorized, found, hint);
+            round.tell("query", diagnosis).await
+        }
         Err(_) => round.tell("query", too_late()).await,
     };
     let rights = match &page {

@@ -105,9 +105,9 @@ fn how(model: &Model, order: &Order) -> String {
         return "Type yes to send it, no to go back.".to_owned();
     };
     let why = match (is_guarded(model), &order.held) {
-        (true, None) => "Production",
+        (_, None) => "Production",
         (true, Some(_)) => "Production, and taken over",
-        (false, _) => "To take it over",
+        (false, Some(_)) => "To take it over",
     };
     format!("{why}: type {} to send it, no to go back.", safe(&wanted))
 }
@@ -115,9 +115,9 @@ fn how(model: &Model, order: &Order) -> String {
 /// What was typed instead of that.
 pub(super) fn wrong(model: &Model, order: &Order) -> String {
     let what = match (is_guarded(model), &order.held) {
-        (true, None) => "the hub's name",
+        (_, None) => "the hub's name",
         (true, Some(_)) => "the hub's name and the device's id",
-        (false, _) => "the device's id",
+        (false, Some(_)) => "the device's id",
     };
     format!("That is not {what}.")
 }

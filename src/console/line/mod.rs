@@ -158,6 +158,7 @@ impl Talk {
             self.event(model, event);
         }
         self.way(model, &before);
+        self.query(model, &before);
         self.notices(model, before.notice.as_deref(), before.unwritten);
         self.settling |= effects.contains(&Effect::Snapshot);
         effects.extend(self.go_on(model));
@@ -360,6 +361,17 @@ impl Talk {
         }
     }
 
+    /// The hub's refusal of a query: the list is what it was.
+    fn query(&mut self, model: &Model, before: &Before) {
+        let inventory = &model.inventory;
+        let refused = inventory.problem.as_ref();
+        let refused = refused.filter(|_| inventory.state == Some(InventoryState::Complete));
+        if let Some(problem) = refused.filter(|problem| before.refused.as_ref() != Some(problem)) {
+            self.problem(problem);
+            self.refused.push(problem.clone());
+        }
+    }
+
     fn way(&mut self, model: &Model, before: &Before) {
         if let Some(text) = say::way(&before.link, &model.link) {
             self.complain(&text);
@@ -370,6 +382,7 @@ impl Talk {
 /// What a message may change that is worth a sentence and has no event of an update.
 struct Before {
     link: Way,
+    refused: Option<Problem>,
     notice: Option<String>,
     unwritten: bool,
 }
@@ -378,6 +391,7 @@ impl Before {
     fn of(model: &Model) -> Self {
         Self {
             link: model.link.clone(),
+            refused: model.inventory.problem.clone(),
             notice: model.notice.clone(),
             unwritten: model.unwritten.is_some(),
         }
@@ -387,7 +401,9 @@ impl Before {
 /// Are the devices listed, or can they not be?
 fn is_listed(model: &Model) -> bool {
     match model.inventory.state {
-        Some(InventoryState::Complete) => !model.inventory.again,
+        Some(InventoryState::Complete) => {
+            !model.inventory.again && model.inventory.asking.is_none()
+        }
         Some(InventoryState::Failed) => true,
         _ => false,
     }

@@ -145,7 +145,9 @@ pub(super) fn no_orders(model: &Model) -> Option<(Kind, String)> {
 
 /// The devices among these that the hub's list does not have.
 pub(super) fn unknown(model: &Model, devices: &[DeviceId]) -> Option<String> {
-    if model.inventory.state != Some(InventoryState::Complete) {
+    // A list by a query says nothing of devices that are not in it.
+    let whole = model.inventory.state == Some(InventoryState::Complete);
+    if !whole || model.inventory.query.is_some() {
         return None;
     }
     let unknown = devices.iter().filter(|id| model.row(id).is_none());

@@ -431,6 +431,28 @@ fn a_snapshot_tells_how_updates_stand() {
     }
 }
 
+/// The hub's refusal of a query is said, once, and counts; the list is what it was.
+#[test]
+fn a_query_that_the_hub_refuses_is_told() {
+    let mut story = Story::with(profile(), false);
+    story.typed("query tags.site =");
+    story.said();
+    let problem = Problem::new(Kind::BadRequest, "the query was refused", "no value");
+    let inventory = What::Inventory {
+        state: InventoryState::Complete,
+        count: 3,
+        skipped: 0,
+        problem: Some(problem),
+    };
+    let event = Event::general(story.model.now, inventory);
+    for want in [true, false] {
+        story.message(Message::Events(vec![event.clone()].into()));
+        let said = story.said().1;
+        assert_eq!(said.contains("the query was refused"), want, "{said}");
+    }
+    assert_eq!(story.talk.refused.len(), 1);
+}
+
 /// A line that is wrong says what is wrong, sends nothing, and counts in a pipe.
 #[rstest::rstest]
 #[case("nonsense", "no command \"nonsense\"; help tells")]

@@ -27,6 +27,10 @@ impl Model {
 
     /// What must be typed before this order is sent, if anything.
     pub(crate) fn wanted(&self, order: &Order) -> Option<String> {
-        order.wanted(&self.context.profile, self.is_armed())
+        let profile = &self.context.profile;
+        // What was asked for stays so, though the hub was armed meanwhile.
+        let asked = order.name.as_ref();
+        let asked = asked.and_then(|_| order.wanted(profile, false));
+        order.wanted(profile, self.is_armed()).or(asked)
     }
 }

@@ -313,6 +313,7 @@ fn device(model: &mut Model, text: &str) -> Ran {
         let key = model.keymap.named(Place::Table, Action::List, 1);
         return Err(format!("no device {id} on this hub; {key} lists again"));
     }
+    model.flights = None;
     panel::open(model, id, Focus::Details);
     Ok(Vec::new())
 }

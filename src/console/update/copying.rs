@@ -61,8 +61,11 @@ pub(super) fn of_order(model: &Model, order: &Order) -> Vec<Effect> {
 }
 
 fn clip(model: &Model, what: &str) -> Result<Clip, String> {
-    let device = model.panel.as_ref().map(|panel| &panel.device);
-    let device = device
+    // On the screen of updates what is selected there is meant, not what it covers.
+    let flight = model.flight().map(|tracked| &tracked.update.device);
+    let panel = model.panel.as_ref().map(|panel| &panel.device);
+    let device = flight
+        .or(panel)
         .or_else(|| model.devices.selected())
         .ok_or("there is no device to copy from")?;
     match what {
@@ -89,7 +92,7 @@ fn command(line: &Line, whom: &str) -> Clip {
 /// What the field holds, as it would be asked for; else the device's last update;
 /// else how to watch it.
 fn line(model: &Model, device: &DeviceId) -> Line {
-    if let Some(order) = package::drafted(model) {
+    if let Some(order) = drafted(model) {
         return model.command_of(&order, usize::MAX);
     }
     let uri = update(model, device).and_then(|update| update.intent.uri.as_deref());
@@ -100,13 +103,21 @@ fn line(model: &Model, device: &DeviceId) -> Line {
     }
 }
 
+/// The order that the field asks for, where it is in sight.
+fn drafted(model: &Model) -> Option<Order> {
+    match model.flight() {
+        Some(_) => None,
+        None => package::drafted(model),
+    }
+}
+
 fn update<'a>(model: &'a Model, device: &DeviceId) -> Option<&'a Update> {
     model.updates.of(device).map(|tracked| &tracked.update)
 }
 
 /// The package's URI, without what signs it.
 fn uri(model: &Model, device: &DeviceId) -> Result<Clip, String> {
-    let drafted = package::drafted(model).map(|order| order.uri.redacted().to_owned());
+    let drafted = drafted(model).map(|order| order.uri.redacted().to_owned());
     let updated = || update(model, device).and_then(|update| update.intent.uri.clone());
     let text = drafted
         .or_else(updated)

@@ -17,6 +17,7 @@ use super::super::action::Action;
 use super::super::hubs::{Granted, HubEntry, Wish};
 use super::super::message::Effect;
 use super::super::model::{Dialog, Model};
+use super::log;
 
 /// Goes to the hub of that name; without one it lists them.
 pub(super) fn command(model: &mut Model, name: &str) -> Result<Vec<Effect>, String> {
@@ -103,8 +104,8 @@ pub(super) fn call_off(model: &mut Model) {
             "Going to {name} was called off; this is {}.",
             model.context.hub
         );
-        model.notice = Some(text);
         model.dialog = None;
+        log::show(model, text);
     }
 }
 
@@ -129,7 +130,7 @@ pub(super) fn granted(model: &mut Model, wish: &Wish, granted: Granted) -> Vec<E
             if let Granted::Refused(why) = granted {
                 let here = &model.context.hub;
                 let text = format!("No way to {name}: {why}. Nothing has changed; this is {here}.");
-                model.notice = Some(text);
+                log::show(model, text);
             }
         }
         (Wish::List, _) => {}
@@ -203,6 +204,31 @@ mod tests {
 
     fn wish(name: &str) -> Effect {
         Effect::Hubs(Wish::Connect(name.into()))
+    }
+
+    /// The terminal is told there what the operator has set, and not the defaults.
+    #[test]
+    fn what_the_operator_has_set_is_carried_along() {
+        let mut context = context("plant");
+        context.wire.title = false;
+        let mut model = Model::new(context, (80, 24), Timestamp::UNIX_EPOCH);
+        press(&mut model, ":mouse on<enter>:columns age<enter>").unwrap();
+        let mut there = self::context("lab");
+        there.carried = Some(model.carried());
+        let there = Model::new(there, (80, 24), Timestamp::UNIX_EPOCH);
+        assert!(!there.context.wire.title && there.mouse);
+        assert_eq!(there.columns, model.columns);
+    }
+
+    /// A dismissed notice is still in the log.
+    #[test]
+    fn a_hub_that_cannot_be_had_is_in_the_log_too() {
+        let mut model = console();
+        press(&mut model, ":hub lab<enter>").unwrap();
+        granted(&mut model, "lab", Granted::Refused("no secret".into()));
+        press(&mut model, "<esc>").unwrap();
+        assert_eq!(model.notice, None);
+        assert_eq!(model.log.holding("no secret").len(), 1);
     }
 
     #[test]

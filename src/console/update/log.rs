@@ -20,6 +20,12 @@ pub(super) fn notice(model: &mut Model, text: &str) {
     model.log.note(model.now, Weight::Doubt, "notice", text);
 }
 
+/// Shows it, too.
+pub(super) fn show(model: &mut Model, text: String) {
+    notice(model, &text);
+    model.notice = Some(text);
+}
+
 /// Events were missed.
 pub(super) fn lagged(model: &mut Model) {
     model.log.take(&Event::general(model.now, What::Lagged {}));
@@ -45,6 +51,7 @@ pub(super) fn list(model: &mut Model, action: Action) -> Vec<Effect> {
             if let Some(device) = line.and_then(|line| line.device.clone()) {
                 model.cover = None;
                 model.history = None;
+                model.flights = None;
                 panel::open(model, device, Focus::Details);
             }
         }

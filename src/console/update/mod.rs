@@ -83,8 +83,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Notice(text) => {
-            log::notice(model, &text);
-            model.notice = Some(text);
+            log::show(model, text);
             Vec::new()
         }
         Message::Copied(text) => {

@@ -5,7 +5,7 @@
 use super::super::action::Action;
 use super::super::message::{Effect, Mouse, MouseKind};
 use super::super::model::devices::sort::Order;
-use super::super::model::{Dialog, Focus, Model};
+use super::super::model::{Cover, Dialog, Focus, Model};
 use super::super::view::layout::Areas;
 use super::{act, flights, panel};
 
@@ -36,6 +36,17 @@ fn wheel(model: &mut Model, mouse: Mouse, by: isize) {
 
 fn below(model: &mut Model, mouse: Mouse, by: isize) {
     let areas = Areas::of(model);
+    match &mut model.cover {
+        Some(Cover::Log(screen)) => {
+            let lines = model.log.holding(screen.text());
+            return screen.step(&lines, by);
+        }
+        Some(Cover::Doctor(examination)) => {
+            examination.scroll = examination.scroll.saturating_add_signed(by);
+            return;
+        }
+        None => {}
+    }
     if let Some(played) = &mut model.replay {
         played.scroll = played.scroll.saturating_add_signed(by);
     } else if let Some(history) = &mut model.history {
@@ -64,7 +75,7 @@ fn below(model: &mut Model, mouse: Mouse, by: isize) {
 fn click(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
     let areas = Areas::of(model);
     // Over a question, a list of keys or a replay there is nothing to point at.
-    if model.dialog.is_some() || model.replay.is_some() {
+    if model.dialog.is_some() || model.replay.is_some() || model.cover.is_some() {
         return Vec::new();
     }
     if model.history.is_some() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::message::Effect;
 use super::super::model::{Asking, Model};
+use super::log;
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Command, InventoryState};
 use crate::domain::id::DeviceId;
@@ -56,7 +57,7 @@ pub(super) fn forget_marks(model: &mut Model) {
 fn say_gone(model: &mut Model, gone: &BTreeSet<DeviceId>) {
     let names: Vec<&str> = gone.iter().take(NAMED).map(DeviceId::as_str).collect();
     let names = names.join(", ");
-    model.notice = Some(match gone.len() {
+    let text = match gone.len() {
         0 => return,
         1 => format!("{names} is not listed any more; its mark is taken away."),
         n if n <= NAMED => {
@@ -66,7 +67,8 @@ fn say_gone(model: &mut Model, gone: &BTreeSet<DeviceId>) {
             "{names} and {} more are not listed any more; their marks are taken away.",
             n - NAMED
         ),
-    });
+    };
+    log::show(model, text);
 }
 
 /// Puts a refused query's message away; `false` when there is none.

@@ -150,7 +150,7 @@ pub(super) fn kept(model: &mut Model, kept: Kept) {
         model.views.own = Some(views);
     }
     if !kept.wrong.is_empty() {
-        model.notice = Some(kept.wrong.join(". "));
+        super::log::show(model, kept.wrong.join(". "));
     }
 }
 

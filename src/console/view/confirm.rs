@@ -230,13 +230,13 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     let name = safe(&wanted);
     let arms = model.context.profile.is_production() && !model.is_armed();
     let (why, what, prompt) = match (arms, &order.held) {
-        (true, None) => ("Production", "the hub's name", "hub › "),
+        (_, None) => ("Production", "the hub's name", "hub › "),
         (true, Some(_)) => (
             "Production, and taken over",
             "the hub's name and the device's id",
             "hub device › ",
         ),
-        (false, _) => ("To take it over", "the device's id", "device › "),
+        (false, Some(_)) => ("To take it over", "the device's id", "device › "),
     };
     let named = |action| model.keymap.named(Place::Arm, action, 1);
     let (enter, esc) = (named(Action::Submit), named(Action::Back));

@@ -144,7 +144,11 @@ fn listed(
             Some(Said::problem(Weight::Bad, "list", problem))
         }
         (InventoryState::Failed, None) => Some(Said::new(Weight::Bad, "list", "it broke off")),
-        (InventoryState::Complete, _) => {
+        // A query was refused, and the list is what it was.
+        (InventoryState::Complete, Some(problem)) => {
+            Some(Said::problem(Weight::Bad, "query", problem))
+        }
+        (InventoryState::Complete, None) => {
             let text = format!("{count} {devices}{left_out}");
             Some(Said::new(Weight::Quiet, "listed", &text))
         }

@@ -247,3 +247,25 @@ fn only_rows_in_the_window_are_built() {
         assert_eq!(window(&model, flights, &listed, rows).count(), rows);
     }
 }
+
+/// What is copied is of the update that is selected there, whatever is hidden below.
+#[test]
+fn what_is_copied_here_is_of_the_selected_update() {
+    let mut model = console((80, 24));
+    stands(&mut model, 1, "press-1", "20");
+    stands(&mut model, 2, "press-2", "failed");
+    press(&mut model, ":device press-1<enter>").unwrap();
+    press(&mut model, "<esc>u").unwrap();
+    let device = model.flight().unwrap().update.device.clone();
+    assert_eq!(device.as_str(), "press-2");
+    let effects = press(&mut model, ":copy command<enter>").unwrap();
+    let copied = effects.iter().find_map(|effect| match effect {
+        super::super::super::Effect::Copy(clip) => Some(clip.text.clone()),
+        _ => None,
+    });
+    let copied = copied.unwrap();
+    assert!(
+        copied.contains("press-2") && !copied.contains("press-1"),
+        "{copied}"
+    );
+}
