@@ -7,6 +7,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use serde_json::json;
 use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthChar;
 
 use super::super::super::super::model::{Context, Model};
 use super::super::super::super::{press, update};
@@ -86,10 +87,16 @@ fn cells(buffer: &Buffer, y: u16, from: usize, to: usize) -> String {
     text
 }
 
-/// What an eye sees of a text: a mark without a letter has no cell to stand in.
+/// What an eye sees of a text: a mark without a letter has no cell to stand in, or
+/// stands in that of a blank.
 fn seen(text: &str) -> String {
     let graphemes = text.graphemes(true).filter(|grapheme| width(grapheme) > 0);
-    graphemes.collect::<String>().trim().to_owned()
+    let bare = |grapheme: &str| {
+        let marks = |c: &char| UnicodeWidthChar::width(*c).unwrap_or(0) == 0;
+        grapheme.chars().filter(|c| !marks(c)).all(|c| c == ' ')
+    };
+    let eye = graphemes.map(|grapheme| if bare(grapheme) { " " } else { grapheme });
+    eye.collect::<String>().trim().to_owned()
 }
 
 /// Words that terminals and measures of width disagree about.
@@ -118,6 +125,8 @@ fn words() -> impl Strategy<Value = Vec<String>> {
         "",
         "-",
         "\u{2028}",
+        // It joins whatever follows.
+        "\u{113d1}",
     ]);
     let word = prop_oneof![
         odd.prop_map(str::to_owned),
