@@ -376,8 +376,9 @@ mod tests {
     fn keys_are_named_as_they_are_set() {
         let built_in = Keymap::built_in();
         let named = |keymap: &Keymap, most| keymap.named(Place::Confirm, Action::Confirm, most);
-        assert_eq!(named(&built_in, 2), "y/enter");
-        assert_eq!(named(&built_in, 1), "y");
+        assert_eq!(named(&built_in, 2), "y");
+        let back = |most| built_in.named(Place::Confirm, Action::Back, most);
+        assert_eq!((back(2), back(1)), ("n/esc".to_owned(), "n".to_owned()));
         let own = BTreeMap::from([(
             "confirm".to_owned(),
             BTreeMap::from([("confirm".to_owned(), vec!["Y".to_owned()])]),

@@ -102,7 +102,7 @@ impl Obstacle {
             }
             Self::Tls => "Nothing was sent. Is this the hub's address and port?",
             Self::ProxySignIn => {
-                "Nothing was sent. Put the sign-in into HTTPS_PROXY (http://user:password@host:port), \
+                "Nothing was sent. Put user and password into HTTPS_PROXY, with an @ before its host, \
                  or name the hub in NO_PROXY if it can be reached without the proxy."
             }
             Self::Proxy => {

@@ -324,7 +324,11 @@ fn a_proxy_that_refuses_says_so_by_name() {
     let ended = home.run(&["devices"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let cases = [
-        (Fault::Status(407), "wants a sign-in (407)", "user:password"),
+        (
+            Fault::Status(407),
+            "wants a sign-in (407)",
+            "user and password",
+        ),
         (Fault::Status(503), "does not let us through", "NO_PROXY"),
         (Fault::Close, "closed the connection", "HTTPS_PROXY"),
         (Fault::Refuse, "is not reached", "HTTPS_PROXY"),

@@ -55,7 +55,6 @@ fn ask(terminal: &mut Terminal) {
 fn there_and_back_with_an_update_in_flight() {
     let plant = Emulator::start(&["--identities", "2"]);
     let device = plant.run_device(0, &["--scenario", "quick"]);
-    device.complaint_with("reported");
     let lab = Emulator::start(&["--identities", "3"]);
     let home = Home::new();
     let production = "environment = \"production\"";

@@ -169,6 +169,11 @@ fn facts(model: &Model, order: &Order) -> Vec<String> {
             "*** hides it here; the device gets the URI whole",
         );
     }
+    let line = model.command_of(order, usize::MAX);
+    facts.add("command", &line.to_string());
+    if line.asks_for_the_uri {
+        facts.add("command", "it reads the URI, whole, on stdin");
+    }
     findings(&mut facts, order, Weight::Note, "checked");
     if order.waiting {
         facts.add("checked", "the package's server has not answered yet");

@@ -615,6 +615,7 @@ fn the_question_has_the_facts_and_yes_sends() {
             "package: https://x.test/fw.bin",
             "method: firmwareUpdate",
             r#"payload: {"fwPackageUri":"https://x.test/fw.bin"}"#,
+            "command: otadeck update a-1 --uri https://x.test/fw.bin",
             "Type yes to send it, no to go back.",
         ]
     );
@@ -670,6 +671,8 @@ fn the_facts_are_those_of_the_screen() {
             "method",
             "payload",
             "signature",
+            "command",
+            "command",
             "checked",
             "dialect",
             "Production"

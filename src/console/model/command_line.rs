@@ -44,9 +44,14 @@ impl CommandLine {
         }
     }
 
-    /// A key edits it: it is a command of its own from now on.
+    /// A key edits it: it is a command of its own from now on. Whoever types the colon
+    /// once more after a mistake begins another one.
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut Field)) {
+        let before = self.field.text().to_owned();
         change(&mut self.field);
+        if self.wrong.is_some() && self.field.text() == format!("{before}:") {
+            self.field = Field::default();
+        }
         self.wrong = None;
         self.back = None;
     }
@@ -104,5 +109,17 @@ mod tests {
             seen.push(line.field.text().to_owned());
         }
         assert_eq!(seen, ["list", "sort age", "sort age", "list", "th", "th"]);
+    }
+
+    #[test]
+    fn a_colon_after_a_mistake_begins_another_command() {
+        let mut line = CommandLine::holding("columns dvice");
+        line.wrong = Some("no column".into());
+        line.edit(|field| *field = Field::holding("columns dvice:"));
+        assert_eq!((line.field.text(), &line.wrong), ("", &None));
+        // Without one it is a part of the command.
+        let mut line = CommandLine::holding("query a");
+        line.edit(|field| *field = Field::holding("query a:"));
+        assert_eq!(line.field.text(), "query a:");
     }
 }

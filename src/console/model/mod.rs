@@ -428,6 +428,11 @@ impl Model {
         }
     }
 
+    /// Can it be read what is asked, and of whom?
+    pub(crate) fn is_readable(&self) -> bool {
+        self.size.0 >= 30 && self.size.1 >= 8
+    }
+
     /// Where keys go now.
     pub(crate) fn place(&self) -> Place {
         match &self.dialog {

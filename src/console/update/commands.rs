@@ -184,7 +184,7 @@ pub(crate) const ALL: &[Command] = &[
     Command {
         name: "disarm",
         argument: "",
-        about: "end that",
+        about: "close production again before its time is over",
         run: arming::disarm,
         complete: nothing,
     },

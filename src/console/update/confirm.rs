@@ -1,6 +1,7 @@
 //! The questions before something is done to a device.
 
 use super::super::action::Action;
+use super::super::keymap::Place;
 use super::super::message::Effect;
 use super::super::model::{Asked, Dialog, Focus, Model, Order};
 use super::{arming, copying};
@@ -13,9 +14,25 @@ const REMEMBERED: usize = 9;
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match (model.dialog.take(), action) {
         (_, Action::Back) => Vec::new(),
-        (Some(Dialog::Switch(name)), Action::Confirm) => super::hub::connect(model, name),
-        (Some(Dialog::GiveUp(_, update)), Action::Confirm) => {
+        (dialog, Action::Confirm | Action::Submit) if !model.is_readable() => {
+            model.brief = Some("Nothing was done: the screen is too small to ask.".to_owned());
+            model.dialog = dialog;
+            Vec::new()
+        }
+        (Some(Dialog::Switch(name)), Action::Confirm | Action::Submit) => {
+            super::hub::connect(model, name)
+        }
+        (Some(Dialog::GiveUp(_, update)), Action::Confirm | Action::Submit) => {
             vec![Effect::Send(Command::GiveUp(update))]
+        }
+        // A key that is held down comes again and again; on production that is no yes.
+        (Some(Dialog::Confirm(order)), Action::Submit)
+            if order.name.is_none() && model.context.profile.is_production() =>
+        {
+            let yes = model.keymap.named(Place::Confirm, Action::Confirm, 1);
+            model.brief = Some(format!("Production: {yes} sends it."));
+            model.dialog = Some(Dialog::Confirm(order));
+            Vec::new()
         }
         (Some(Dialog::Confirm(mut order)), Action::Confirm | Action::Submit) => {
             let wanted = model.wanted(&order);

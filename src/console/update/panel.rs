@@ -66,6 +66,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             }
         }
         Action::Updates => super::flights::open(model),
+        Action::Log => super::log::open(model, ""),
         Action::NextUpdate | Action::PreviousUpdate => {
             let forward = action == Action::NextUpdate;
             if let Some(id) = neighbour_in_flight(model, forward) {

@@ -6,7 +6,7 @@ use super::super::action::Action;
 use super::super::keymap::Place;
 use super::super::model::Model;
 use super::super::model::arming::Naming;
-use super::super::text::{safe, width};
+use super::super::text::{plural, safe, width};
 use super::super::theme::Role;
 use super::dialogs::Window;
 use super::doc::Doc;
@@ -38,12 +38,14 @@ pub(super) fn hub(doc: &mut Doc<'_>, model: &Model, label: usize) {
     doc.labelled("", label, Some(Role::Muted), &safe(&profile.host), true);
 }
 
-fn meaning(model: &Model) -> String {
+/// How long the hub is armed after its name was typed.
+pub(super) fn minutes(model: &Model) -> usize {
     let minutes = model.context.arm_for.as_secs().div_ceil(60);
-    let minutes = match minutes {
-        1 => "1 minute".to_owned(),
-        minutes => format!("{minutes} minutes"),
-    };
+    usize::try_from(minutes).unwrap_or(usize::MAX)
+}
+
+fn meaning(model: &Model) -> String {
+    let minutes = plural(minutes(model), "minute");
     let again = match model.is_armed() {
         true => "It is armed already, and would be anew. ",
         false => "",

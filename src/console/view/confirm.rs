@@ -8,9 +8,9 @@ use ratatui::text::Span;
 use super::super::action::Action;
 use super::super::keymap::{Place, shown};
 use super::super::model::{Model, Order};
-use super::super::text::{count, cut, safe, wrap};
+use super::super::text::{count, cut, plural, safe, wrap};
 use super::super::theme::Role;
-use super::arming;
+use super::arming::{self, minutes};
 use super::dialogs::{Window, framed};
 use super::doc::Doc;
 use crate::domain::clean;
@@ -218,8 +218,12 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     let Some((field, wanted)) = order.name.as_ref().zip(wanted) else {
         let apart = if columns < 44 { "  " } else { "    " };
         let named = |action| model.keymap.named(Place::Confirm, action, 2);
+        let yes = match model.context.profile.is_production() {
+            true => named(Action::Confirm),
+            false => format!("{}/{}", named(Action::Confirm), named(Action::Submit)),
+        };
         let keys = vec![
-            doc.span(Role::Key, named(Action::Confirm)),
+            doc.span(Role::Key, yes),
             Span::raw(format!(" sends it{apart}")),
             doc.span(Role::Key, named(Action::Back)),
             Span::raw(" goes back"),
@@ -246,6 +250,13 @@ fn answer<'a>(model: &'a Model, order: &Order, columns: usize) -> Doc<'a> {
     } else {
         let ask = format!("{why}: type {name} and {enter} to send; {esc} goes back");
         doc.text(Role::Doubt, &ask);
+        if arms {
+            let minutes = plural(minutes(model), "minute");
+            doc.text(
+                Role::Muted,
+                &format!("The hub is armed then, for {minutes}."),
+            );
+        }
     }
     doc.typed(prompt, field);
     doc

@@ -76,6 +76,9 @@ pub enum InvalidUri {
     /// Escapes of escapes of escapes.
     #[error("the URI's path is escaped over and over again; write it with one layer of escapes")]
     Layers,
+    /// Another one within its path.
+    #[error("the URI's path holds another URI; was it pasted twice?")]
+    Twice,
     /// Anything else.
     #[error("not a URI: {0}")]
     Malformed(String),
@@ -270,6 +273,8 @@ mod tests {
 
     #[rstest::rstest]
     #[case("", "enter the URI")]
+    #[case("https://x.test/fw.binhttps://x.test/fw.bin", "pasted twice")]
+    #[case("https://x.test/a/HTTP://y.test/b", "pasted twice")]
     #[case("   ", "enter the URI")]
     #[case("ftp://x.test/a", "not with ftp:")]
     #[case("file:///etc/passwd", "not with file:")]

@@ -47,6 +47,14 @@ pub(super) fn parts(rest: &str, url: &Url) -> Result<(), InvalidUri> {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
+    let bare = path.split(['?', '#']).next().unwrap_or_default();
+    let lower = bare.to_ascii_lowercase();
+    if ["http://", "https://"]
+        .iter()
+        .any(|scheme| lower.contains(scheme))
+    {
+        return Err(InvalidUri::Twice);
+    }
     let place = match authority.rsplit_once('@') {
         Some((user, _)) if user.is_empty() || user.starts_with(':') || user.contains('@') => {
             return Err(InvalidUri::User);

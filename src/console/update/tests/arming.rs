@@ -26,15 +26,33 @@ const MINUTE: i64 = 60_000;
 
 #[test]
 fn while_armed_an_order_needs_a_y_alone() {
-    for answer in ["y", "<enter>"] {
-        let mut model = production();
-        armed_until(&mut model, Some(5 * MINUTE));
-        press(&mut model, &format!("<enter>{URI}<enter>")).unwrap();
-        assert_eq!(model.place(), Place::Confirm);
-        let sent = press(&mut model, answer).unwrap();
-        // It is not armed anew: nobody has typed anything.
-        assert_eq!(started(&sent), [format!("a-1 {URI}")]);
-    }
+    let mut model = production();
+    armed_until(&mut model, Some(5 * MINUTE));
+    press(&mut model, &format!("<enter>{URI}<enter>")).unwrap();
+    assert_eq!(model.place(), Place::Confirm);
+    // A key that is held down is no yes.
+    let held = press(&mut model, "<enter><enter><enter>").unwrap();
+    assert_eq!(started(&held), [""; 0]);
+    assert_eq!(model.place(), Place::Confirm);
+    assert!(model.brief.as_deref().unwrap().contains("y sends it"));
+    let sent = press(&mut model, "y").unwrap();
+    // It is not armed anew: nobody has typed anything.
+    assert_eq!(started(&sent), [format!("a-1 {URI}")]);
+}
+
+/// Nobody can answer what cannot be read.
+#[test]
+fn a_question_on_a_tiny_screen_takes_no_yes() {
+    let mut model = production();
+    armed_until(&mut model, Some(5 * MINUTE));
+    press(&mut model, &format!("<enter>{URI}<enter>")).unwrap();
+    update(&mut model, Message::Resize(10, 3));
+    assert_eq!(started(&press(&mut model, "y").unwrap()), [""; 0]);
+    update(&mut model, Message::Resize(40, 12));
+    assert_eq!(
+        started(&press(&mut model, "y").unwrap()),
+        [format!("a-1 {URI}")]
+    );
 }
 
 /// The time runs out while the question is open.
