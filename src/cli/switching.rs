@@ -333,7 +333,7 @@ enum Over {
     /// The program ends, with this.
     Program(Result<Code, Failure>),
     /// Another hub is next.
-    Hub(Ended),
+    Hub(Box<Ended>),
 }
 
 /// Runs the console on one session, and ends its engine.
@@ -359,7 +359,7 @@ async fn on_one(stage: &mut Stage, session: &Session, mut context: Context) -> O
     .await;
     let code = match ended {
         Some(ended) if goes_on(&ended) => match written {
-            Ok(()) => return Over::Hub(ended),
+            Ok(()) => return Over::Hub(Box::new(ended)),
             // What was seen there is not written down: it is no time to go on.
             Err(_) => Ok(Code::Failure),
         },
