@@ -1,10 +1,23 @@
-//! Twins for tests: a device that reports, and a hub that stamps.
+//! For tests: twins of a device that reports to a hub that stamps, and a hub's profile.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::id::DeviceId;
+use super::profile::Profile;
 use super::twin::{Connection, Enablement, Section, Twin};
+
+/// A hub of no special kind.
+pub(crate) fn profile() -> Profile {
+    Profile {
+        name: "plant".into(),
+        host: "plant.azure-devices.net".into(),
+        environment: None,
+        read_only: false,
+        tier: None,
+        units: 1,
+    }
+}
 
 /// A twin that stamps each report one second after the one before.
 #[derive(Clone, Debug)]

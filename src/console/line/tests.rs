@@ -10,6 +10,7 @@ use crate::console::model::Context;
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Chosen;
 use crate::domain::event::{Command, Intent, Link};
+use crate::domain::fake;
 use crate::domain::fake::FakeTwin;
 use crate::domain::history::{Answer, Entry, Page};
 use crate::domain::holding::Holding;
@@ -167,14 +168,7 @@ impl Story {
 }
 
 fn profile() -> Profile {
-    Profile {
-        name: "plant".into(),
-        host: "plant.azure-devices.net".into(),
-        environment: None,
-        read_only: false,
-        tier: None,
-        units: 1,
-    }
+    fake::profile()
 }
 
 fn production() -> Profile {

@@ -343,18 +343,11 @@ fn theme(model: &mut Model, name: &str) -> Ran {
 mod tests {
     use super::*;
     use crate::console::model::Context;
-    use crate::domain::profile::Profile;
+    use crate::domain::fake;
     use jiff::Timestamp;
 
     fn model() -> Model {
-        let profile = Profile {
-            name: "plant".into(),
-            host: "plant.azure-devices.net".into(),
-            environment: None,
-            read_only: false,
-            tier: None,
-            units: 1,
-        };
+        let profile = fake::profile();
         Model::new(Context::new(profile), (80, 24), Timestamp::UNIX_EPOCH)
     }
 

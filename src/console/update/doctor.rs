@@ -67,7 +67,7 @@ mod tests {
     use crate::console::keymap::Place;
     use crate::console::model::Context;
     use crate::console::{Message, press, update};
-    use crate::domain::profile::Profile;
+    use crate::domain::fake;
     use jiff::Timestamp;
 
     fn check(result: Verdict) -> Message {
@@ -81,14 +81,7 @@ mod tests {
 
     #[test]
     fn it_is_asked_shown_asked_again_and_left() {
-        let profile = Profile {
-            name: "plant".into(),
-            host: "plant.azure-devices.net".into(),
-            environment: None,
-            read_only: false,
-            tier: None,
-            units: 1,
-        };
+        let profile = fake::profile();
         let mut model = Model::new(Context::new(profile), (80, 24), Timestamp::UNIX_EPOCH);
         let effects = press(&mut model, ":doctor<enter>").unwrap();
         assert!(effects.contains(&Effect::Examine), "{effects:?}");

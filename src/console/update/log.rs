@@ -102,20 +102,13 @@ mod tests {
     use crate::console::keymap::Place;
     use crate::console::model::Context;
     use crate::console::{Message, press, update};
+    use crate::domain::fake;
     use crate::domain::id::DeviceId;
     use crate::domain::problem::{Kind, Problem};
-    use crate::domain::profile::Profile;
     use jiff::Timestamp;
 
     fn model() -> Model {
-        let profile = Profile {
-            name: "plant".into(),
-            host: "plant.azure-devices.net".into(),
-            environment: None,
-            read_only: false,
-            tier: None,
-            units: 1,
-        };
+        let profile = fake::profile();
         Model::new(Context::new(profile), (80, 24), Timestamp::UNIX_EPOCH)
     }
 

@@ -89,8 +89,8 @@ mod tests {
     use crate::console::update::update;
     use crate::console::{press, view};
     use crate::domain::event::{Event, What};
+    use crate::domain::fake;
     use crate::domain::problem::{Kind, Problem};
-    use crate::domain::profile::Profile;
 
     fn device(id: &str) -> Event {
         let device_id = DeviceId::parse(id).unwrap();
@@ -130,14 +130,7 @@ mod tests {
 
     /// A console on a hub with four devices, `a`, `b` and `c` marked.
     fn console() -> Model {
-        let profile = Profile {
-            name: "plant".into(),
-            host: "plant.azure-devices.net".into(),
-            environment: None,
-            read_only: false,
-            tier: None,
-            units: 1,
-        };
+        let profile = fake::profile();
         let size = (80, 24);
         let mut model = Model::new(Context::new(profile), size, Timestamp::UNIX_EPOCH);
         let mut events: Vec<Event> = ["a", "b", "c", "d"].map(device).into();

@@ -17,6 +17,7 @@ use super::super::{press, update};
 use crate::domain::device::DeviceRow;
 use crate::domain::dialect::Chosen;
 use crate::domain::event::{Command, Event, Intent, InventoryState, Link, Way, What};
+use crate::domain::fake;
 use crate::domain::id::{DeviceId, UpdateId};
 use crate::domain::phase::Phase;
 use crate::domain::problem::{Kind, Problem};
@@ -55,14 +56,7 @@ fn row(text: &str) -> DeviceRow {
 }
 
 fn profile() -> Profile {
-    Profile {
-        name: "plant".into(),
-        host: "plant.azure-devices.net".into(),
-        environment: None,
-        read_only: false,
-        tier: None,
-        units: 1,
-    }
+    fake::profile()
 }
 
 /// A console on a hub with `a-1`, `a-2`, `b-1`.

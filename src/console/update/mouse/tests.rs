@@ -10,19 +10,12 @@ use crate::console::model::Context;
 use crate::console::{press, update};
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Command, Event, Intent, InventoryState, What};
+use crate::domain::fake;
 use crate::domain::id::{DeviceId, UpdateId};
-use crate::domain::profile::Profile;
 use crate::domain::tags::Tags;
 
 fn console(size: (u16, u16)) -> Model {
-    let profile = Profile {
-        name: "plant".into(),
-        host: "plant.azure-devices.net".into(),
-        environment: None,
-        read_only: false,
-        tier: None,
-        units: 1,
-    };
+    let profile = fake::profile();
     let mut model = Model::new(Context::new(profile), size, Timestamp::UNIX_EPOCH);
     let rows = (0..40).map(|n| DeviceRow {
         device_id: DeviceId::parse(&format!("d-{n:02}")).unwrap(),

@@ -12,19 +12,12 @@ use crate::console::update::commands::completions;
 use crate::console::{press, update};
 use crate::domain::device::DeviceRow;
 use crate::domain::event::{Event, What};
+use crate::domain::fake;
 use crate::domain::id::DeviceId;
-use crate::domain::profile::Profile;
 use crate::domain::tags::Tags;
 
 fn console() -> Model {
-    let profile = Profile {
-        name: "plant".into(),
-        host: "plant.azure-devices.net".into(),
-        environment: None,
-        read_only: false,
-        tier: None,
-        units: 1,
-    };
+    let profile = fake::profile();
     let fixed = ViewText {
         filter: "tag:site=plant".into(),
         columns: vec!["device".into(), "tag:line".into()],

@@ -11,9 +11,9 @@ use super::super::super::model::Context;
 use super::super::super::{press, update as fold};
 use super::*;
 use crate::domain::event::{Event, Intent, What};
+use crate::domain::fake;
 use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
-use crate::domain::profile::Profile;
 use crate::domain::update::{Evidence, OpenState, Outcome};
 
 fn noon() -> Timestamp {
@@ -21,14 +21,7 @@ fn noon() -> Timestamp {
 }
 
 fn console(size: (u16, u16)) -> Model {
-    let profile = Profile {
-        name: "plant".into(),
-        host: "plant.azure-devices.net".into(),
-        environment: None,
-        read_only: false,
-        tier: None,
-        units: 1,
-    };
+    let profile = fake::profile();
     Model::new(Context::new(profile), size, noon())
 }
 

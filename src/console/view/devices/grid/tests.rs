@@ -14,9 +14,9 @@ use super::super::super::super::{press, update};
 use super::*;
 use crate::console::Message;
 use crate::domain::event::{Event, InventoryState, What};
+use crate::domain::fake;
 use crate::domain::id::DeviceId;
 use crate::domain::phase::Phase;
-use crate::domain::profile::Profile;
 use crate::domain::tags::Tags;
 
 fn row(n: usize, words: &[String]) -> DeviceRow {
@@ -37,14 +37,7 @@ fn row(n: usize, words: &[String]) -> DeviceRow {
 }
 
 fn console(words: &[String], size: (u16, u16)) -> Model {
-    let profile = Profile {
-        name: "plant".into(),
-        host: "plant.azure-devices.net".into(),
-        environment: None,
-        read_only: false,
-        tier: None,
-        units: 1,
-    };
+    let profile = fake::profile();
     let mut model = Model::new(Context::new(profile), size, Timestamp::UNIX_EPOCH);
     let rows = (0..12).map(|n| row(n, words)).map(|row| {
         let id = row.device_id.clone();
