@@ -13,7 +13,7 @@
     reason = "a bench prints its figures, and stops when it cannot have them"
 )]
 
-#[allow(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/suite/support/paced.rs"]
 mod paced;
 
